@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What bench/run measures with: a private realm, the servers under test, /proc."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+SBIN = "/usr/sbin:/sbin"
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def null_call(port, xid=1, timeout=5.0, host="127.0.0.1"):
+    """One NFSv4 NULL call with AUTH_NONE; True when it is answered with success."""
+    with socket.create_connection((host, port), timeout=timeout) as s:
+        call = struct.pack(">10I", xid, 0, 2, 100003, 4, 0, 0, 0, 0, 0)
+        s.sendall(struct.pack(">I", 0x80000000 | len(call)) + call)
+        s.settimeout(timeout)
+        data = b""
+        while len(data) < 28:
+            more = s.recv(4096)
+            if not more:
+                return False
+            data += more
+        return struct.unpack(">7I", data[:28])[1:] == (xid, 1, 0, 0, 0, 0)
+
+
+class Server:
+    """One server process over one folder; start() measures the time to the first NULL."""
+
+    name = "?"
+
+    def __init__(self, work, export, realm):
+        self.work = work
+        self.export = export
+        self.realm = realm
+        self.port = free_port()
+        self.process = None
+        self.start_ms = 0.0
+        os.makedirs(work, exist_ok=True)
+
+    def command(self):
+        """Writes the configuration; returns (argv, environment)."""
+        raise NotImplementedError
+
+    def start(self, timeout=60.0):
+        argv, env = self.command()
+        log = open(os.path.join(self.work, "output.log"), "ab")
+        t0 = time.monotonic()
+        self.process = subprocess.Popen(argv, env=env, stdout=log, stderr=log,
+                                        stdin=subprocess.DEVNULL, start_new_session=True)
+        log.close()
+        while True:
+            with contextlib.suppress(OSError):
+                if null_call(self.port):
+                    break
+            if self.process.poll() is not None:
+                raise RuntimeError(f"{self.name} ended at start, see {self.work}")
+            if time.monotonic() - t0 > timeout:
+                self.stop()
+                raise RuntimeError(f"{self.name} does not answer, see {self.work}")
+            time.sleep(0.002)
+        self.start_ms = (time.monotonic() - t0) * 1000
+
+    def stop(self):
+        if self.process is None:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def pids(self):
+        """The process and its descendants."""
+        found = [self.process.pid]
+        for pid in found:
+            for task in os.listdir(f"/proc/{pid}/task"):
+                with contextlib.suppress(OSError):
+                    with open(f"/proc/{pid}/task/{task}/children") as f:
+                        found += [int(c) for c in f.read().split() if int(c) not in found]
+        return found
+
+    def rss(self):
+        """Resident bytes of all its processes (shared pages counted once each)."""
+        total = 0
+        for pid in self.pids():
+            with contextlib.suppress(OSError):
+                with open(f"/proc/{pid}/status") as f:
+                    for line in f:
+                        if line.startswith("VmRSS:"):
+                            total += int(line.split()[1]) * 1024
+        return total
+
+    def cpu(self):
+        total = 0
+        for pid in self.pids():
+            with contextlib.suppress(OSError):
+                with open(f"/proc/{pid}/stat") as f:
+                    fields = f.read().rsplit(")", 1)[1].split()
+                total += int(fields[11]) + int(fields[12])
+        return total / TICK
+
+
+class Ganesha(Server):
+    """Debian's nfs-ganesha with FSAL VFS. It needs a running system D-Bus only for its
+    administration, which is not used here."""
+
+    name = "ganesha"
+    path = "/bench"
+
+    def command(self):
+        conf = os.path.join(self.work, "ganesha.conf")
+        recovery = os.path.join(self.work, "recovery")
+        os.makedirs(recovery, exist_ok=True)
+        with open(conf, "w") as f:
+            f.write(f"""
+NFS_CORE_PARAM {{
+    Protocols = 4;
+    NFS_Port = {self.port};
+    Bind_addr = 127.0.0.1;
+    Enable_NLM = false;
+    Enable_RQUOTA = false;
+    Enable_UDP = false;
+    fsid_device = true;
+}}
+NFSv4 {{
+    Graceless = true;
+    Lease_Lifetime = 20;
+    Allow_Numeric_Owners = true;
+    Only_Numeric_Owners = true;
+    RecoveryRoot = {recovery};
+    Minor_Versions = 0,1,2;
+}}
+EXPORT {{
+    Export_Id = 77;
+    Path = {self.export};
+    Pseudo = {self.path};
+    Access_Type = RW;
+    Squash = No_Root_Squash;
+    SecType = sys,krb5,krb5i,krb5p;
+    Protocols = 4;
+    Transports = TCP;
+    FSAL {{ Name = VFS; }}
+}}
+NFS_KRB5 {{
+    PrincipalName = nfs@{self.realm.host if self.realm else 'localhost'};
+    KeytabPath = {self.realm.keytab if self.realm else '/nonexistent'};
+    CCacheDir = {self.work};
+    Active_krb5 = {'true' if self.realm else 'false'};
+}}
+LOG {{ Default_Log_Level = EVENT; }}
+""")
+        env = dict(os.environ, **(self.realm.env if self.realm else {}))
+        return (["ganesha.nfsd", "-F", "-f", conf, "-L", os.path.join(self.work, "ganesha.log"),
+                 "-p", os.path.join(self.work, "pid")], env)
+
+
+class Realm:
+    """A private MIT realm on loopback: KDC, one user with a ticket, nfs/HOST in a keytab."""
+
+    def __init__(self, work, name="BENCH.TEST", host="localhost"):
+        self.work = os.path.abspath(work)
+        self.name = name
+        self.host = host
+        self.keytab = os.path.join(self.work, "server.keytab")
+        self.port = free_port()
+        self.kdc = None
+        self.env = {"KRB5_CONFIG": os.path.join(self.work, "krb5.conf"),
+                    "KRB5_KDC_PROFILE": os.path.join(self.work, "kdc.conf"),
+                    "KRB5CCNAME": "FILE:" + os.path.join(self.work, "ccache"),
+                    "KRB5_KTNAME": self.keytab,
+                    "KRB5RCACHENAME": "none:",
+                    "PATH": os.environ.get("PATH", "/usr/bin") + ":" + SBIN}
+
+    def run(self, *argv):
+        subprocess.run(argv, check=True, env=dict(os.environ, **self.env),
+                       stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+
+    def start(self):
+        os.makedirs(self.work, exist_ok=True)
+        types = "aes256-cts-hmac-sha1-96:normal aes128-cts-hmac-sha1-96:normal"
+        with open(self.env["KRB5_CONFIG"], "w") as f:
+            f.write(f"""[libdefaults]
+    default_realm = {self.name}
+    dns_lookup_kdc = false
+    dns_lookup_realm = false
+    dns_canonicalize_hostname = false
+    rdns = false
+    permitted_enctypes = aes256-cts-hmac-sha1-96 aes128-cts-hmac-sha1-96
+[realms]
+    {self.name} = {{
+        kdc = 127.0.0.1:{self.port}
+    }}
+[domain_realm]
+    {self.host} = {self.name}
+""")
+        with open(self.env["KRB5_KDC_PROFILE"], "w") as f:
+            f.write(f"""[kdcdefaults]
+    kdc_listen = 127.0.0.1:{self.port}
+    kdc_tcp_listen = 127.0.0.1:{self.port}
+[realms]
+    {self.name} = {{
+        database_name = {self.work}/principal
+        key_stash_file = {self.work}/stash
+        supported_enctypes = {types}
+        max_life = 24h
+    }}
+""")
+        self.run("kdb5_util", "create", "-s", "-r", self.name, "-P", "master")
+        self.run("kadmin.local", "addprinc", "-pw", "secret", "root")
+        self.run("kadmin.local", "addprinc", "-randkey", f"nfs/{self.host}")
+        self.run("kadmin.local", "ktadd", "-k", self.keytab, f"nfs/{self.host}")
+        self.run("kadmin.local", "ktadd", "-norandkey", "-k", self.work + "/user.keytab", "root")
+        self.kdc = subprocess.Popen(["krb5kdc", "-n"], env=dict(os.environ, **self.env),
+                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                    stdin=subprocess.DEVNULL)
+        for _ in range(100):
+            with contextlib.suppress(subprocess.CalledProcessError):
+                self.run("kinit", "-k", "-t", self.work + "/user.keytab", "root")
+                return
+            time.sleep(0.05)
+        raise RuntimeError("the KDC does not answer")
+
+    def stop(self):
+        if self.kdc is not None:
+            self.kdc.terminate()
+            self.kdc.wait()
+            self.kdc = None
+
+
+class Mount:
+    """A loop-mounted ext4 with a journal, or a tmpfs; needs root."""
+
+    def __init__(self, work, kind, size_mb=2048):
+        self.point = os.path.join(work, "mnt-" + kind)
+        self.image = os.path.join(work, "ext4.img")
+        self.kind = kind
+        os.makedirs(self.point)
+        if kind == "ext4":
+            with open(self.image, "wb") as f:
+                f.truncate(size_mb << 20)
+            subprocess.run(["mkfs.ext4", "-q", "-F", "-O", "has_journal", self.image], check=True)
+            subprocess.run(["mount", "-o", "loop", self.image, self.point], check=True)
+        else:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_mb}m", "tmpfs", self.point],
+                           check=True)
+        shutil.rmtree(os.path.join(self.point, "lost+found"), ignore_errors=True)
+        os.chmod(self.point, 0o777)
+
+    def close(self):
+        for _ in range(50):
+            if subprocess.run(["umount", self.point], stderr=subprocess.DEVNULL).returncode == 0:
+                break
+            time.sleep(0.1)
