@@ -8,9 +8,12 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import time
 
-SBIN = "/usr/sbin:/sbin"
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "lib"))
+import realm  # noqa: E402  (the tests' own, found by the line above)
+
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -40,10 +43,10 @@ class Server:
 
     name = "?"
 
-    def __init__(self, work, export, realm):
+    def __init__(self, work, export, kerberos=None):
         self.work = work
         self.export = export
-        self.realm = realm
+        self.kerberos = kerberos  # a Realm or None
         self.port = free_port()
         self.process = None
         self.start_ms = 0.0
@@ -122,6 +125,7 @@ class Ganesha(Server):
     path = "/bench"
 
     def command(self):
+        k = self.kerberos
         conf = os.path.join(self.work, "ganesha.conf")
         recovery = os.path.join(self.work, "recovery")
         os.makedirs(recovery, exist_ok=True)
@@ -156,89 +160,38 @@ EXPORT {{
     FSAL {{ Name = VFS; }}
 }}
 NFS_KRB5 {{
-    PrincipalName = nfs@{self.realm.host if self.realm else 'localhost'};
-    KeytabPath = {self.realm.keytab if self.realm else '/nonexistent'};
+    PrincipalName = nfs@{k.host if k else 'localhost'};
+    KeytabPath = {k.service_keytab if k else '/nonexistent'};
     CCacheDir = {self.work};
-    Active_krb5 = {'true' if self.realm else 'false'};
+    Active_krb5 = {'true' if k else 'false'};
 }}
 LOG {{ Default_Log_Level = EVENT; }}
 """)
-        env = dict(os.environ, **(self.realm.env if self.realm else {}))
+        env = k.server_env() if k else dict(os.environ)
         return (["ganesha.nfsd", "-F", "-f", conf, "-L", os.path.join(self.work, "ganesha.log"),
                  "-p", os.path.join(self.work, "pid")], env)
 
 
-class Realm:
-    """A private MIT realm on loopback: KDC, one user with a ticket, nfs/HOST in a keytab."""
+class Realm(realm.Realm):
+    """The tests' private realm with one user, whose ticket all clients use, and nfs/HOST."""
 
-    def __init__(self, work, name="BENCH.TEST", host="localhost"):
-        self.work = os.path.abspath(work)
-        self.name = name
+    def __init__(self, work, host="localhost", user="root"):
+        super().__init__(work, users=[user], services=[f"nfs/{host}"],
+                         enctypes="aes256-cts-hmac-sha1-96 aes128-cts-hmac-sha1-96")
         self.host = host
-        self.keytab = os.path.join(self.work, "server.keytab")
-        self.port = free_port()
-        self.kdc = None
-        self.env = {"KRB5_CONFIG": os.path.join(self.work, "krb5.conf"),
-                    "KRB5_KDC_PROFILE": os.path.join(self.work, "kdc.conf"),
-                    "KRB5CCNAME": "FILE:" + os.path.join(self.work, "ccache"),
-                    "KRB5_KTNAME": self.keytab,
-                    "KRB5RCACHENAME": "none:",
-                    "PATH": os.environ.get("PATH", "/usr/bin") + ":" + SBIN}
+        self.user = user
+        self.ccache = os.path.join(work, "ccache")
 
-    def run(self, *argv):
-        subprocess.run(argv, check=True, env=dict(os.environ, **self.env),
-                       stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    def __enter__(self):
+        super().__enter__()
+        self.kinit(self.user, self.ccache)
+        return self
 
-    def start(self):
-        os.makedirs(self.work, exist_ok=True)
-        types = "aes256-cts-hmac-sha1-96:normal aes128-cts-hmac-sha1-96:normal"
-        with open(self.env["KRB5_CONFIG"], "w") as f:
-            f.write(f"""[libdefaults]
-    default_realm = {self.name}
-    dns_lookup_kdc = false
-    dns_lookup_realm = false
-    dns_canonicalize_hostname = false
-    rdns = false
-    permitted_enctypes = aes256-cts-hmac-sha1-96 aes128-cts-hmac-sha1-96
-[realms]
-    {self.name} = {{
-        kdc = 127.0.0.1:{self.port}
-    }}
-[domain_realm]
-    {self.host} = {self.name}
-""")
-        with open(self.env["KRB5_KDC_PROFILE"], "w") as f:
-            f.write(f"""[kdcdefaults]
-    kdc_listen = 127.0.0.1:{self.port}
-    kdc_tcp_listen = 127.0.0.1:{self.port}
-[realms]
-    {self.name} = {{
-        database_name = {self.work}/principal
-        key_stash_file = {self.work}/stash
-        supported_enctypes = {types}
-        max_life = 24h
-    }}
-""")
-        self.run("kdb5_util", "create", "-s", "-r", self.name, "-P", "master")
-        self.run("kadmin.local", "addprinc", "-pw", "secret", "root")
-        self.run("kadmin.local", "addprinc", "-randkey", f"nfs/{self.host}")
-        self.run("kadmin.local", "ktadd", "-k", self.keytab, f"nfs/{self.host}")
-        self.run("kadmin.local", "ktadd", "-norandkey", "-k", self.work + "/user.keytab", "root")
-        self.kdc = subprocess.Popen(["krb5kdc", "-n"], env=dict(os.environ, **self.env),
-                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                    stdin=subprocess.DEVNULL)
-        for _ in range(100):
-            with contextlib.suppress(subprocess.CalledProcessError):
-                self.run("kinit", "-k", "-t", self.work + "/user.keytab", "root")
-                return
-            time.sleep(0.05)
-        raise RuntimeError("the KDC does not answer")
+    def client_env(self):
+        return self.env(ccache=self.ccache)
 
-    def stop(self):
-        if self.kdc is not None:
-            self.kdc.terminate()
-            self.kdc.wait()
-            self.kdc = None
+    def server_env(self):
+        return self.env(keytab=self.service_keytab)
 
 
 class Mount:

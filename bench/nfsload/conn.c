@@ -16,8 +16,8 @@
 
 #include "nfsload.h"
 
-#define IN_SIZE   (128 * 1024)
-#define PEEK      512 /* enough for any accepted-reply header */
+#define IN_SIZE    (128 * 1024)
+#define PEEK       512 /* enough for any accepted-reply header */
 #define RECORD_MAX (64u << 20)
 
 uint64_t

@@ -161,8 +161,7 @@ work_run(Conn *c, const Workload *w, uint64_t count, double seconds)
         }
     }
     while (c->active > 0 && !c->dead) {
-        if (!conn_pump(c, 100) &&
-            now_ns() - c->last_reply_ns > (uint64_t)(c->opt->stall * 1e9))
+        if (!conn_pump(c, 100) && now_ns() - c->last_reply_ns > (uint64_t)(c->opt->stall * 1e9))
             break;
     }
     c->end_ns = c->last_reply_ns;

@@ -132,8 +132,7 @@ seal(Conn *c, Slot *s)
     OM_uint32 minor;
     int conf = 0;
     gss_buffer_desc in = {c->scratch.len, c->scratch.p};
-    OM_uint32 major =
-        gss_wrap(&minor, c->ctx, 1, GSS_C_QOP_DEFAULT, &in, &conf, &s->rec.sealed);
+    OM_uint32 major = gss_wrap(&minor, c->ctx, 1, GSS_C_QOP_DEFAULT, &in, &conf, &s->rec.sealed);
     if (major != GSS_S_COMPLETE || !conf) {
         fail_gss(c, "gss_wrap", major, minor);
         return false;
@@ -190,7 +189,8 @@ unwrap_body(Conn *c, Slot *s, Cur *in, gss_buffer_desc *plain)
     } else {
         int conf = 0;
         gss_buffer_desc w = {n, (void *)p};
-        if (in->bad || gss_unwrap(&minor, c->ctx, &w, plain, &conf, NULL) != GSS_S_COMPLETE || !conf)
+        if (in->bad || gss_unwrap(&minor, c->ctx, &w, plain, &conf, NULL) != GSS_S_COMPLETE ||
+            !conf)
             return false;
         *in = cur_of(plain->value, plain->length);
     }

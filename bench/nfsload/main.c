@@ -81,53 +81,133 @@ parse_sec(Options *o, const char *s)
     return false;
 }
 
-enum { O_HOST = 1, O_PORT, O_PATH, O_SEC, O_SPN, O_CONNS, O_FLIGHT, O_SECONDS, O_COUNT, O_SIZE,
-       O_FSIZE, O_FILE, O_FILES, O_EVERY, O_NOVERIFY, O_CHECK, O_PREPARE, O_STALL, O_UID, O_GID,
-       O_PID, O_KEEP, O_HELP };
+enum {
+    O_HOST = 1,
+    O_PORT,
+    O_PATH,
+    O_SEC,
+    O_SPN,
+    O_CONNS,
+    O_FLIGHT,
+    O_SECONDS,
+    O_COUNT,
+    O_SIZE,
+    O_FSIZE,
+    O_FILE,
+    O_FILES,
+    O_EVERY,
+    O_NOVERIFY,
+    O_CHECK,
+    O_PREPARE,
+    O_STALL,
+    O_UID,
+    O_GID,
+    O_PID,
+    O_KEEP,
+    O_HELP
+};
 
 static const struct option longopts[] = {
-    {"host", 1, NULL, O_HOST},         {"port", 1, NULL, O_PORT},
-    {"path", 1, NULL, O_PATH},         {"sec", 1, NULL, O_SEC},
-    {"spn", 1, NULL, O_SPN},           {"connections", 1, NULL, O_CONNS},
-    {"inflight", 1, NULL, O_FLIGHT},   {"seconds", 1, NULL, O_SECONDS},
-    {"count", 1, NULL, O_COUNT},       {"size", 1, NULL, O_SIZE},
-    {"filesize", 1, NULL, O_FSIZE},    {"file", 1, NULL, O_FILE},
-    {"files", 1, NULL, O_FILES},       {"verify-every", 1, NULL, O_EVERY},
-    {"no-verify", 0, NULL, O_NOVERIFY}, {"check-data", 0, NULL, O_CHECK},
-    {"prepare", 0, NULL, O_PREPARE},   {"stall", 1, NULL, O_STALL},
-    {"uid", 1, NULL, O_UID},           {"gid", 1, NULL, O_GID},
-    {"server-pid", 1, NULL, O_PID},    {"keep", 0, NULL, O_KEEP},
-    {"help", 0, NULL, O_HELP},         {NULL, 0, NULL, 0},
+    {"host", 1, NULL, O_HOST},
+    {"port", 1, NULL, O_PORT},
+    {"path", 1, NULL, O_PATH},
+    {"sec", 1, NULL, O_SEC},
+    {"spn", 1, NULL, O_SPN},
+    {"connections", 1, NULL, O_CONNS},
+    {"inflight", 1, NULL, O_FLIGHT},
+    {"seconds", 1, NULL, O_SECONDS},
+    {"count", 1, NULL, O_COUNT},
+    {"size", 1, NULL, O_SIZE},
+    {"filesize", 1, NULL, O_FSIZE},
+    {"file", 1, NULL, O_FILE},
+    {"files", 1, NULL, O_FILES},
+    {"verify-every", 1, NULL, O_EVERY},
+    {"no-verify", 0, NULL, O_NOVERIFY},
+    {"check-data", 0, NULL, O_CHECK},
+    {"prepare", 0, NULL, O_PREPARE},
+    {"stall", 1, NULL, O_STALL},
+    {"uid", 1, NULL, O_UID},
+    {"gid", 1, NULL, O_GID},
+    {"server-pid", 1, NULL, O_PID},
+    {"keep", 0, NULL, O_KEEP},
+    {"help", 0, NULL, O_HELP},
+    {NULL, 0, NULL, 0},
 };
 
 static bool
 parse_one(Options *o, int opt)
 {
     switch (opt) {
-    case O_HOST: o->host = optarg; return true;
-    case O_PORT: o->port = optarg; return true;
-    case O_PATH: o->path = optarg; return true;
-    case O_SEC: return parse_sec(o, optarg);
-    case O_SPN: o->spn_host = optarg; return true;
-    case O_CONNS: o->connections = atoi(optarg); return true;
-    case O_FLIGHT: o->inflight = atoi(optarg); return true;
-    case O_SECONDS: o->seconds = atof(optarg); return true;
-    case O_COUNT: o->count = parse_size(optarg); return true;
-    case O_SIZE: o->size = (uint32_t)parse_size(optarg); return true;
-    case O_FSIZE: o->filesize = parse_size(optarg); return true;
-    case O_FILE: o->file = optarg; return true;
-    case O_FILES: o->files = (uint32_t)atoi(optarg); return true;
-    case O_EVERY: o->verify_every = atoi(optarg); return true;
-    case O_NOVERIFY: o->verify_every = 0; return true;
-    case O_CHECK: o->check_data = true; return true;
-    case O_PREPARE: o->prepare = true; return true;
-    case O_STALL: o->stall = atof(optarg); return true;
-    case O_UID: o->uid = (uint32_t)atoi(optarg); return true;
-    case O_GID: o->gid = (uint32_t)atoi(optarg); return true;
-    case O_PID: parse_pids(o, optarg); return true;
-    case O_KEEP: o->keep = true; return true;
-    case O_HELP: usage(stdout); exit(0);
-    default: return false;
+    case O_HOST:
+        o->host = optarg;
+        return true;
+    case O_PORT:
+        o->port = optarg;
+        return true;
+    case O_PATH:
+        o->path = optarg;
+        return true;
+    case O_SEC:
+        return parse_sec(o, optarg);
+    case O_SPN:
+        o->spn_host = optarg;
+        return true;
+    case O_CONNS:
+        o->connections = atoi(optarg);
+        return true;
+    case O_FLIGHT:
+        o->inflight = atoi(optarg);
+        return true;
+    case O_SECONDS:
+        o->seconds = atof(optarg);
+        return true;
+    case O_COUNT:
+        o->count = parse_size(optarg);
+        return true;
+    case O_SIZE:
+        o->size = (uint32_t)parse_size(optarg);
+        return true;
+    case O_FSIZE:
+        o->filesize = parse_size(optarg);
+        return true;
+    case O_FILE:
+        o->file = optarg;
+        return true;
+    case O_FILES:
+        o->files = (uint32_t)atoi(optarg);
+        return true;
+    case O_EVERY:
+        o->verify_every = atoi(optarg);
+        return true;
+    case O_NOVERIFY:
+        o->verify_every = 0;
+        return true;
+    case O_CHECK:
+        o->check_data = true;
+        return true;
+    case O_PREPARE:
+        o->prepare = true;
+        return true;
+    case O_STALL:
+        o->stall = atof(optarg);
+        return true;
+    case O_UID:
+        o->uid = (uint32_t)atoi(optarg);
+        return true;
+    case O_GID:
+        o->gid = (uint32_t)atoi(optarg);
+        return true;
+    case O_PID:
+        parse_pids(o, optarg);
+        return true;
+    case O_KEEP:
+        o->keep = true;
+        return true;
+    case O_HELP:
+        usage(stdout);
+        exit(0);
+    default:
+        return false;
     }
 }
 
@@ -228,9 +308,16 @@ report(const Options *o, Conn *conns, double seconds, double server, double self
 int
 main(int argc, char **argv)
 {
-    Options o = {.host = "127.0.0.1", .port = "2049", .path = "/", .file = "nfsload.data",
-                 .connections = 1, .inflight = 16, .verify_every = 1, .filesize = 256u << 20,
-                 .files = 1000, .stall = 5};
+    Options o = {.host = "127.0.0.1",
+                 .port = "2049",
+                 .path = "/",
+                 .file = "nfsload.data",
+                 .connections = 1,
+                 .inflight = 16,
+                 .verify_every = 1,
+                 .filesize = 256u << 20,
+                 .files = 1000,
+                 .stall = 5};
     if (!parse_options(&o, argc, argv)) {
         usage(stderr);
         return 2;

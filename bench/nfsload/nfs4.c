@@ -101,7 +101,7 @@ op_open(Buf *b, const Conn *c, const char *name, bool create, uint32_t access)
     put32(b, create ? 1 : 0);
     if (create) {
         put32(b, 0); /* UNCHECKED4 */
-        put_mode_attr(b, 0644);
+        put_mode_attr(b, 0666);
     }
     put32(b, 0); /* CLAIM_NULL */
     put_str(b, name);
@@ -208,7 +208,8 @@ call_once(Conn *c, bool sequence, BuildFn build, const void *arg, Answer *a)
         conn_fail(c, "unusable reply header");
         return false;
     }
-    if (res_compound(&a->body, &a->status, &nops) && sequence && !res_sequence(&a->body) && !a->body.bad) {
+    if (res_compound(&a->body, &a->status, &nops) && sequence && !res_sequence(&a->body) &&
+        !a->body.bad) {
         s->seqid -= 1;
         a->body.bad = true;
     }
@@ -436,7 +437,7 @@ build_mkdir(Buf *b, Conn *c, const void *arg, uint32_t *nops)
     put32(b, OP_CREATE);
     put32(b, 2); /* NF4DIR */
     put_str(b, n->name);
-    put_mode_attr(b, 0755);
+    put_mode_attr(b, 0777);
     put32(b, OP_GETFH);
     *nops += 3;
 }

@@ -143,9 +143,9 @@ struct Conn {
     uint64_t verify_tick;
 
     /* workload */
-    Fh dir;     /* the path given */
-    Fh work;    /* this connection's own folder */
-    Fh file;    /* read and write */
+    Fh dir;  /* the path given */
+    Fh work; /* this connection's own folder */
+    Fh file; /* read and write */
     bool file_open;
     Stateid file_stateid;
     uint64_t issued, total;

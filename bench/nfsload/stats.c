@@ -69,8 +69,8 @@ cpu_of_pids(const Options *o)
             continue;
         if (fgets(line, sizeof line, f) != NULL) {
             const char *p = strrchr(line, ')'); /* the name may hold anything */
-            if (p != NULL && sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
-                                    &u, &s) == 2)
+            if (p != NULL &&
+                sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &u, &s) == 2)
                 sum += (double)(u + s) / (double)sysconf(_SC_CLK_TCK);
         }
         fclose(f);

@@ -225,8 +225,7 @@ read_done(Conn *c, Slot *s, Cur *body, size_t total, bool *error)
         *error = body->bad || n != c->opt->size || total < n;
         if (!*error && s->verify) {
             const uint8_t *p = get_fixed(body, n);
-            *error = p == NULL ||
-                     (c->opt->check_data && memcmp(p, pattern_at(s->offset), n) != 0);
+            *error = p == NULL || (c->opt->check_data && memcmp(p, pattern_at(s->offset), n) != 0);
         }
     }
     if (!*error)
@@ -407,7 +406,7 @@ mkdir_next(Conn *c, Slot *s)
     put32(b, OP_CREATE);
     put32(b, 2);
     put_str(b, name);
-    put_mode_attr(b, 0755);
+    put_mode_attr(b, 0777);
     put32(b, OP_GETFH);
     op_getattr(b);
     return end(c, s, at, 5);
