@@ -209,7 +209,7 @@ krb5_seal(const Krb5SealKey *key, const struct iovec *piece, size_t n, size_t to
     EVP_CIPHER_CTX *ctx = cipher_start(key, TRUE, zero);
     Krb5Mac mac;
 
-    g_return_val_if_fail(total >= 2 * KRB5_BLOCK, FALSE);
+    g_return_val_if_fail(total > KRB5_BLOCK, FALSE);
     if (ctx == NULL)
         return FALSE;
     krb5_mac_start(&mac, &key->ki);
@@ -242,23 +242,25 @@ krb5_seal(const Krb5SealKey *key, const struct iovec *piece, size_t n, size_t to
 }
 
 /* Undo seal_tail in place. `before` is the ciphertext block before the tail (the IV if there is
- * none). The first CBC step runs on the block that carries the stolen bytes with a zero IV, which
- * gives the raw decryption without a second cipher. */
+ * none), which is also what the chaining register of `ctx` holds. Starting the cipher anew costs
+ * more than a block, so both raw decryptions run in the chain, and what it added is taken off
+ * again. */
 static gboolean
-open_tail(const Krb5SealKey *key, uint8_t *tail, size_t rest, const uint8_t before[KRB5_BLOCK])
+open_tail(EVP_CIPHER_CTX *ctx, uint8_t *tail, size_t rest, const uint8_t before[KRB5_BLOCK])
 {
-    static const uint8_t zero[KRB5_BLOCK];
-    uint8_t raw[KRB5_BLOCK], last[KRB5_BLOCK] = {0};
-    EVP_CIPHER_CTX *ctx = cipher_start(key, FALSE, zero);
+    uint8_t raw[KRB5_BLOCK], stolen[KRB5_BLOCK], last[KRB5_BLOCK], *y = tail + KRB5_BLOCK;
 
-    if (ctx == NULL || !cipher_run(ctx, raw, tail, KRB5_BLOCK))
+    if (!cipher_run(ctx, raw, tail, KRB5_BLOCK))
         return FALSE;
-    uint8_t *y = tail + KRB5_BLOCK;
+    for (size_t i = 0; i < KRB5_BLOCK; i++)
+        raw[i] ^= before[i];
+    memcpy(stolen, y, rest); /* the ciphertext of the block before the last, made whole */
+    memcpy(stolen + rest, raw + rest, KRB5_BLOCK - rest);
     for (size_t i = 0; i < rest; i++)
         last[i] = raw[i] ^ y[i];
-    memcpy(raw, y, rest); /* now the ciphertext of the block before the last, whole again */
-    ctx = cipher_start(key, FALSE, before);
-    gboolean ok = ctx != NULL && cipher_run(ctx, tail, raw, KRB5_BLOCK);
+    gboolean ok = cipher_run(ctx, raw, stolen, KRB5_BLOCK);
+    for (size_t i = 0; i < KRB5_BLOCK; i++)
+        tail[i] ^= raw[i] ^ before[i];
     memcpy(y, last, rest);
     OPENSSL_cleanse(last, sizeof last);
     OPENSSL_cleanse(raw, sizeof raw);
@@ -294,7 +296,7 @@ open_all(const Krb5SealKey *key, Krb5Mac *mac, uint8_t *data, size_t len)
             return FALSE;
     if (!key->enctype->mac_first)
         krb5_mac_update(mac, data + bulk, KRB5_BLOCK + rest);
-    if (!open_tail(key, data + bulk, rest, before))
+    if (!open_tail(ctx, data + bulk, rest, before))
         return FALSE;
     if (key->enctype->mac_first)
         krb5_mac_update(mac, data + bulk, KRB5_BLOCK + rest);
@@ -309,7 +311,7 @@ krb5_open(const Krb5SealKey *key, uint8_t *data, size_t len)
     Krb5OpenResult result = KRB5_OPEN_OK;
     Krb5Mac mac;
 
-    g_return_val_if_fail(len >= 2 * KRB5_BLOCK, KRB5_OPEN_FAILED);
+    g_return_val_if_fail(len > KRB5_BLOCK, KRB5_OPEN_FAILED);
     krb5_mac_start(&mac, &key->ki);
     if (!key->enctype->mac_first)
         krb5_mac_update(&mac, zero, sizeof zero);

@@ -88,7 +88,7 @@ void krb5_mac_update(Krb5Mac *mac, const void *data, size_t len);
 void krb5_mac_finish(Krb5Mac *mac, const Krb5MacKey *key, uint8_t *out);
 
 /* Encrypt the concatenation of the pieces, one checksum after it, into `out` (total + sum_len
- * bytes). The total is at least 32 bytes, which every GSS token is. A piece may lie exactly where
+ * bytes). The total is at least 17 bytes, which every GSS token is. A piece may lie exactly where
  * its ciphertext goes, but must not overlap `out` in any other way. FALSE: libcrypto failed, `out`
  * is undefined. */
 gboolean krb5_seal(const Krb5SealKey *key, const struct iovec *piece, size_t n, size_t total,
@@ -97,7 +97,7 @@ gboolean krb5_seal(const Krb5SealKey *key, const struct iovec *piece, size_t n, 
 typedef enum { KRB5_OPEN_OK, KRB5_OPEN_BAD, KRB5_OPEN_FAILED } Krb5OpenResult;
 
 /* Decrypt `len` bytes in place and compare the checksum that follows them (sum_len bytes) in
- * constant time. `len` is at least 32. On any result but OK the bytes are wiped. */
+ * constant time. `len` is at least 17. On any result but OK the bytes are wiped. */
 Krb5OpenResult krb5_open(const Krb5SealKey *key, uint8_t *data, size_t len);
 
 /* 16 random bytes from the thread's batch. FALSE: the random generator failed. */
