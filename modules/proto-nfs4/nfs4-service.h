@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What lives as long as the module (Nfs4Service) and as long as one TCP connection (Nfs4Connection).
+ *
+ * Thread: a service is constant after start except for what says otherwise; a connection's fields are guarded by its
+ *         own lock or constant.
+ * Locks: Nfs4Connection.lock is a leaf: nothing else is locked and nothing blocks while it is held. */
+#pragma once
+
+#include <lares/lares.h>
+#include "nfs4-limits.h"
+
+typedef struct _Nfs4Service Nfs4Service;
+typedef struct _Nfs4Connection Nfs4Connection;
+typedef struct _Nfs4State Nfs4State;       /* nfs4-state.h: clients, sessions, opens, locks */
+typedef struct _Nfs4GssTable Nfs4GssTable; /* nfs4-gss.h */
+typedef struct _Nfs4CredCache Nfs4CredCache;
+typedef struct _Nfs4Callbacks Nfs4Callbacks;
+
+typedef struct {
+    const char *const *listen; /* addresses, NULL-ended */
+    guint lease_time;          /* seconds */
+    guint grace_time;          /* seconds */
+    guint min_minor, max_minor;
+    uint32_t max_io; /* bytes of READ and WRITE */
+    guint max_contexts;
+    guint max_clients;
+    guint max_sessions; /* per client */
+    guint max_slots;    /* per session */
+} Nfs4Settings;
+
+struct _Nfs4Service {
+    LaresHost *host;
+    LaresFiles *files;
+    LaresShares *shares;
+    LaresDirectory *directory;
+    Nfs4Settings settings;
+    Nfs4State *state;
+    Nfs4GssTable *gss;
+    LaresService net;
+    GPtrArray *listeners;      /* of LaresListener, main thread */
+    uint8_t write_verifier[8]; /* boot id: changes when unstable data may have been lost */
+};
+
+struct _Nfs4Connection {
+    Nfs4Service *service;
+    LaresConnection *net; /* a reference */
+    GMutex lock;
+    Nfs4CredCache *creds;     /* guarded by lock */
+    Nfs4Callbacks *callbacks; /* nfs4-callback.c; has its own lock */
+    gpointer state;           /* belongs to nfs4-state: what is bound to this connection */
+};
