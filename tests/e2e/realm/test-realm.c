@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The realm with real clients: made, used, refused. */
+#include "fixture.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void
+assert_mode(const char *dir, const char *leaf, mode_t mode)
+{
+    g_autofree char *path = g_build_filename(dir, leaf, NULL);
+    struct stat st;
+
+    g_assert_cmpint(stat(path, &st), ==, 0);
+    g_test_message("%s %o", path, st.st_mode & 07777);
+    g_assert_cmphex(st.st_mode & 07777, ==, mode);
+}
+
+static void
+test_files_are_private(void)
+{
+    Fixture *f = fixture_new();
+    g_autoptr(GDir) dir = NULL;
+    const char *leaf;
+    guint n = 0;
+
+    fixture_create(f);
+    assert_mode(f->conf->dir, "", 0700);
+    dir = g_dir_open(f->conf->dir, 0, NULL);
+    while ((leaf = g_dir_read_name(dir))) {
+        assert_mode(f->conf->dir, leaf, 0600);
+        n++;
+    }
+    /* realm.conf krb5.conf kdc.conf kadm5.acl stash service.keytab and the database's files */
+    g_assert_cmpuint(n, >=, 8);
+    fixture_free(f);
+}
+
+static void
+test_create_is_idempotent(void)
+{
+    Fixture *f = fixture_new();
+    g_autoptr(RealmConf) other = NULL;
+    g_autoptr(GError) error = NULL;
+    gboolean created = TRUE;
+
+    fixture_create(f);
+    json_object_unref(fixture_call(f, "user-add", "anna", "correct horse"));
+    g_assert_true(realm_create(f->conf, &f->programs, &created, &error));
+    g_assert_false(created);
+    /* Still the same database. */
+    fixture_refused(f, "user-add", "anna", "correct horse", REALM_ERROR_EXISTS);
+    other = realm_conf_copy(f->conf);
+    g_free(other->name);
+    other->name = g_strdup("OTHER.TEST");
+    g_assert_false(realm_create(other, &f->programs, &created, &error));
+    g_assert_error(error, REALM_ERROR, REALM_ERROR_EXISTS);
+    fixture_free(f);
+}
+
+/* What a kill -9 in the middle of a creation leaves behind. */
+static void
+test_create_repairs(void)
+{
+    Fixture *f = fixture_new();
+    g_autofree char *left = g_build_filename(f->state, "realm.new-Ab12Cd", NULL);
+    g_autofree char *file = g_build_filename(left, "principal", NULL);
+
+    g_assert_cmpint(g_mkdir_with_parents(left, 0700), ==, 0);
+    g_assert_true(g_file_set_contents(file, "half", -1, NULL));
+    /* An empty directory in the place of the realm is no obstacle. */
+    g_assert_cmpint(g_mkdir_with_parents(f->conf->dir, 0700), ==, 0);
+    fixture_create(f);
+    g_assert_false(g_file_test(left, G_FILE_TEST_EXISTS));
+    fixture_free(f);
+}
+
+static void
+test_broken_helper_leaves_nothing(void)
+{
+    Fixture *f = fixture_new();
+    g_autoptr(GError) error = NULL;
+    gboolean created;
+    RealmPrograms broken = {.helper = "/bin/false"};
+    g_autoptr(GDir) dir = NULL;
+    const char *leaf;
+
+    g_assert_false(realm_create(f->conf, &broken, &created, &error));
+    g_assert_error(error, REALM_ERROR, REALM_ERROR_FAILED);
+    dir = g_dir_open(f->state, 0, NULL);
+    while ((leaf = g_dir_read_name(dir)))
+        g_assert_cmpstr(leaf, ==, "realm.lock");
+    fixture_create(f);
+    fixture_free(f);
+}
+
+static void
+test_settings_survive(void)
+{
+    Fixture *f = fixture_new();
+    g_autoptr(RealmConf) loaded = NULL;
+    GError *error = NULL;
+
+    fixture_create(f);
+    loaded = realm_conf_load(f->state, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(loaded->name, ==, TEST_REALM);
+    g_assert_cmpuint(loaded->kdc_port, ==, f->conf->kdc_port);
+    g_assert_cmpstr(loaded->hostname, ==, TEST_HOST);
+    g_assert_cmpstr(loaded->aliases[0], ==, "SERVER");
+    g_assert_cmpint(loaded->created, >, 0);
+    fixture_free(f);
+}
+
+static void
+test_users(void)
+{
+    Fixture *f = fixture_new();
+    const char *const kvno[] = {"kvno", "nfs/" TEST_HOST, "cifs/server", "HTTP/files.lares.test", NULL};
+    const char *const klist[] = {"klist", "-e", NULL};
+    g_autofree char *tickets = NULL;
+
+    fixture_create(f);
+    fixture_start(f);
+    json_object_unref(fixture_call(f, "user-add", "anna", "correct horse \"\\ à"));
+    g_assert_false(fixture_kinit(f, "bad", "anna", "wrong horse"));
+    g_assert_true(fixture_kinit(f, "anna", "anna", "correct horse \"\\ à"));
+    g_assert_true(fixture_run(f, "anna", NULL, kvno, NULL));
+    g_assert_true(fixture_run(f, "anna", NULL, klist, &tickets));
+    g_assert_nonnull(strstr(tickets, "aes256-cts-hmac-sha1-96"));
+    g_assert_null(strstr(tickets, "arcfour"));
+
+    json_object_unref(fixture_call(f, "user-disable", "anna", NULL));
+    g_assert_false(fixture_kinit(f, "bad", "anna", "correct horse \"\\ à"));
+    json_object_unref(fixture_call(f, "user-enable", "anna", NULL));
+    g_assert_true(fixture_kinit(f, "anna", "anna", "correct horse \"\\ à"));
+
+    json_object_unref(fixture_call(f, "user-passwd", "anna", "battery staple"));
+    g_assert_false(fixture_kinit(f, "bad", "anna", "correct horse \"\\ à"));
+    g_assert_true(fixture_kinit(f, "anna", "anna", "battery staple"));
+
+    json_object_unref(fixture_call(f, "user-remove", "anna", NULL));
+    g_assert_false(fixture_kinit(f, "bad", "anna", "battery staple"));
+    fixture_free(f);
+}
+
+static void
+test_users_refused(void)
+{
+    Fixture *f = fixture_new();
+    g_autoptr(JsonObject) answer = NULL;
+    JsonArray *users;
+
+    fixture_create(f);
+    fixture_refused(f, "user-add", "anna", "short", REALM_ERROR_WEAK);
+    fixture_refused(f, "user-add", "anna", NULL, REALM_ERROR_INVALID);
+    fixture_refused(f, "user-add", "an na", "correct horse", REALM_ERROR_INVALID);
+    fixture_refused(f, "user-add", "krbtgt/OTHER", "correct horse", REALM_ERROR_INVALID);
+    fixture_refused(f, "user-remove", "K/M", NULL, REALM_ERROR_INVALID);
+    fixture_refused(f, "user-remove", "kadmin/admin", NULL, REALM_ERROR_INVALID);
+    fixture_refused(f, "user-remove", "nobody", NULL, REALM_ERROR_NOT_FOUND);
+    fixture_refused(f, "user-passwd", "nobody", "correct horse", REALM_ERROR_NOT_FOUND);
+    fixture_refused(f, "user-disable", "nobody", NULL, REALM_ERROR_NOT_FOUND);
+    fixture_refused(f, "no-such-operation", "anna", NULL, REALM_ERROR_INVALID);
+    json_object_unref(fixture_call(f, "user-add", "anna", "correct horse"));
+    json_object_unref(fixture_call(f, "user-add", "anna/admin", "correct horse"));
+    json_object_unref(fixture_call(f, "user-disable", "anna", NULL));
+    answer = fixture_call(f, "user-list", NULL, NULL);
+    users = json_object_get_array_member(answer, "users");
+    g_assert_cmpuint(json_array_get_length(users), ==, 2);
+    for (guint i = 0; i < 2; i++) {
+        JsonObject *user = json_array_get_object_element(users, i);
+        const char *name = json_object_get_string_member(user, "name");
+        g_assert_cmpint(json_object_get_boolean_member(user, "disabled"), ==, strcmp(name, "anna") == 0);
+        g_assert_cmpint(json_object_get_int_member(user, "changed"), >, 0);
+    }
+    fixture_free(f);
+}
+
+static void
+test_hosts(void)
+{
+    Fixture *f = fixture_new();
+    g_autoptr(JsonObject) answer = NULL;
+    g_autoptr(JsonObject) list = NULL;
+    g_autofree guchar *bytes = NULL;
+    g_autofree char *path = g_build_filename(f->state, "client.keytab", NULL);
+    const char *const kinit[] = {"kinit", "-k", "-t", path, "host/laptop.lares.test", NULL};
+    gsize length;
+
+    fixture_create(f);
+    fixture_start(f);
+    answer = fixture_call(f, "host-add", "Laptop.lares.test.", NULL);
+    bytes = g_base64_decode(json_object_get_string_member(answer, "keytab"), &length);
+    g_assert_true(g_file_set_contents(path, (char *)bytes, (gssize)length, NULL));
+    g_assert_true(fixture_run(f, "host", NULL, kinit, NULL));
+    fixture_refused(f, "host-add", "laptop.lares.test", NULL, REALM_ERROR_EXISTS);
+    fixture_refused(f, "host-add", "not a host", NULL, REALM_ERROR_INVALID);
+    fixture_refused(f, "host-add", "10.0.0.1", NULL, REALM_ERROR_INVALID);
+    fixture_refused(f, "host-keytab", "other.lares.test", NULL, REALM_ERROR_NOT_FOUND);
+    list = fixture_call(f, "host-list", NULL, NULL);
+    /* The server's own three names and the laptop. */
+    g_assert_cmpuint(json_array_get_length(json_object_get_array_member(list, "hosts")), ==, 4);
+    json_object_unref(fixture_call(f, "host-remove", "laptop.lares.test", NULL));
+    fixture_refused(f, "host-remove", "laptop.lares.test", NULL, REALM_ERROR_NOT_FOUND);
+    g_assert_false(fixture_run(f, "host", NULL, kinit, NULL));
+    fixture_free(f);
+}
+
+int
+main(int argc, char **argv)
+{
+    /* sbin is not in every user's path. */
+    g_setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", TRUE);
+    if (argc == 3 && strcmp(argv[1], "--supervise") == 0)
+        return supervise_until_killed(argv[2]);
+    g_test_init(&argc, &argv, NULL);
+    if (!g_getenv("LARES_REALM_HELPER")) {
+        g_printerr("set LARES_REALM_HELPER to the path of lares-realm-helper\n");
+        return 1;
+    }
+    add_names_tests();
+    g_test_add_func("/realm/create/files-are-private", test_files_are_private);
+    g_test_add_func("/realm/create/is-idempotent", test_create_is_idempotent);
+    g_test_add_func("/realm/create/repairs-what-a-kill-left", test_create_repairs);
+    g_test_add_func("/realm/create/broken-helper-leaves-nothing", test_broken_helper_leaves_nothing);
+    g_test_add_func("/realm/create/settings-survive", test_settings_survive);
+    g_test_add_func("/realm/users/life", test_users);
+    g_test_add_func("/realm/users/refused", test_users_refused);
+    g_test_add_func("/realm/hosts", test_hosts);
+    add_service_tests();
+    add_supervise_tests();
+    return g_test_run();
+}
