@@ -137,6 +137,8 @@ struct _LaresNode {
     LaresStore *store;
     uint64_t fileid;
     LaresHandle handle;
+    /* Who sets one of these holds a reference meanwhile and clears it before the last one goes: a store keeps unused
+     * nodes for a while, gives them out again, and frees them without looking here. */
     gpointer state; /* belongs to core/state */
     gpointer extra; /* belongs to core/files */
 };
@@ -228,6 +230,8 @@ struct _LaresStoreInterface {
     /* The ACL as it was set, or one made from the mode. *acl is new (lares_acl_free). */
     LaresStatus (*get_acl)(LaresStore *self, LaresNode *node, LaresAcl **acl);
     LaresStatus (*set_acl)(LaresStore *self, const LaresCred *cred, LaresNode *node, const LaresAcl *acl);
+    /* Optional: sets the size through an open with write access, whatever the mode says by now. NULL: use setattr. */
+    LaresStatus (*set_size)(LaresStore *self, LaresFile *file, uint64_t size);
 };
 
 /* Opens the store of one share: `path` is its root. NULL with error. */

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The LaresStore interface type and the ends of node and file references. */
+#include <lares/store.h>
+
+G_DEFINE_INTERFACE(LaresStore, lares_store, G_TYPE_OBJECT)
+
+static void
+lares_store_default_init(LaresStoreInterface *iface)
+{
+}
+
+void
+lares_node_free_(LaresNode *node)
+{
+    LARES_STORE_GET_IFACE(node->store)->node_free(node->store, node);
+}
+
+void
+lares_file_free_(LaresFile *file)
+{
+    LaresStore *store = file->node->store;
+    LARES_STORE_GET_IFACE(store)->file_free(store, file);
+}
