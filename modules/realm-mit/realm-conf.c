@@ -297,6 +297,7 @@ realm_conf_load(const char *state_dir, GError **error)
     }
     conf->name = g_key_file_get_string(file, GROUP, "name", NULL);
     conf->created = g_key_file_get_int64(file, GROUP, "created", NULL);
+    conf->rotated = g_key_file_get_int64(file, GROUP, "rotated", NULL);
     keys = g_key_file_get_keys(file, GROUP, NULL, NULL);
     for (char **key = keys; key && *key; key++) {
         g_autofree char *value = g_key_file_get_string(file, GROUP, *key, NULL);
@@ -324,6 +325,7 @@ realm_conf_save(const RealmConf *conf, GError **error)
 
     g_key_file_set_string(file, GROUP, "name", conf->name);
     g_key_file_set_int64(file, GROUP, "created", conf->created);
+    g_key_file_set_int64(file, GROUP, "rotated", conf->rotated);
     g_key_file_set_string(file, GROUP, "hostname", conf->hostname);
     g_key_file_set_string(file, GROUP, "database", conf->database);
     for (gsize i = 0; i < G_N_ELEMENTS(port_keys); i++)

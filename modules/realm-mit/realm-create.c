@@ -107,7 +107,7 @@ fill(const RealmConf *conf, const char *unfinished, const RealmPrograms *program
     if (!answer)
         return FALSE;
     json_object_unref(answer);
-    work->created = g_get_real_time() / G_USEC_PER_SEC;
+    work->created = work->rotated = g_get_real_time() / G_USEC_PER_SEC;
     /* The files that name the directory are written last, with the name it will have. */
     return realm_service_sync(work, programs, error) && realm_conf_save(work, error) &&
            realm_conf_render(conf, unfinished, error);

@@ -46,6 +46,7 @@ typedef struct {
     guint max_renew;  /* seconds */
     guint min_length; /* of a password */
     gint64 created;   /* seconds since 1970 */
+    gint64 rotated;   /* when the service keys in use were made */
 } RealmConf;
 
 RealmConf *realm_conf_new(const char *state_dir, const char *name);
