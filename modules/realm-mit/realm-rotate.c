@@ -59,7 +59,6 @@ commit_now(gpointer user_data)
     RealmModule *self = user_data;
 
     self->commit = 0;
-    self->committing = TRUE;
     job_start(self, FALSE, TRUE);
     return G_SOURCE_REMOVE;
 }
@@ -72,7 +71,7 @@ job_done(GObject *source, GAsyncResult *result, gpointer user_data)
     g_autoptr(GError) error = NULL;
 
     self->busy = FALSE;
-    self->committing = self->committing && !job->commit;
+    self->committing = FALSE;
     if (!g_task_propagate_boolean(G_TASK(result), &error))
         lares_warning(REALM_ROOM, "the service keytab could not be brought up to date: %s", error->message);
     if (!self->conf)
@@ -115,6 +114,7 @@ job_start(RealmModule *self, gboolean stage, gboolean commit)
     job->stage = stage;
     job->commit = commit;
     self->busy = TRUE;
+    self->committing = commit;
     task = g_task_new(NULL, NULL, job_done, self);
     g_task_set_task_data(task, job, job_free);
     g_task_run_in_thread(task, job_run);
@@ -135,11 +135,17 @@ gboolean
 realm_module_rotate(RealmModule *self, guint *seconds, GError **error)
 {
     *seconds = grace(self);
-    if (self->commit != 0)
-        return TRUE;
+    /* Keys staged now could be committed by it without their grace. */
+    if (self->committing) {
+        g_set_error_literal(error, REALM_ERROR, REALM_ERROR_BUSY, "a rotation is just ending; try again in a moment");
+        return FALSE;
+    }
     /* At once and not in a thread: the caller wants to know whether it worked. */
     if (!realm_service_stage(self->conf, &self->programs, error))
         return FALSE;
+    /* A second step that was due already now waits for the keys of this first one. */
+    if (self->commit)
+        g_source_remove(self->commit);
     self->commit = g_timeout_add_seconds(*seconds, commit_now, self);
     return TRUE;
 }
