@@ -4,8 +4,6 @@
  */
 #include "realm.h"
 
-#include "lares-config.h"
-
 #include <string.h>
 
 JsonArray *

@@ -38,10 +38,11 @@ job_run(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
     Job *job = data;
     GError *error = NULL;
 
-    if (realm_service_sync(job->conf, &job->programs, &error) &&
+    if (realm_prepare(job->conf, &job->programs, &error) && realm_service_sync(job->conf, &job->programs, &error) &&
         (!job->commit || realm_service_commit(job->conf, &job->programs, &job->committed, &error)) &&
         realm_service_purge(job->conf, &job->programs, 0, &job->purged, &error) &&
-        (!job->stage || realm_service_stage(job->conf, &job->programs, &error)))
+        (!job->stage || realm_service_stage(job->conf, &job->programs, &error)) &&
+        realm_backup(job->conf, &job->programs, &error))
         g_task_return_boolean(task, TRUE);
     else
         g_task_return_error(task, error);
@@ -73,7 +74,7 @@ job_done(GObject *source, GAsyncResult *result, gpointer user_data)
     self->busy = FALSE;
     self->committing = FALSE;
     if (!g_task_propagate_boolean(G_TASK(result), &error))
-        lares_warning(REALM_ROOM, "the service keytab could not be brought up to date: %s", error->message);
+        lares_warning(REALM_ROOM, "the realm's keys could not be brought up to date: %s", error->message);
     if (!self->conf)
         return;
     if (job->committed > 0) {
