@@ -320,6 +320,7 @@ realm_conf_save(const RealmConf *conf, GError **error)
 {
     g_autoptr(GKeyFile) file = g_key_file_new();
     g_autofree char *path = realm_conf_path(conf, "realm.conf");
+    g_autofree char *now = NULL;
     g_autofree char *text = NULL;
     gsize length;
 
@@ -338,6 +339,9 @@ realm_conf_save(const RealmConf *conf, GError **error)
         g_key_file_set_string(file, GROUP, list_keys[i].key, joined);
     }
     text = g_key_file_to_data(file, &length, NULL);
+    /* Every start comes through here; an unchanged file costs no write to the disk. */
+    if (g_file_get_contents(path, &now, NULL, NULL) && strcmp(now, text) == 0)
+        return TRUE;
     return g_file_set_contents_full(path, text, (gssize)length,
                                     G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600, error);
 }

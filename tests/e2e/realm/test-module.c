@@ -298,6 +298,52 @@ test_reload_and_rotate(void)
     end();
 }
 
+/* Without MIT's daemons the realm is there, says what is missing, and the server goes on. */
+static void
+test_daemons_missing(void)
+{
+    GVariant *answer;
+    const char *text;
+
+    begin();
+    set("krb5kdc", g_strdup("/nowhere/krb5kdc"));
+    lares_module.unload(&host);
+    g_assert_true(lares_module.load(&host, NULL, NULL));
+    answer = good("realm.create", CREATE);
+    g_assert_true(g_variant_lookup(answer, "problem", "&s", &text));
+    g_assert_nonnull(strstr(text, "/nowhere/krb5kdc"));
+    g_variant_unref(answer);
+    g_variant_unref(good("realm.user.add", "{'name': <'anna'>, 'password': <'correct horse'>}"));
+    end();
+}
+
+/* A daemon that dies at once is tried again, in growing pauses, and the reason is shown. */
+static gboolean
+tried_twice(gpointer data)
+{
+    g_autoptr(GVariant) status = good("realm.status", "@a{sv} {}");
+    g_autoptr(GVariant) daemons = g_variant_lookup_value(status, "daemons", G_VARIANT_TYPE("aa{sv}"));
+    g_autoptr(GVariant) kdc = g_variant_get_child_value(daemons, 0);
+    const char *reason = NULL;
+    gint64 restarts = 0;
+
+    g_variant_lookup(kdc, "restarts", "x", &restarts);
+    return restarts >= 2 && g_variant_lookup(kdc, "last-error", "&s", &reason) && strstr(reason, "status 1");
+}
+
+static void
+test_daemon_that_dies(void)
+{
+    begin();
+    set("krb5kdc", g_strdup("/bin/false"));
+    lares_module.unload(&host);
+    g_assert_true(lares_module.load(&host, NULL, NULL));
+    g_variant_unref(good("realm.create", CREATE));
+    g_assert_true(fixture_wait(tried_twice, NULL, 10));
+    g_assert_false(running(NULL));
+    end();
+}
+
 int
 main(int argc, char **argv)
 {
@@ -306,5 +352,7 @@ main(int argc, char **argv)
     g_test_add_func("/realm-module/without-realm", test_without_realm);
     g_test_add_func("/realm-module/create-and-use", test_create_and_use);
     g_test_add_func("/realm-module/reload-and-rotate", test_reload_and_rotate);
+    g_test_add_func("/realm-module/daemons-missing", test_daemons_missing);
+    g_test_add_func("/realm-module/daemon-that-dies", test_daemon_that_dies);
     return g_test_run();
 }
