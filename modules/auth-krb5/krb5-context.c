@@ -403,10 +403,19 @@ status_of(Krb5MsgStatus status)
     }
 }
 
+/* NULL before the context is established: then nothing can be protected. */
+static Krb5Keys *
+keys_of(LaresAuthContext *context)
+{
+    return LARES_KRB5_CONTEXT(context)->keys;
+}
+
 static void
 context_wrap_size(LaresAuthContext *context, gboolean conf, size_t len, size_t *head, size_t *tail)
 {
-    krb5_wrap_overhead(LARES_KRB5_CONTEXT(context)->keys, conf, head, tail);
+    *head = *tail = 0;
+    if (keys_of(context) != NULL)
+        krb5_wrap_overhead(keys_of(context), conf, head, tail);
 }
 
 static LaresStatus
@@ -414,7 +423,10 @@ context_wrap(LaresAuthContext *context, gboolean conf, uint8_t *message, size_t 
 {
     uint8_t *token;
     size_t token_len;
-    return status_of(krb5_wrap_in_place(LARES_KRB5_CONTEXT(context)->keys, conf, message, len, &token, &token_len));
+
+    if (keys_of(context) == NULL)
+        return LARES_ACCESS;
+    return status_of(krb5_wrap_in_place(keys_of(context), conf, message, len, &token, &token_len));
 }
 
 static LaresStatus
@@ -422,9 +434,10 @@ context_unwrap(LaresAuthContext *context, gboolean conf, uint8_t *token, size_t 
                size_t *len)
 {
     gboolean sealed = FALSE;
-    Krb5MsgStatus status =
-        krb5_unwrap_in_place(LARES_KRB5_CONTEXT(context)->keys, token, token_len, message, len, &sealed, NULL);
 
+    if (keys_of(context) == NULL)
+        return LARES_ACCESS;
+    Krb5MsgStatus status = krb5_unwrap_in_place(keys_of(context), token, token_len, message, len, &sealed, NULL);
     if (status == KRB5_MSG_OK && conf && !sealed)
         return LARES_ACCESS;
     return status_of(status);
@@ -433,19 +446,23 @@ context_unwrap(LaresAuthContext *context, gboolean conf, uint8_t *token, size_t 
 static size_t
 context_mic_size(LaresAuthContext *context)
 {
-    return krb5_mic_size(LARES_KRB5_CONTEXT(context)->keys);
+    return keys_of(context) != NULL ? krb5_mic_size(keys_of(context)) : 0;
 }
 
 static LaresStatus
 context_get_mic(LaresAuthContext *context, const struct iovec *iov, int n, uint8_t *mic, size_t *mic_len)
 {
-    return status_of(krb5_get_mic(LARES_KRB5_CONTEXT(context)->keys, iov, (size_t)n, mic, KRB5_MIC_MAX, mic_len));
+    if (keys_of(context) == NULL)
+        return LARES_ACCESS;
+    return status_of(krb5_get_mic(keys_of(context), iov, (size_t)n, mic, KRB5_MIC_MAX, mic_len));
 }
 
 static LaresStatus
 context_verify_mic(LaresAuthContext *context, const struct iovec *iov, int n, const uint8_t *mic, size_t mic_len)
 {
-    return status_of(krb5_verify_mic(LARES_KRB5_CONTEXT(context)->keys, iov, (size_t)n, mic, mic_len, NULL));
+    if (keys_of(context) == NULL)
+        return LARES_ACCESS;
+    return status_of(krb5_verify_mic(keys_of(context), iov, (size_t)n, mic, mic_len, NULL));
 }
 
 static void

@@ -385,6 +385,12 @@ offers_mechanisms(LaresKrb5Provider *p, GBytes *empty)
     g_assert_cmpint(give(c, empty, &answer, &reason), ==, LARES_AUTH_CONTINUE);
     g_assert_nonnull(answer);
     g_assert_null(lares_auth_context_get_peer(c));
+    g_assert_null(lares_auth_context_get_session_key(c));
+    uint8_t room[256] = {0};
+    size_t n = sizeof room;
+    g_assert_cmpint(lares_auth_context_wrap(c, TRUE, room + 64, 64), ==, LARES_ACCESS);
+    g_assert_cmpint(lares_auth_context_get_mic(c, NULL, 0, room, &n), ==, LARES_ACCESS);
+    g_assert_cmpint(lares_auth_context_verify_mic(c, NULL, 0, room, 28), ==, LARES_ACCESS);
 }
 
 static void
