@@ -117,10 +117,15 @@ load_any(LaresKrb5Provider *self, GError **error)
         if (first == NULL)
             first = g_steal_pointer(&local);
     }
-    if (first != NULL)
+    if (first != NULL && self->keytabs[1] == NULL) {
         g_propagate_error(error, g_steal_pointer(&first));
-    else
-        g_set_error_literal(error, LARES_ERROR, LARES_ERROR_CONFIG, "no keytab is configured");
+    } else {
+        g_autofree char *all = g_strjoinv(", ", self->keytabs);
+        g_set_error(error, LARES_ERROR, LARES_ERROR_UNAVAILABLE,
+                    "no Kerberos keys yet (looked for %s): make a realm with `laresctl realm create`, or name the "
+                    "keytab of an existing realm as `keytab` in auth-krb5.module",
+                    all);
+    }
     return NULL;
 }
 
@@ -132,8 +137,11 @@ keys_failed(LaresKrb5Provider *self, const GError *error)
     g_free(self->error);
     self->error = g_strdup(error->message);
     g_mutex_unlock(&self->lock);
+    /* A server that was never given a keytab has nothing to mend. */
+    gboolean given = self->base64 != NULL || (self->keytabs[0] != NULL && self->keytabs[1] == NULL);
     if (news)
-        lares_error(KRB5_ROOM, "%s%s", error->message, kept ? " (the keys loaded before stay in use)" : "");
+        lares_log(given || kept ? LARES_LOG_ERROR : LARES_LOG_WARNING, KRB5_ROOM, "%s%s", error->message,
+                  kept ? " (the keys loaded before stay in use)" : "");
 }
 
 gboolean

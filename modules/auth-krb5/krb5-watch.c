@@ -10,17 +10,23 @@
 #define LOOK_ANYWAY_S 60
 
 struct Krb5Watch {
+    char *path;
     GFileMonitor *file, *folder;
+    GFileMonitor *above; /* while the folder does not exist: the one it will appear in */
     GSource *settle, *poll;
     Krb5WatchFunc changed;
     gpointer user_data;
 };
+
+static void watch_monitors(Krb5Watch *w);
 
 static gboolean
 settled(gpointer data)
 {
     Krb5Watch *w = data;
 
+    if (w->above != NULL)
+        watch_monitors(w);
     g_clear_pointer(&w->settle, g_source_unref);
     w->changed(w->user_data);
     return G_SOURCE_REMOVE;
@@ -59,26 +65,6 @@ on_event(GFileMonitor *monitor, GFile *file, GFile *other, GFileMonitorEvent eve
     start(&w->settle, g_timeout_source_new(SETTLE_MS), settled, w);
 }
 
-Krb5Watch *
-krb5_watch_new(const char *path, Krb5WatchFunc changed, gpointer user_data)
-{
-    Krb5Watch *w = g_new0(Krb5Watch, 1);
-    g_autoptr(GFile) file = g_file_new_for_path(path);
-    g_autoptr(GFile) folder = g_file_get_parent(file);
-
-    w->changed = changed;
-    w->user_data = user_data;
-    w->file = g_file_monitor_file(file, G_FILE_MONITOR_NONE, NULL, NULL);
-    if (folder != NULL)
-        w->folder = g_file_monitor_directory(folder, G_FILE_MONITOR_WATCH_MOVES, NULL, NULL);
-    if (w->file != NULL)
-        g_signal_connect(w->file, "changed", G_CALLBACK(on_event), w);
-    if (w->folder != NULL)
-        g_signal_connect(w->folder, "changed", G_CALLBACK(on_event), w);
-    start(&w->poll, g_timeout_source_new_seconds(LOOK_ANYWAY_S), look_anyway, w);
-    return w;
-}
-
 static void
 monitor_end(GFileMonitor **monitor, Krb5Watch *w)
 {
@@ -89,6 +75,49 @@ monitor_end(GFileMonitor **monitor, Krb5Watch *w)
     g_clear_object(monitor);
 }
 
+static GFileMonitor *
+monitor_folder(GFile *folder, Krb5Watch *w)
+{
+    GFileMonitor *m = g_file_monitor_directory(folder, G_FILE_MONITOR_WATCH_MOVES, NULL, NULL);
+
+    if (m != NULL)
+        g_signal_connect(m, "changed", G_CALLBACK(on_event), w);
+    return m;
+}
+
+/* GLib looks for a missing folder every few seconds; a realm that was just made should work at once. */
+static void
+watch_monitors(Krb5Watch *w)
+{
+    g_autoptr(GFile) file = g_file_new_for_path(w->path);
+    g_autoptr(GFile) folder = g_file_get_parent(file);
+    g_autoptr(GFile) above = folder != NULL ? g_file_get_parent(folder) : NULL;
+
+    monitor_end(&w->file, w);
+    monitor_end(&w->folder, w);
+    monitor_end(&w->above, w);
+    w->file = g_file_monitor_file(file, G_FILE_MONITOR_NONE, NULL, NULL);
+    if (w->file != NULL)
+        g_signal_connect(w->file, "changed", G_CALLBACK(on_event), w);
+    if (folder != NULL)
+        w->folder = monitor_folder(folder, w);
+    if (above != NULL && !g_file_query_exists(folder, NULL))
+        w->above = monitor_folder(above, w);
+}
+
+Krb5Watch *
+krb5_watch_new(const char *path, Krb5WatchFunc changed, gpointer user_data)
+{
+    Krb5Watch *w = g_new0(Krb5Watch, 1);
+
+    w->path = g_strdup(path);
+    w->changed = changed;
+    w->user_data = user_data;
+    watch_monitors(w);
+    start(&w->poll, g_timeout_source_new_seconds(LOOK_ANYWAY_S), look_anyway, w);
+    return w;
+}
+
 void
 krb5_watch_free(Krb5Watch *w)
 {
@@ -96,7 +125,9 @@ krb5_watch_free(Krb5Watch *w)
         return;
     monitor_end(&w->file, w);
     monitor_end(&w->folder, w);
+    monitor_end(&w->above, w);
     stop(&w->settle);
     stop(&w->poll);
+    g_free(w->path);
     g_free(w);
 }

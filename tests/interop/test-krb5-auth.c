@@ -519,6 +519,29 @@ test_keytab_appears(void)
     provider_end(p);
 }
 
+/* The whole folder comes by one rename, as a new realm does. */
+static void
+test_folder_appears(void)
+{
+    g_autofree char *made = g_build_filename(realm->dir, "realm.new", NULL);
+    g_autofree char *place = g_build_filename(realm->dir, "realm", NULL);
+    g_autofree char *keytab = g_build_filename(place, "service.keytab", NULL);
+    g_autofree char *add = g_strdup_printf("ktadd -q -norandkey -k %s/service.keytab " PAIR_SERVICE "\n", made);
+    LaresKrb5Provider *p = provider_over(keytab);
+
+    g_assert_cmpint(g_mkdir(made, 0700), ==, 0);
+    realm_admin(realm, add);
+    while (g_main_context_iteration(NULL, FALSE))
+        ;
+    gint64 start = g_get_monotonic_time();
+    g_assert_cmpint(g_rename(made, place), ==, 0);
+    g_assert_true(wait_for(p, 4));
+    g_assert_cmpint(g_get_monotonic_time() - start, <, 2 * G_USEC_PER_SEC);
+    g_unlink(keytab);
+    g_rmdir(place);
+    provider_end(p);
+}
+
 static void
 test_bad_keytabs(void)
 {
@@ -623,6 +646,7 @@ main(int argc, char **argv)
     g_test_add_func("/krb5-auth/refuses/tokens-after-the-end", test_after_the_end);
     g_test_add_func("/krb5-auth/keytab/rotation", test_rotation);
     g_test_add_func("/krb5-auth/keytab/appears-later", test_keytab_appears);
+    g_test_add_func("/krb5-auth/keytab/folder-appears-later", test_folder_appears);
     g_test_add_func("/krb5-auth/keytab/bad", test_bad_keytabs);
     g_test_add_func("/krb5-auth/keytab/base64", test_base64);
     g_test_add_func("/krb5-auth/replay-cache-is-bounded", test_replay_cache_bound);
