@@ -10,6 +10,35 @@
 
 #include <string.h>
 
+static const LaresParam create_params[] = {
+    {"name", "s", TRUE, "Name of the realm, in capitals: HOME.LAN"},
+    {"hostname", "s", FALSE, "Name clients use for this server"},
+    {"aliases", "as", FALSE, "Further names of this server"},
+    {"listen", "as", FALSE, "Addresses to listen on; none: all"},
+    {"kdc-port", "x", FALSE, "Port of the KDC (88)"},
+    {"kadmin-port", "x", FALSE, "Port of kadmind (749)"},
+    {"kpasswd-port", "x", FALSE, "Port for password changes (464)"},
+    {NULL},
+};
+static const LaresParam password_params[] = {
+    {"name", "s", TRUE, "User, or USER/admin"},
+    {"password", "s", TRUE, "The password; never logged"},
+    {NULL},
+};
+static const LaresParam user_params[] = {
+    {"name", "s", TRUE, "User, or USER/admin"},
+    {NULL},
+};
+static const LaresParam host_params[] = {
+    {"name", "s", TRUE, "Full name of the machine: laptop.home.lan"},
+    {"services", "as", FALSE, "Services besides host: nfs, cifs, HTTP"},
+    {NULL},
+};
+static const LaresParam kit_params[] = {
+    {"platform", "s", TRUE, "linux, macos or windows"},
+    {NULL},
+};
+
 static const char *
 text_arg(GVariant *args, const char *key)
 {
@@ -104,30 +133,27 @@ describe(RealmModule *self)
     return realm_variant_object(json);
 }
 
-/* A realm that is there may be asked for again, even with other settings: those are the module's to change. */
+/* One argument of realm.create as the text that realm_conf_set() takes. */
+static char *
+arg_text(GVariant *value)
+{
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE_STRING_ARRAY)) {
+        g_autofree const char **strv = g_variant_get_strv(value, NULL);
+        return g_strjoinv(",", (char **)strv);
+    }
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE_INT64))
+        return g_strdup_printf("%" G_GINT64_FORMAT, g_variant_get_int64(value));
+    return g_variant_dup_string(value, NULL);
+}
+
 static gboolean
 take_args(RealmConf *conf, GVariant *args, GError **error)
 {
-    GVariantIter iter;
-    const char *key;
-    GVariant *value;
+    for (const LaresParam *param = create_params; param->name; param++) {
+        g_autoptr(GVariant) value = g_variant_lookup_value(args, param->name, G_VARIANT_TYPE(param->signature));
+        g_autofree char *text = value ? arg_text(value) : NULL;
 
-    g_variant_iter_init(&iter, args);
-    while (g_variant_iter_next(&iter, "{&sv}", &key, &value)) {
-        g_autoptr(GVariant) owned = value;
-        g_autofree char *text = NULL;
-
-        if (!realm_conf_known_key(key))
-            continue;
-        if (g_variant_is_of_type(value, G_VARIANT_TYPE_STRING_ARRAY)) {
-            g_autofree const char **strv = g_variant_get_strv(value, NULL);
-            text = g_strjoinv(",", (char **)strv);
-        } else if (g_variant_is_of_type(value, G_VARIANT_TYPE_INT64)) {
-            text = g_strdup_printf("%" G_GINT64_FORMAT, g_variant_get_int64(value));
-        } else {
-            text = g_variant_dup_string(value, NULL);
-        }
-        if (!realm_conf_set(conf, key, text, error))
+        if (text && realm_conf_known_key(param->name) && !realm_conf_set(conf, param->name, text, error))
             return FALSE;
     }
     return realm_conf_check(conf, error);
@@ -302,35 +328,6 @@ verb_client_config(LaresHost *host, const LaresControlCaller *caller, GVariant *
     }
     return realm_variant_object(kit);
 }
-
-static const LaresParam create_params[] = {
-    {"name", "s", TRUE, "Name of the realm, in capitals: HOME.LAN"},
-    {"hostname", "s", FALSE, "Name clients use for this server"},
-    {"aliases", "as", FALSE, "Further names of this server"},
-    {"listen", "as", FALSE, "Addresses to listen on; none: all"},
-    {"kdc-port", "x", FALSE, "Port of the KDC (88)"},
-    {"kadmin-port", "x", FALSE, "Port of kadmind (749)"},
-    {"kpasswd-port", "x", FALSE, "Port for password changes (464)"},
-    {NULL},
-};
-static const LaresParam password_params[] = {
-    {"name", "s", TRUE, "User, or USER/admin"},
-    {"password", "s", TRUE, "The password; never logged"},
-    {NULL},
-};
-static const LaresParam user_params[] = {
-    {"name", "s", TRUE, "User, or USER/admin"},
-    {NULL},
-};
-static const LaresParam host_params[] = {
-    {"name", "s", TRUE, "Full name of the machine: laptop.home.lan"},
-    {"services", "as", FALSE, "Services besides host: nfs, cifs, HTTP"},
-    {NULL},
-};
-static const LaresParam kit_params[] = {
-    {"platform", "s", TRUE, "linux, macos or windows"},
-    {NULL},
-};
 
 const LaresVerb realm_verbs[] = {
     {"realm.create", LARES_RIGHT_ADMIN, "Make this server's own realm", create_params, verb_create},
