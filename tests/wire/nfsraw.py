@@ -320,6 +320,16 @@ class Files:
     def attrs(self, fh, *names, **kw):
         return self.call(ops.putfh(fh), ops.getattr(*names), **kw).ok().last.attrs
 
+    @staticmethod
+    def after_grace(attempt, seconds=120):
+        """Repeats an attempt while the server answers that it is in its grace period."""
+        deadline = time.monotonic() + seconds
+        while True:
+            r = attempt()
+            if r.error != "GRACE" or time.monotonic() > deadline:
+                return r.ok()
+            time.sleep(0.25)
+
     def mkdir(self, dirfh, name, mode=0o755, **kw):
         r = self.call(ops.putfh(dirfh), ops.create(ops.NF4DIR, name, {"mode": mode}), ops.getfh(),
                       **kw)
@@ -386,9 +396,11 @@ class Session(Files):
         return r
 
     def open(self, dirfh, name, access=ops.READ, deny=0, owner=b"owner", **kw):
-        """OPEN by name; returns its result with .fh. Asks for no delegation."""
-        r = self.call(ops.putfh(dirfh), ops.open_(name, access | ops.WANT_NO_DELEG, deny,
-                                                  self.clientid, owner, **kw), ops.getfh()).ok()
+        """OPEN by name, after any grace period; returns its result with .fh. Asks for no
+        delegation."""
+        r = self.after_grace(lambda: self.call(
+            ops.putfh(dirfh), ops.open_(name, access | ops.WANT_NO_DELEG, deny, self.clientid,
+                                        owner, **kw), ops.getfh()))
         out = r.op("OPEN")
         out.fh = r.last.fh
         return out
@@ -425,9 +437,11 @@ class Client40(Files):
         return self.seqids[owner]
 
     def open(self, dirfh, name, access=ops.READ, deny=0, owner=b"owner", **kw):
-        """OPEN by name, confirmed where the server asks for it; returns its result with .fh."""
-        r = self.call(ops.putfh(dirfh), ops.open_(name, access, deny, self.clientid, owner,
-                                                  self.seqid(owner), **kw), ops.getfh()).ok()
+        """OPEN by name, after any grace period, confirmed where the server asks for it; returns
+        its result with .fh."""
+        r = self.after_grace(lambda: self.call(
+            ops.putfh(dirfh), ops.open_(name, access, deny, self.clientid, owner,
+                                        self.seqid(owner), **kw), ops.getfh()))
         out = r.op("OPEN")
         out.fh = r.last.fh
         if out.rflags & 2:  # OPEN4_RESULT_CONFIRM

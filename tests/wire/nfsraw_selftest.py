@@ -145,7 +145,7 @@ def version42(s, fh, st):
         seen.append(f"{what} {s.call(putfh(fh), operation).error}")
     r = s.call(putfh(fh), savefh(), copy(st, st, 0, 1 << 20, 5))
     seen.append(f"COPY {r.error}")
-    print("    " + ", ".join(seen))
+    print("# " + ", ".join(seen))
 
 
 CHECKS = [("transport", transport), ("fragments", fragments), ("forged RPCSEC_GSS", forged_gss),
@@ -154,12 +154,15 @@ CHECKS = [("transport", transport), ("fragments", fragments), ("forged RPCSEC_GS
 
 
 def run(host, port, path):
+    """All checks, as TAP."""
     failed = 0
-    for name, check in CHECKS:
+    print(f"1..{len(CHECKS)}")
+    for number, (name, check) in enumerate(CHECKS, 1):
         try:
             check(host, port, path)
-            print(f"ok   {name}", flush=True)
+            print(f"ok {number} - {name}", flush=True)
         except Exception:  # noqa: BLE001  (each check is told on its own)
             failed += 1
-            print(f"FAIL {name}\n{traceback.format_exc()}", flush=True)
+            text = traceback.format_exc().replace("\n", "\n# ")
+            print(f"not ok {number} - {name}\n# {text}", flush=True)
     return 1 if failed else 0
