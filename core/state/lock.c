@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Byte-range locks: POSIX semantics per owner, one sorted list per file (RFC 7530 9.1, RFC 8881 9.1).
+ *
+ * Locks: see state-private.h. */
+#include "state/file-state.h"
+
+#include <string.h>
+
+static LaresStatus
+range_last(const LaresRange *range, uint64_t *last)
+{
+    if (range->length == 0)
+        return LARES_INVAL;
+    if (range->length == UINT64_MAX) {
+        *last = UINT64_MAX;
+        return LARES_OK;
+    }
+    if (range->start > UINT64_MAX - (range->length - 1))
+        return LARES_BAD_RANGE;
+    *last = range->start + (range->length - 1);
+    return LARES_OK;
+}
+
+static gboolean
+overlaps(const LaresLock *lock, uint64_t first, uint64_t last)
+{
+    return lock->first <= last && first <= lock->last;
+}
+
+/* The first lock of somebody else that conflicts; shard locked. */
+static LaresLock *
+find_conflict(LaresNode *node, gconstpointer owner, uint64_t first, uint64_t last, gboolean write)
+{
+    LaresFileState *state = lares_state_peek(node);
+    GArray *locks = state ? state->locks : NULL;
+    for (guint i = 0; locks && i < locks->len; i++) {
+        LaresLock *lock = &g_array_index(locks, LaresLock, i);
+        if (lock->first > last)
+            break;
+        if (lock->owner != owner && overlaps(lock, first, last) && (write || lock->write))
+            return lock;
+    }
+    return NULL;
+}
+
+static void
+describe(const LaresLock *lock, LaresLockConflict *conflict)
+{
+    conflict->range.start = lock->first;
+    conflict->range.length = lock->last == UINT64_MAX ? UINT64_MAX : lock->last - lock->first + 1;
+    conflict->range.write = lock->write;
+    conflict->holder = lock->open->holder;
+    memcpy(conflict->owner_name, lock->name, lock->name_len);
+    conflict->owner_len = lock->name_len;
+    conflict->client = lock->client;
+}
+
+/* As in open.c: with LARES_OK the shard stays locked. */
+static LaresStatus
+lock_without_conflict(LaresNode *node, gconstpointer owner, uint64_t first, uint64_t last, gboolean write,
+                      LaresLockConflict *conflict)
+{
+    for (;;) {
+        lares_state_shard_lock(node);
+        LaresLock *other = find_conflict(node, owner, first, last, write);
+        if (!other)
+            return LARES_OK;
+        LaresHolder *courteous = lares_holder_if_courteous(other->open->holder);
+        gboolean gone = courteous && g_atomic_int_get(&courteous->expired);
+        if (!courteous)
+            describe(other, conflict);
+        lares_state_shard_unlock(node);
+        if (!courteous)
+            return LARES_DENIED;
+        lares_holder_expire(courteous);
+        if (gone)
+            return LARES_DELAY;
+    }
+}
+
+/* Cuts the range out of the owner's locks; a lock that sticks out on both sides becomes two. */
+static void
+cut(GArray *locks, gconstpointer owner, uint64_t first, uint64_t last)
+{
+    for (guint i = 0; i < locks->len; i++) {
+        LaresLock *lock = &g_array_index(locks, LaresLock, i);
+        if (lock->owner != owner || !overlaps(lock, first, last))
+            continue;
+        gboolean left = lock->first<first, right = lock->last> last;
+        if (left && right) {
+            LaresLock tail = *lock;
+            tail.first = last + 1;
+            lock->last = first - 1;
+            g_array_insert_val(locks, i + 1, tail);
+            i++;
+        } else if (left) {
+            lock->last = first - 1;
+        } else if (right) {
+            lock->first = last + 1;
+        } else {
+            g_array_remove_index(locks, i--);
+        }
+    }
+}
+
+/* Joins the new lock with the owner's neighbours of the same kind. */
+static void
+absorb_neighbours(GArray *locks, LaresLock *new_lock)
+{
+    for (guint i = 0; i < locks->len; i++) {
+        LaresLock *lock = &g_array_index(locks, LaresLock, i);
+        if (lock->owner != new_lock->owner || lock->write != new_lock->write || lock->open != new_lock->open)
+            continue;
+        gboolean before = lock->last != UINT64_MAX && lock->last + 1 == new_lock->first;
+        gboolean after = new_lock->last != UINT64_MAX && new_lock->last + 1 == lock->first;
+        if (before)
+            new_lock->first = lock->first;
+        else if (after)
+            new_lock->last = lock->last;
+        else
+            continue;
+        g_array_remove_index(locks, i--);
+    }
+}
+
+static int
+compare_first(gconstpointer a, gconstpointer b)
+{
+    const LaresLock *x = a, *y = b;
+    return (x->first > y->first) - (x->first < y->first);
+}
+
+LaresStatus
+lares_lock_set(LaresOpen *open, const LaresLockOwner *owner, const LaresRange *range, LaresLockConflict *conflict)
+{
+    uint64_t last;
+    LaresStatus status = range_last(range, &last);
+    if (status != LARES_OK)
+        return status;
+    status = lock_without_conflict(open->node, owner->key, range->start, last, range->write, conflict);
+    if (status != LARES_OK)
+        return status;
+    LaresFileState *state = lares_state_peek(open->node);
+    if (open->closed) {
+        status = LARES_STALE;
+    } else if (!(open->access & (range->write ? LARES_ACCESS_WRITE : LARES_ACCESS_READ))) {
+        status = LARES_OPENMODE;
+    } else {
+        if (!state->locks)
+            state->locks = g_array_new(FALSE, FALSE, sizeof(LaresLock));
+        if (state->locks->len >= LARES_LOCKS_PER_FILE) {
+            status = LARES_DELAY;
+        } else {
+            LaresLock lock = {.first = range->start,
+                              .last = last,
+                              .write = range->write,
+                              .open = open,
+                              .owner = owner->key,
+                              .client = owner->client};
+            lock.name_len = (uint8_t)MIN(owner->name_len, sizeof lock.name);
+            memcpy(lock.name, owner->name, lock.name_len);
+            cut(state->locks, owner->key, lock.first, lock.last);
+            absorb_neighbours(state->locks, &lock);
+            g_array_append_val(state->locks, lock);
+            g_array_sort(state->locks, compare_first);
+        }
+    }
+    lares_state_shard_unlock(open->node);
+    return status;
+}
+
+LaresStatus
+lares_lock_clear(LaresOpen *open, const LaresLockOwner *owner, uint64_t start, uint64_t length)
+{
+    LaresRange range = {start, length, FALSE};
+    uint64_t last;
+    LaresStatus status = range_last(&range, &last);
+    if (status != LARES_OK)
+        return status;
+    lares_state_shard_lock(open->node);
+    LaresFileState *state = lares_state_peek(open->node);
+    if (state && state->locks) {
+        cut(state->locks, owner->key, start, last);
+        g_array_sort(state->locks, compare_first);
+    }
+    lares_state_shard_unlock(open->node);
+    return LARES_OK;
+}
+
+LaresStatus
+lares_lock_test(LaresNode *node, const LaresLockOwner *owner, const LaresRange *range, LaresLockConflict *conflict)
+{
+    uint64_t last;
+    LaresStatus status = range_last(range, &last);
+    if (status != LARES_OK)
+        return status;
+    status = lock_without_conflict(node, owner->key, range->start, last, range->write, conflict);
+    if (status == LARES_OK)
+        lares_state_shard_unlock(node);
+    return status;
+}
+
+gboolean
+lares_lock_held(LaresOpen *open, gconstpointer owner_key)
+{
+    gboolean held = FALSE;
+    lares_state_shard_lock(open->node);
+    LaresFileState *state = lares_state_peek(open->node);
+    for (guint i = 0; state && state->locks && i < state->locks->len && !held; i++)
+        held = g_array_index(state->locks, LaresLock, i).owner == owner_key;
+    lares_state_shard_unlock(open->node);
+    return held;
+}
+
+static void
+drop_where(LaresFileState *state, const LaresOpen *open, gconstpointer owner)
+{
+    GArray *locks = state ? state->locks : NULL;
+    for (guint i = 0; locks && i < locks->len; i++) {
+        LaresLock *lock = &g_array_index(locks, LaresLock, i);
+        if ((open && lock->open == open) || (owner && lock->owner == owner))
+            g_array_remove_index(locks, i--);
+    }
+}
+
+void
+lares_lock_drop_owner(LaresOpen *open, gconstpointer owner_key)
+{
+    lares_state_shard_lock(open->node);
+    drop_where(lares_state_peek(open->node), NULL, owner_key);
+    lares_state_shard_unlock(open->node);
+}
+
+void
+lares_locks_drop_open(LaresFileState *state, LaresOpen *open)
+{
+    drop_where(state, open, NULL);
+}

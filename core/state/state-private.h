@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What core/files needs of the file state beside the public part.
+ *
+ * Locks: the state of all files is spread over a fixed number of shards, each with one mutex, found from the node's
+ * address. A node's `state` is only touched under its shard's lock and freed when its last open goes, so a store may
+ * free a node without asking here. No function calls a store or a holder with the lock held. */
+#pragma once
+
+#include <lares/state.h>
+#include <lares/share.h>
+
+/* Registers an open. Takes over nothing: `file` and `share` get references of their own. LARES_SHARE_DENIED when it
+ * conflicts with another open; courteous holders in the way are expired first. */
+LaresStatus lares_state_open(LaresHolder *holder, LaresShare *share, LaresNode *node, LaresFile *file, uint32_t access,
+                             uint32_t deny, LaresOpen **open);
+/* Widens access and deny to the union; `file` (may be NULL) is added for the access it has. */
+LaresStatus lares_state_upgrade(LaresOpen *open, LaresFile *file, uint32_t access, uint32_t deny);
+/* The open's file for an access (READ or WRITE), a new reference; NULL when it was not opened for it or is closed. */
+LaresFile *lares_state_file(LaresOpen *open, uint32_t access);
+/* Does somebody's deny mode forbid I/O that comes without an open (or through `self`)? Expires courteous holders. */
+LaresStatus lares_state_io_allowed(LaresNode *node, uint32_t access, LaresOpen *self);
+/* Would an open with these modes conflict now? */
+LaresStatus lares_state_open_allowed(LaresNode *node, uint32_t access, uint32_t deny, LaresOpen *self);
