@@ -9,6 +9,7 @@ struct _LaresHolder {
     const char *protocol;
     void (*expire)(gpointer user);
     gpointer user;
+    GDestroyNotify destroy;
     gint courteous; /* atomic */
     gint expired;   /* atomic: expire() was called */
 };

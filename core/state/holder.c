@@ -3,13 +3,14 @@
 #include "state/file-state.h"
 
 LaresHolder *
-lares_holder_new(const char *protocol, void (*expire)(gpointer user), gpointer user)
+lares_holder_new(const char *protocol, void (*expire)(gpointer user), gpointer user, GDestroyNotify destroy)
 {
     LaresHolder *holder = g_new0(LaresHolder, 1);
     holder->ref = 1;
     holder->protocol = protocol;
     holder->expire = expire;
     holder->user = user;
+    holder->destroy = destroy;
     return holder;
 }
 
@@ -23,8 +24,11 @@ lares_holder_ref(LaresHolder *holder)
 void
 lares_holder_unref(LaresHolder *holder)
 {
-    if (g_atomic_int_dec_and_test(&holder->ref))
-        g_free(holder);
+    if (!g_atomic_int_dec_and_test(&holder->ref))
+        return;
+    if (holder->destroy)
+        holder->destroy(holder->user);
+    g_free(holder);
 }
 
 void

@@ -23,8 +23,10 @@ typedef struct _LaresOpen LaresOpen;
 #define LARES_DENY_READ  1u
 #define LARES_DENY_WRITE 2u
 
-/* `expire(user)` must drop all state of the holder (lares_open_close …); called once, from a worker. */
-LARES_API LaresHolder *lares_holder_new(const char *protocol, void (*expire)(gpointer user), gpointer user);
+/* `expire(user)` must drop all state of the holder (lares_open_close …); called at most once, from a worker.
+ * `destroy(user)` when the last reference goes (opens hold one each). */
+LARES_API LaresHolder *lares_holder_new(const char *protocol, void (*expire)(gpointer user), gpointer user,
+                                        GDestroyNotify destroy);
 LARES_API LaresHolder *lares_holder_ref(LaresHolder *holder);
 LARES_API void lares_holder_unref(LaresHolder *holder);
 LARES_API void lares_holder_set_courteous(LaresHolder *holder, gboolean courteous);

@@ -77,6 +77,7 @@ struct _Nfs4Compound {
     LaresWriter *out;      /* &reply->out, or another buffer when the reply gets wrapped */
     gboolean allow_ranges; /* a READ may put file ranges into the reply */
     gboolean keep_body;
+    gpointer op_data; /* of the running operation, between its own functions */
 
     LaresObject current, saved;
     gboolean current_unchecked; /* flavor policy of `current` not checked yet; likewise saved */

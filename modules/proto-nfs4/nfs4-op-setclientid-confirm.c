@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SETCLIENTID_CONFIRM: the record counts from now on; an earlier incarnation's state ends.
+ *
+ * Spec: RFC 7530 16.34 */
+#include "nfs4-ops.h"
+#include "nfs4-state-private.h"
+
+uint32_t
+nfs4_op_setclientid_confirm(Nfs4Compound *c)
+{
+    uint64_t id = lares_get_u64(c->in);
+    const uint8_t *verifier = lares_get_bytes(c->in, NFS4_VERIFIER_SIZE);
+    if (c->in->failed)
+        return NFS4ERR_BADXDR;
+    Nfs4Client *client;
+    uint32_t status = nfs4_client_by_id(c->service->state, id, &client);
+    if (status != NFS4_OK)
+        return status;
+    if (!client->v40 || memcmp(client->confirm, verifier, NFS4_VERIFIER_SIZE) != 0)
+        status = NFS4ERR_STALE_CLIENTID;
+    else if (strcmp(client->principal, c->principal) != 0)
+        status = NFS4ERR_CLID_INUSE;
+    if (status == NFS4_OK) {
+        nfs4_client_confirm(client);
+        nfs4_client_renew(client);
+    }
+    nfs4_client_unref(client);
+    return status;
+}

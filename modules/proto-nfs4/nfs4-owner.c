@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Open owners and lock owners, and the sequence of requests that each makes in 4.0.
+ *
+ * A 4.0 owner's requests come one after the other; each carries the next number. The last answer is kept, so that a
+ * retry gets it again instead of being run twice.
+ *
+ * Spec: RFC 7530 9.1.5 to 9.1.8
+ * Locks: see nfs4-state-private.h. */
+#include "nfs4-state-private.h"
+
+#include <string.h>
+
+Nfs4Owner *
+nfs4_owner_ref(Nfs4Owner *owner)
+{
+    g_atomic_int_inc(&owner->ref);
+    return owner;
+}
+
+void
+nfs4_owner_unref(Nfs4Owner *owner)
+{
+    if (!g_atomic_int_dec_and_test(&owner->ref))
+        return;
+    lares_object_clear(&owner->last_object);
+    g_mutex_clear(&owner->busy);
+    g_free(owner->last_body);
+    g_free(owner->bytes);
+    g_free(owner);
+}
+
+Nfs4Owner *
+nfs4_owner_get(Nfs4Client *client, gboolean lock_owner, const uint8_t *bytes, size_t len, gboolean create)
+{
+    Nfs4Owner key = {.lock_owner = lock_owner, .bytes = (uint8_t *)bytes, .len = len};
+    g_mutex_lock(&client->lock);
+    Nfs4Owner *owner = g_hash_table_lookup(client->owners, &key);
+    if (!owner && create) {
+        owner = g_new0(Nfs4Owner, 1);
+        owner->ref = 1;
+        owner->client = client;
+        owner->lock_owner = lock_owner;
+        owner->bytes = g_memdup2(bytes, len);
+        owner->len = len;
+        g_mutex_init(&owner->busy);
+        g_hash_table_replace(client->owners, owner, owner);
+    }
+    if (owner) {
+        owner->last_used = nfs4_now();
+        nfs4_owner_ref(owner);
+    }
+    g_mutex_unlock(&client->lock);
+    return owner;
+}
+
+static uint32_t
+replay(Nfs4Compound *c, Nfs4Owner *owner)
+{
+    if (owner->last_op != c->op)
+        return NFS4ERR_BAD_SEQID;
+    if (owner->last_len) {
+        lares_put_bytes(c->out, owner->last_body, owner->last_len);
+        c->keep_body = TRUE;
+    }
+    if (c->op == OP_OPEN && owner->last_status == NFS4_OK && lares_object_is_set(&owner->last_object)) {
+        LaresObject object;
+        lares_object_copy(&object, &owner->last_object);
+        nfs4_set_current(c, &object);
+    }
+    return owner->last_status;
+}
+
+uint32_t
+nfs4_owner_begin(Nfs4Compound *c, Nfs4Owner *owner, uint32_t seqid)
+{
+    g_mutex_lock(&owner->busy);
+    uint32_t status;
+    switch (nfs4_step_seqid(owner->used, owner->seqid, seqid)) {
+    case NFS4_SEQ_NEXT:
+        return NFS4_OK;
+    case NFS4_SEQ_REPLAY:
+        status = replay(c, owner);
+        g_mutex_unlock(&owner->busy);
+        /* The loop must not run on: an answer that was kept is final, also when it says NFS4_OK. */
+        return status == NFS4_OK ? NFS4_OWNER_REPLAYED : status;
+    default:
+        g_mutex_unlock(&owner->busy);
+        return NFS4ERR_BAD_SEQID;
+    }
+}
+
+/* RFC 7530 9.1.7: these leave the sequence where it is. */
+static gboolean
+moves_seqid(uint32_t status)
+{
+    switch (status) {
+    case NFS4ERR_STALE_CLIENTID:
+    case NFS4ERR_STALE_STATEID:
+    case NFS4ERR_BAD_STATEID:
+    case NFS4ERR_BAD_SEQID:
+    case NFS4ERR_BADXDR:
+    case NFS4ERR_RESOURCE:
+    case NFS4ERR_NOFILEHANDLE:
+    case NFS4ERR_MOVED:
+        return FALSE;
+    default:
+        return TRUE;
+    }
+}
+
+uint32_t
+nfs4_owner_end(Nfs4Compound *c, Nfs4Owner *owner, uint32_t seqid, size_t body_at, uint32_t status)
+{
+    if (moves_seqid(status)) {
+        owner->used = TRUE;
+        owner->seqid = seqid;
+        owner->last_op = c->op;
+        owner->last_status = status;
+        g_clear_pointer(&owner->last_body, g_free);
+        owner->last_len = 0;
+        if ((status == NFS4_OK || c->keep_body) && c->out->len > body_at) {
+            owner->last_len = c->out->len - body_at;
+            owner->last_body = g_memdup2(c->out->base + body_at, owner->last_len);
+        }
+        lares_object_clear(&owner->last_object);
+        if (c->op == OP_OPEN && status == NFS4_OK)
+            lares_object_copy(&owner->last_object, &c->current);
+    }
+    g_mutex_unlock(&owner->busy);
+    return status;
+}
+
+/* References to all grants of an owner. */
+static GPtrArray *
+grants_of(Nfs4Owner *owner)
+{
+    Nfs4Client *client = owner->client;
+    GPtrArray *grants = g_ptr_array_new_with_free_func((GDestroyNotify)nfs4_grant_unref);
+    GHashTableIter iter;
+    gpointer value;
+    g_mutex_lock(&client->lock);
+    g_hash_table_iter_init(&iter, client->grants);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        Nfs4Grant *grant = value;
+        if (grant->owner == owner)
+            g_ptr_array_add(grants, nfs4_grant_ref(grant));
+    }
+    g_mutex_unlock(&client->lock);
+    return grants;
+}
+
+static void
+drop_each(GPtrArray *grants)
+{
+    for (guint i = 0; i < grants->len; i++)
+        nfs4_grant_drop(grants->pdata[i]);
+}
+
+void
+nfs4_owner_drop_grants(Nfs4Owner *owner)
+{
+    g_autoptr(GPtrArray) grants = grants_of(owner);
+    drop_each(grants);
+}
+
+void
+nfs4_owner_sweep(Nfs4Client *client, gint64 older_than)
+{
+    GHashTableIter iter;
+    gpointer value;
+    g_mutex_lock(&client->lock);
+    g_hash_table_iter_init(&iter, client->owners);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        Nfs4Owner *owner = value;
+        if (owner->n_grants == 0 && owner->last_used < older_than && g_atomic_int_get(&owner->ref) == 1)
+            g_hash_table_iter_remove(&iter);
+    }
+    g_mutex_unlock(&client->lock);
+}
+
+/* ---- Operations on a stateid with a seqid -------------------------------------------------------------------------
+ */
+
+/* 4.0: the owner's grant, whatever its stateid's seqid says: a retry comes with the old one. */
+static uint32_t
+run_in_sequence(Nfs4Compound *c, const Nfs4Stateid *stateid, uint32_t seqid, uint32_t kinds, Nfs4GrantFunc func)
+{
+    Nfs4Owner *owner;
+    uint32_t status = nfs4_owner_of_stateid(c, stateid, kinds, &owner);
+    if (status != NFS4_OK)
+        return status;
+    size_t body_at = c->out->len;
+    status = nfs4_owner_begin(c, owner, seqid);
+    if (status == NFS4_OK) {
+        Nfs4Grant *grant;
+        status = nfs4_grant_find(c, stateid, kinds, &grant);
+        if (status == NFS4_OK) {
+            if (lares_open_node(grant->open) != c->current.node)
+                status = NFS4ERR_BAD_STATEID;
+            else if (!owner->lock_owner && !owner->confirmed && c->op != OP_OPEN_CONFIRM)
+                status = NFS4ERR_BAD_STATEID; /* RFC 7530 16.18.5: nothing before its confirmation */
+            else
+                status = func(c, grant);
+            nfs4_grant_unref(grant);
+        }
+        status = nfs4_owner_end(c, owner, seqid, body_at, status);
+    } else if (status == NFS4_OWNER_REPLAYED) {
+        status = NFS4_OK;
+    }
+    nfs4_owner_unref(owner);
+    return status;
+}
+
+uint32_t
+nfs4_seqid_op(Nfs4Compound *c, const Nfs4Stateid *stateid, uint32_t seqid, uint32_t kinds, Nfs4GrantFunc func)
+{
+    if (c->minor == 0)
+        return run_in_sequence(c, stateid, seqid, kinds, func);
+    Nfs4Grant *grant;
+    uint32_t status = nfs4_grant_find(c, stateid, kinds, &grant);
+    if (status != NFS4_OK)
+        return status;
+    status = lares_open_node(grant->open) == c->current.node ? func(c, grant) : NFS4ERR_BAD_STATEID;
+    nfs4_grant_unref(grant);
+    return status;
+}
+
+static gboolean
+holds_locks(GPtrArray *grants)
+{
+    for (guint i = 0; i < grants->len; i++) {
+        Nfs4Grant *grant = grants->pdata[i];
+        if (lares_lock_held(grant->open, grant->owner))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+uint32_t
+nfs4_owner_release(Nfs4Owner *owner)
+{
+    g_autoptr(GPtrArray) grants = grants_of(owner);
+    if (holds_locks(grants))
+        return NFS4ERR_LOCKS_HELD;
+    drop_each(grants);
+    g_mutex_lock(&owner->client->lock);
+    if (g_hash_table_lookup(owner->client->owners, owner) == owner)
+        g_hash_table_remove(owner->client->owners, owner);
+    g_mutex_unlock(&owner->client->lock);
+    return NFS4_OK;
+}

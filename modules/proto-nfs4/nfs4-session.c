@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Sessions and their slots: exactly-once by a kept reply per slot.
+ *
+ * Slot table (RFC 8881 2.10.6.1): seqid last seen s, request's r:
+ *   busy, r == s       DELAY (the first one still runs)
+ *   busy, other        SEQ_MISORDERED
+ *   free, r == s + 1   run; s := r
+ *   free, r == s       the kept reply, or RETRY_UNCACHED_REP; SEQ_FALSE_RETRY when the request is another one
+ *   free, other        SEQ_MISORDERED
+ *
+ * Locks: see nfs4-state-private.h. */
+#include "nfs4-session-step.h"
+#include "nfs4-state-private.h"
+
+#include <string.h>
+
+Nfs4Session *
+nfs4_session_ref(Nfs4Session *session)
+{
+    g_atomic_int_inc(&session->ref);
+    return session;
+}
+
+void
+nfs4_session_unref(Nfs4Session *session)
+{
+    if (!g_atomic_int_dec_and_test(&session->ref))
+        return;
+    for (uint32_t i = 0; i < session->n_slots; i++)
+        g_free(session->slot[i].reply);
+    g_free(session->slot);
+    g_mutex_clear(&session->lock);
+    nfs4_client_unref(session->client);
+    g_free(session);
+}
+
+static guint
+id_hash(gconstpointer key)
+{
+    uint64_t n;
+    memcpy(&n, (const uint8_t *)key + 8, 8);
+    return (guint)(n ^ n >> 32);
+}
+
+static gboolean
+id_equal(gconstpointer a, gconstpointer b)
+{
+    return memcmp(a, b, NFS4_SESSIONID) == 0;
+}
+
+void
+nfs4_session_tables_init(Nfs4State *state)
+{
+    g_rw_lock_init(&state->sessions_lock);
+    state->sessions = g_hash_table_new_full(id_hash, id_equal, NULL, (GDestroyNotify)nfs4_session_unref);
+}
+
+Nfs4Session *
+nfs4_session_new(Nfs4Client *client, const Nfs4Channel *fore, const Nfs4Channel *back, uint32_t cb_program)
+{
+    Nfs4State *state = client->state;
+    Nfs4Session *session = g_new0(Nfs4Session, 1);
+    session->ref = 3; /* the table's, the client's and the caller's */
+    session->client = nfs4_client_ref(client);
+    session->fore = *fore;
+    session->back = *back;
+    session->cb_program = cb_program;
+    session->n_slots = fore->max_requests;
+    session->slot = g_new0(Nfs4Slot, session->n_slots);
+    g_mutex_init(&session->lock);
+    g_rw_lock_writer_lock(&state->sessions_lock);
+    uint64_t clientid = nfs4_client_id(client), number = ++state->next_session;
+    clientid = GUINT64_TO_BE(clientid);
+    number = GUINT64_TO_BE(number);
+    memcpy(session->id, &clientid, 8);
+    memcpy(session->id + 8, &number, 8);
+    g_hash_table_insert(state->sessions, session->id, session);
+    g_rw_lock_writer_unlock(&state->sessions_lock);
+    g_mutex_lock(&client->lock);
+    g_ptr_array_add(client->sessions, session);
+    g_mutex_unlock(&client->lock);
+    return session;
+}
+
+Nfs4Session *
+nfs4_session_find(Nfs4State *state, const uint8_t *id)
+{
+    g_rw_lock_reader_lock(&state->sessions_lock);
+    Nfs4Session *session = g_hash_table_lookup(state->sessions, id);
+    if (session)
+        nfs4_session_ref(session);
+    g_rw_lock_reader_unlock(&state->sessions_lock);
+    return session;
+}
+
+void
+nfs4_session_destroy(Nfs4Session *session)
+{
+    Nfs4Client *client = session->client;
+    Nfs4State *state = client->state;
+    if (!g_atomic_int_compare_and_exchange(&session->dead, FALSE, TRUE))
+        return;
+    nfs4_session_ref(session);
+    g_rw_lock_writer_lock(&state->sessions_lock);
+    g_hash_table_remove(state->sessions, session->id);
+    g_rw_lock_writer_unlock(&state->sessions_lock);
+    g_mutex_lock(&client->lock);
+    g_ptr_array_remove(client->sessions, session);
+    g_mutex_unlock(&client->lock);
+    nfs4_session_unref(session);
+}
+
+/* ---- Channel attributes (RFC 8881 18.36.1) --------------------------------------------------------------------------
+ */
+
+void
+nfs4_channel_get(LaresReader *in, Nfs4Channel *channel)
+{
+    channel->header_pad = lares_get_u32(in);
+    channel->max_request = lares_get_u32(in);
+    channel->max_response = lares_get_u32(in);
+    channel->max_cached = lares_get_u32(in);
+    channel->max_ops = lares_get_u32(in);
+    channel->max_requests = lares_get_u32(in);
+    uint32_t n = lares_get_u32(in); /* ca_rdma_ird<1> */
+    if (n > 1)
+        in->failed = TRUE;
+    else if (n)
+        lares_get_u32(in);
+}
+
+void
+nfs4_channel_put(LaresWriter *out, const Nfs4Channel *channel)
+{
+    lares_put_u32(out, 0); /* no header padding: data is not placed by RDMA */
+    lares_put_u32(out, channel->max_request);
+    lares_put_u32(out, channel->max_response);
+    lares_put_u32(out, channel->max_cached);
+    lares_put_u32(out, channel->max_ops);
+    lares_put_u32(out, channel->max_requests);
+    lares_put_u32(out, 0);
+}
+
+/* ---- The end of a compound ------------------------------------------------------------------------------------------
+ */
+
+/* A reply that is worth keeping: asked for, or as small as a lone SEQUENCE's. */
+static gboolean
+worth_keeping(const Nfs4Compound *c, size_t len)
+{
+    return len > 0 && len <= NFS4_MAX_CACHED && (c->cachethis || c->op_count == 1);
+}
+
+void
+nfs4_session_finish(Nfs4Compound *c, const uint8_t *result, size_t len)
+{
+    Nfs4Session *session = g_steal_pointer(&c->session);
+    Nfs4Slot *slot = g_steal_pointer(&c->slot);
+    if (slot) {
+        gboolean keep = worth_keeping(c, len);
+        uint8_t *copy = keep ? g_memdup2(result, len) : NULL;
+        g_mutex_lock(&session->lock);
+        uint8_t *old = slot->reply;
+        slot->reply = copy;
+        slot->reply_len = keep ? len : 0;
+        slot->has_reply = keep;
+        slot->busy = FALSE;
+        g_mutex_unlock(&session->lock);
+        g_free(old);
+    }
+    nfs4_session_unref(session);
+}
