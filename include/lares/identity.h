@@ -32,6 +32,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(LaresIdentity, lares_identity_unref)
  * and asks again with lares_directory_refresh() when it moved: a disabled user is then refused at once. */
 LARES_API guint lares_directory_generation(void);
 
+/* Says that a realm's names are this server's own: ada@REALM is the user ada (unless the configuration lists the realms
+ * itself). For the modules that hold a realm's keys; a realm nobody announced stays foreign. */
+LARES_API void lares_directory_add_local_realm(LaresDirectory *directory, const char *realm);
+
 /* ARCHITECTURE 7: override, strip realm, directory user or host account, auto-provision unless disabled. */
 LARES_API LaresStatus lares_directory_resolve(LaresDirectory *directory, const LaresAuthPeer *peer,
                                               LaresIdentity **identity, const char **reason);

@@ -8,6 +8,8 @@
  */
 #include "realm.h"
 
+#include "lares-config.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
