@@ -77,8 +77,7 @@ def run_boot(options, name, versions, flavors, work, target):
     return job, status
 
 
-def run_all(options, work, target):
-    report = Report()
+def run_all(options, work, target, report):
     plan = [("-".join(v + f), v, f) for v, f in boots(options)]
     with concurrent.futures.ThreadPoolExecutor(options.parallel) as pool:
         running = [(name, v, f, pool.submit(run_boot, options, name, v, f, work, target)) for name, v, f in plan]
@@ -93,19 +92,19 @@ def run_all(options, work, target):
                         report.add(False, f"{vers}-{sec}", "did not come to its end")
             if options.verbose:
                 print((job / "out" / "a.log").read_text(errors="replace"))
-    return report.total()
 
 
-def own_lab(options):
+def own_lab(options, report):
+    """The whole matrix against a server of its own."""
     with Lab(options.kind, options.keep) as lab:
         lab.share("share", FLAVORS)
         lab.server.start()
         target = {"name": "server.lares.test", "port": lab.server.port, "export": lab.server.export("share"),
                   "krb5_conf": lab.realm.client_config(), "keytabs": lab.keytabs()}
-        return run_all(options, lab.dir, target)
+        run_all(options, lab.dir, target, report)
 
 
-def main():
+def make_parser():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--kind", default="ganesha", help="the server to start when none is given")
     parser.add_argument("--server", help="NAME:PORT of a running server on the loopback address")
@@ -125,9 +124,24 @@ def main():
     parser.add_argument("--times", action="store_true")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--keep", help="work in this folder and leave it there")
-    options = parser.parse_args()
+    return parser
+
+
+def defaults(**changes):
+    """Options as if from an empty command line, with changes (None: unchanged)."""
+    options = make_parser().parse_args([])
+    for name, value in changes.items():
+        if value is not None:
+            setattr(options, name, value)
+    return options
+
+
+def main():
+    options = make_parser().parse_args()
+    report = Report()
     if not options.server:
-        return own_lab(options)
+        own_lab(options, report)
+        return report.total()
     name, _, port = options.server.rpartition(":")
     keytabs = dict(item.split("=", 1) for item in options.keytab)
     if options.host_keytab:
@@ -135,7 +149,8 @@ def main():
     conf = pathlib.Path(options.krb5_conf).read_text() if options.krb5_conf else None
     target = {"name": name, "port": port, "export": options.export, "krb5_conf": conf, "keytabs": keytabs}
     with tempfile.TemporaryDirectory(prefix="lares-vm-") as scratch:
-        return run_all(options, pathlib.Path(options.keep or scratch), target)
+        run_all(options, pathlib.Path(options.keep or scratch), target, report)
+    return report.total()
 
 
 if __name__ == "__main__":

@@ -214,6 +214,7 @@ class Guest:
             raise VmError(f"{self.jobdir}/job.sh is missing")
         kernel, image, modules = prepare()
         self.out.mkdir(exist_ok=True)
+        self.out.chmod(0o1777)  # users of the guest say things here too
         for old in (f"{self.ident}.status", f"{self.ident}.log", f"{self.ident}.results"):
             (self.out / old).unlink(missing_ok=True)
         args = [

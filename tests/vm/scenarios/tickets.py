@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Tickets that end: access ends with them, goes on where they can be renewed, and comes back with a new one."""
+
+from lab import Lab, vm
+
+NAME = "tickets"
+
+# The service tickets live 25 s; alice's first TGT lives 40 s.
+SCRIPT = r"""
+CHECK_TIMEOUT=150
+setup_krb5
+ticket alice -l 40s
+born=$SECONDS
+for vers in 4.2 4.0; do
+    PREFIX="tickets/$vers/"
+    check mount nfs_mount $vers krb5p /mnt/$vers || exit 1
+    check before as alice sh -c "echo before > /mnt/$vers/alice-$vers"
+done
+PREFIX="tickets/"
+# bob's TGT is long: his service tickets end several times and nobody notices.
+goes_on() {
+    local i
+    for i in $(seq 1 16); do
+        as bob sh -c "echo $i > /mnt/4.2/bob && cat /mnt/4.2/bob && echo $i > /mnt/4.0/bob" || { echo "failed after $((i * 5)) s"; return 1; }
+        pause 5
+    done
+}
+check renewed-without-notice goes_on
+while [ $((SECONDS - born)) -lt 50 ]; do pause 1; done
+ended() { # MOUNT: an error within 40 s, neither success nor a hang
+    drop_caches
+    timeout -k 2 40 setpriv --reuid alice --regid alice --init-groups sh -c "echo after > /mnt/$1/alice-late && sync -d /mnt/$1/alice-late"
+    case $? in 0) echo "still has access"; return 1 ;; 124 | 137) echo "hangs"; return 1 ;; esac
+    return 0
+}
+check ended-4.2 ended 4.2
+check ended-4.0 ended 4.0
+check others-unharmed as bob sh -c "echo still > /mnt/4.2/bob"
+ticket alice
+again() { as alice sh -c "echo again > /mnt/$1/alice-$1 && cat /mnt/$1/alice-$1"; }
+check again-4.2 again 4.2
+check again-4.0 again 4.0
+for vers in 4.2 4.0; do nfs_umount /mnt/$vers; done
+exit 0
+"""
+
+
+def run(kind, report, keep=None):
+    with Lab(kind, keep, service_life=25, clockskew=3) as lab:
+        lab.share("share", ["krb5p"])
+        lab.server.start()
+        job = lab.job("tickets", SCRIPT)
+        report.guest(job, "a", vm.run(job, timeout=500)["a"], NAME)
