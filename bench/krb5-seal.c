@@ -207,9 +207,9 @@ measure(Bench *b, int enctype, size_t len)
     double seal = rate(b, seal_ours), mic = rate(b, mic_ours);
     double open = without(rate(b, open_ours), rate(b, copy_only));
 
-    printf("%7d %8zu | %6.0f %6.0f %6.0f %3.0f%% | %6.0f %6.0f %6.0f %3.0f%% | %6.0f %6.0f %6.0f\n",
-           enctype, len, seal, rate(b, seal_mit), seal_bound, 100 * seal / seal_bound, open,
-           rate(b, open_mit), open_bound, 100 * open / open_bound, mic, rate(b, mic_mit), hash);
+    printf("%7d %8zu | %6.0f %6.0f %6.0f %3.0f%% | %6.0f %6.0f %6.0f %3.0f%% | %6.0f %6.0f %6.0f\n", enctype, len, seal,
+           rate(b, seal_mit), seal_bound, 100 * seal / seal_bound, open, rate(b, open_mit), open_bound,
+           100 * open / open_bound, mic, rate(b, mic_mit), hash);
     fflush(stdout);
     g_free(b->buffer);
     g_free(b->saved);
@@ -234,8 +234,7 @@ main(int argc, char **argv)
         gss_ctx_id_t send = GSS_C_NO_CONTEXT, recv = GSS_C_NO_CONTEXT;
         OM_uint32 minor;
 
-        realm_pair(realm, enctype, GSS_C_CONF_FLAG | GSS_C_INTEG_FLAG | GSS_C_MUTUAL_FLAG, &b.mit,
-                   &b.mit_peer);
+        realm_pair(realm, enctype, GSS_C_CONF_FLAG | GSS_C_INTEG_FLAG | GSS_C_MUTUAL_FLAG, &b.mit, &b.mit_peer);
         duplicate(&b.mit, &send);
         duplicate(&b.mit_peer, &recv);
         b.send = exported(&send);

@@ -23,19 +23,24 @@ def free_port():
         return s.getsockname()[1]
 
 
-def null_call(port, xid=1, timeout=5.0, host="127.0.0.1"):
+def null_on(sock, xid=1, timeout=5.0):
     """One NFSv4 NULL call with AUTH_NONE; True when it is answered with success."""
+    call = struct.pack(">10I", xid, 0, 2, 100003, 4, 0, 0, 0, 0, 0)
+    sock.settimeout(timeout)
+    sock.sendall(struct.pack(">I", 0x80000000 | len(call)) + call)
+    data = b""
+    while len(data) < 28:
+        more = sock.recv(4096)
+        if not more:
+            return False
+        data += more
+    return struct.unpack(">7I", data[:28])[1:] == (xid, 1, 0, 0, 0, 0)
+
+
+def null_call(port, timeout=5.0, host="127.0.0.1"):
+    """The same over a connection of its own."""
     with socket.create_connection((host, port), timeout=timeout) as s:
-        call = struct.pack(">10I", xid, 0, 2, 100003, 4, 0, 0, 0, 0, 0)
-        s.sendall(struct.pack(">I", 0x80000000 | len(call)) + call)
-        s.settimeout(timeout)
-        data = b""
-        while len(data) < 28:
-            more = s.recv(4096)
-            if not more:
-                return False
-            data += more
-        return struct.unpack(">7I", data[:28])[1:] == (xid, 1, 0, 0, 0, 0)
+        return null_on(s, timeout=timeout)
 
 
 class Server:
@@ -43,9 +48,10 @@ class Server:
 
     name = "?"
 
-    def __init__(self, work, export, kerberos=None):
+    def __init__(self, work, exports, kerberos=None):
+        """exports: {name: folder}; clients see /NAME."""
         self.work = work
-        self.export = export
+        self.exports = exports
         self.kerberos = kerberos  # a Realm or None
         self.port = free_port()
         self.process = None
@@ -74,6 +80,13 @@ class Server:
                 raise RuntimeError(f"{self.name} does not answer, see {self.work}")
             time.sleep(0.002)
         self.start_ms = (time.monotonic() - t0) * 1000
+
+    def pin(self, cpus):
+        """Binds all its threads to these processors."""
+        for pid in self.pids():
+            for task in os.listdir(f"/proc/{pid}/task"):
+                with contextlib.suppress(OSError):
+                    os.sched_setaffinity(int(task), cpus)
 
     def stop(self):
         if self.process is None:
@@ -122,13 +135,24 @@ class Ganesha(Server):
     administration, which is not used here."""
 
     name = "ganesha"
-    path = "/bench"
 
     def command(self):
         k = self.kerberos
         conf = os.path.join(self.work, "ganesha.conf")
         recovery = os.path.join(self.work, "recovery")
         os.makedirs(recovery, exist_ok=True)
+        blocks = "".join(f"""EXPORT {{
+    Export_Id = {number};
+    Path = "{folder}";
+    Pseudo = "/{name}";
+    Access_Type = RW;
+    Squash = No_Root_Squash;
+    SecType = sys,krb5,krb5i,krb5p;
+    Protocols = 4;
+    Transports = TCP;
+    FSAL {{ Name = VFS; }}
+}}
+""" for number, (name, folder) in enumerate(self.exports.items(), 77))
         with open(conf, "w") as f:
             f.write(f"""
 NFS_CORE_PARAM {{
@@ -139,37 +163,54 @@ NFS_CORE_PARAM {{
     Enable_RQUOTA = false;
     Enable_UDP = false;
     fsid_device = true;
+    RPC_Max_Connections = 10000;
 }}
 NFSv4 {{
     Graceless = true;
     Lease_Lifetime = 20;
     Allow_Numeric_Owners = true;
     Only_Numeric_Owners = true;
-    RecoveryRoot = {recovery};
+    RecoveryRoot = "{recovery}";
     Minor_Versions = 0,1,2;
 }}
-EXPORT {{
-    Export_Id = 77;
-    Path = {self.export};
-    Pseudo = {self.path};
-    Access_Type = RW;
-    Squash = No_Root_Squash;
-    SecType = sys,krb5,krb5i,krb5p;
-    Protocols = 4;
-    Transports = TCP;
-    FSAL {{ Name = VFS; }}
-}}
-NFS_KRB5 {{
-    PrincipalName = nfs@{k.host if k else 'localhost'};
-    KeytabPath = {k.service_keytab if k else '/nonexistent'};
-    CCacheDir = {self.work};
+{blocks}NFS_KRB5 {{
+    PrincipalName = "nfs@{k.host if k else 'localhost'}";
+    KeytabPath = "{k.service_keytab if k else '/nonexistent'}";
+    CCacheDir = "{self.work}";
     Active_krb5 = {'true' if k else 'false'};
 }}
 LOG {{ Default_Log_Level = EVENT; }}
 """)
         env = k.server_env() if k else dict(os.environ)
+        env["KRB5RCACHENAME"] = "none:"  # as a busy site would; it only makes the peer faster
         return (["ganesha.nfsd", "-F", "-f", conf, "-L", os.path.join(self.work, "ganesha.log"),
                  "-p", os.path.join(self.work, "pid")], env)
+
+
+class Lares(Server):
+    """laresd of a build directory, with a configuration and a state directory of its own."""
+
+    name = "lares"
+
+    def __init__(self, work, exports, kerberos=None, build="build"):
+        super().__init__(work, exports, kerberos)
+        self.build = build
+
+    @staticmethod
+    def available(build):
+        return os.access(lares_program(build), os.X_OK)
+
+    def command(self):
+        return lares_command(self)
+
+
+def lares_program(build):
+    return os.path.join(build, "core", "server", "laresd")
+
+
+def lares_command(server):
+    """Writes laresd's configuration for one server; returns (argv, environment)."""
+    raise RuntimeError("this tree has no laresd yet")
 
 
 class Realm(realm.Realm):

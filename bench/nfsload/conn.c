@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -271,7 +272,8 @@ receive_some(Conn *c)
     ssize_t n;
     if (c->in_len == 0 && c->frag_left > IN_SIZE / 2 && c->rec.len >= PEEK) {
         if (c->rec_skip) {
-            n = recv(c->fd, c->in, c->frag_left, MSG_DONTWAIT | MSG_TRUNC);
+            /* The kernel writes nothing here; libc's wrapper would make sanitizers think so. */
+            n = syscall(SYS_recvfrom, c->fd, NULL, c->frag_left, MSG_DONTWAIT | MSG_TRUNC, NULL, NULL);
         } else {
             size_t at = c->rec.len;
             uint8_t *to = buf_grow(&c->rec, c->frag_left);

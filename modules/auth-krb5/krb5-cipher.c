@@ -103,8 +103,8 @@ cipher_start(const Krb5SealKey *key, gboolean encrypt, const uint8_t iv[KRB5_BLO
 
     if (slot->ctx == NULL) {
         EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-        if (ctx == NULL || EVP_CipherInit_ex(ctx, wide ? EVP_aes_256_cbc() : EVP_aes_128_cbc(),
-                                             NULL, key->ke, iv, encrypt) != 1) {
+        if (ctx == NULL ||
+            EVP_CipherInit_ex(ctx, wide ? EVP_aes_256_cbc() : EVP_aes_128_cbc(), NULL, key->ke, iv, encrypt) != 1) {
             EVP_CIPHER_CTX_free(ctx);
             return NULL;
         }

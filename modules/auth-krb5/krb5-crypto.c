@@ -194,14 +194,12 @@ fold_to_block(const uint8_t *in, size_t len, uint8_t out[KRB5_BLOCK])
 
 /* RFC 3961 5.3: DK(key, constant) with AES, whose random-to-key is the identity. */
 static gboolean
-derive_folded(const Krb5Enctype *e, const uint8_t *key, const uint8_t constant[5],
-              uint8_t out[KRB5_MAX_KEY])
+derive_folded(const Krb5Enctype *e, const uint8_t *key, const uint8_t constant[5], uint8_t out[KRB5_MAX_KEY])
 {
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     uint8_t block[KRB5_BLOCK];
-    gboolean ok = ctx != NULL &&
-                  EVP_EncryptInit_ex(ctx, e->key_len == 32 ? EVP_aes_256_ecb() : EVP_aes_128_ecb(),
-                                     NULL, key, NULL) == 1;
+    gboolean ok = ctx != NULL && EVP_EncryptInit_ex(ctx, e->key_len == 32 ? EVP_aes_256_ecb() : EVP_aes_128_ecb(), NULL,
+                                                    key, NULL) == 1;
 
     fold_to_block(constant, 5, block);
     if (ok)
@@ -218,8 +216,7 @@ derive_folded(const Krb5Enctype *e, const uint8_t *key, const uint8_t constant[5
 
 /* RFC 8009 3: KDF-HMAC-SHA2 with an empty context. */
 static gboolean
-derive_sha2(const Krb5Enctype *e, const uint8_t *key, const uint8_t constant[5], size_t want,
-            uint8_t out[KRB5_MAX_KEY])
+derive_sha2(const Krb5Enctype *e, const uint8_t *key, const uint8_t constant[5], size_t want, uint8_t out[KRB5_MAX_KEY])
 {
     uint32_t bits = (uint32_t)want * 8;
     uint8_t input[14] = {0, 0, 0, 1};
@@ -230,8 +227,8 @@ derive_sha2(const Krb5Enctype *e, const uint8_t *key, const uint8_t constant[5],
     input[9] = 0;
     for (int i = 0; i < 4; i++)
         input[10 + i] = (uint8_t)(bits >> (24 - 8 * i));
-    if (HMAC(e->hash == KRB5_HASH_SHA384 ? EVP_sha384() : EVP_sha256(), key, e->key_len, input,
-             sizeof input, digest, &n) == NULL ||
+    if (HMAC(e->hash == KRB5_HASH_SHA384 ? EVP_sha384() : EVP_sha256(), key, e->key_len, input, sizeof input, digest,
+             &n) == NULL ||
         n < want)
         return FALSE;
     memcpy(out, digest, want);
@@ -240,11 +237,10 @@ derive_sha2(const Krb5Enctype *e, const uint8_t *key, const uint8_t constant[5],
 }
 
 size_t
-krb5_derive(const Krb5Enctype *e, const uint8_t *protocol_key, uint32_t usage, uint8_t octet,
-            uint8_t out[KRB5_MAX_KEY])
+krb5_derive(const Krb5Enctype *e, const uint8_t *protocol_key, uint32_t usage, uint8_t octet, uint8_t out[KRB5_MAX_KEY])
 {
-    const uint8_t constant[5] = {(uint8_t)(usage >> 24), (uint8_t)(usage >> 16),
-                                 (uint8_t)(usage >> 8), (uint8_t)usage, octet};
+    const uint8_t constant[5] = {(uint8_t)(usage >> 24), (uint8_t)(usage >> 16), (uint8_t)(usage >> 8), (uint8_t)usage,
+                                 octet};
     size_t want = octet == 0xAA ? e->key_len : e->mac_len;
     gboolean ok = e->mac_first ? derive_folded(e, protocol_key, constant, out)
                                : derive_sha2(e, protocol_key, constant, want, out);
@@ -253,8 +249,7 @@ krb5_derive(const Krb5Enctype *e, const uint8_t *protocol_key, uint32_t usage, u
 }
 
 static gboolean
-mac_key_derive(Krb5MacKey *key, const Krb5Enctype *e, const uint8_t *protocol_key, uint32_t usage,
-               uint8_t octet)
+mac_key_derive(Krb5MacKey *key, const Krb5Enctype *e, const uint8_t *protocol_key, uint32_t usage, uint8_t octet)
 {
     uint8_t derived[KRB5_MAX_KEY];
     size_t len = krb5_derive(e, protocol_key, usage, octet, derived);
@@ -266,15 +261,13 @@ mac_key_derive(Krb5MacKey *key, const Krb5Enctype *e, const uint8_t *protocol_ke
 }
 
 gboolean
-krb5_sum_key_init(Krb5MacKey *key, const Krb5Enctype *e, const uint8_t *protocol_key,
-                  uint32_t usage)
+krb5_sum_key_init(Krb5MacKey *key, const Krb5Enctype *e, const uint8_t *protocol_key, uint32_t usage)
 {
     return mac_key_derive(key, e, protocol_key, usage, 0x99);
 }
 
 gboolean
-krb5_seal_key_init(Krb5SealKey *key, const Krb5Enctype *e, const uint8_t *protocol_key,
-                   uint32_t usage)
+krb5_seal_key_init(Krb5SealKey *key, const Krb5Enctype *e, const uint8_t *protocol_key, uint32_t usage)
 {
     static atomic_uint_fast64_t next_serial = 1;
 

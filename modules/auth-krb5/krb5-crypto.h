@@ -28,13 +28,12 @@ typedef enum {
 
 typedef struct Krb5Enctype {
     int id;
-    const char *name; /* as krb5.conf spells it */
-    uint8_t key_len;  /* protocol key and Ke, bytes */
-    uint8_t mac_len;  /* Ki and Kc, bytes */
-    uint8_t sum_len;  /* truncated checksum on the wire, bytes */
-    gboolean
-        mac_first; /* MAC over the plaintext (RFC 3962), else over IV and ciphertext (RFC 8009) */
-    uint8_t hash;  /* a Krb5Hash */
+    const char *name;   /* as krb5.conf spells it */
+    uint8_t key_len;    /* protocol key and Ke, bytes */
+    uint8_t mac_len;    /* Ki and Kc, bytes */
+    uint8_t sum_len;    /* truncated checksum on the wire, bytes */
+    gboolean mac_first; /* MAC over the plaintext (RFC 3962), else over IV and ciphertext (RFC 8009) */
+    uint8_t hash;       /* a Krb5Hash */
 } Krb5Enctype;
 
 typedef enum { KRB5_HASH_SHA1, KRB5_HASH_SHA256, KRB5_HASH_SHA384 } Krb5Hash;
@@ -72,10 +71,8 @@ const Krb5Enctype *krb5_enctype_find(int id);
 
 /* Derive the keys of `usage` from the protocol key (enctype->key_len bytes). FALSE: libcrypto
  * failed. */
-gboolean krb5_seal_key_init(Krb5SealKey *key, const Krb5Enctype *e, const uint8_t *protocol_key,
-                            uint32_t usage);
-gboolean krb5_sum_key_init(Krb5MacKey *key, const Krb5Enctype *e, const uint8_t *protocol_key,
-                           uint32_t usage);
+gboolean krb5_seal_key_init(Krb5SealKey *key, const Krb5Enctype *e, const uint8_t *protocol_key, uint32_t usage);
+gboolean krb5_sum_key_init(Krb5MacKey *key, const Krb5Enctype *e, const uint8_t *protocol_key, uint32_t usage);
 
 /* The derived key itself, for published vectors; `octet` is 0x99, 0xAA or 0x55. Returns its length,
  * 0 on failure. */
@@ -91,8 +88,7 @@ void krb5_mac_finish(Krb5Mac *mac, const Krb5MacKey *key, uint8_t *out);
  * bytes). The total is at least 17 bytes, which every GSS token is. A piece may lie exactly where
  * its ciphertext goes, but must not overlap `out` in any other way. FALSE: libcrypto failed, `out`
  * is undefined. */
-gboolean krb5_seal(const Krb5SealKey *key, const struct iovec *piece, size_t n, size_t total,
-                   uint8_t *out);
+gboolean krb5_seal(const Krb5SealKey *key, const struct iovec *piece, size_t n, size_t total, uint8_t *out);
 
 typedef enum { KRB5_OPEN_OK, KRB5_OPEN_BAD, KRB5_OPEN_FAILED } Krb5OpenResult;
 

@@ -72,8 +72,8 @@ direction_init(Direction *d, const Krb5Enctype *e, const uint8_t *key, gboolean 
     uint32_t seal = by_initiator ? USAGE_INITIATOR_SEAL : USAGE_ACCEPTOR_SEAL;
     uint32_t sign = by_initiator ? USAGE_INITIATOR_SIGN : USAGE_ACCEPTOR_SIGN;
 
-    return krb5_seal_key_init(&d->seal, e, key, seal) &&
-           krb5_sum_key_init(&d->wrap, e, key, seal) && krb5_sum_key_init(&d->mic, e, key, sign);
+    return krb5_seal_key_init(&d->seal, e, key, seal) && krb5_sum_key_init(&d->wrap, e, key, seal) &&
+           krb5_sum_key_init(&d->mic, e, key, sign);
 }
 
 Krb5Keys *
@@ -83,14 +83,12 @@ krb5_keys_new(const Krb5KeysInit *init, GError **error)
 
     if (e == NULL) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
-                    "Kerberos encryption type %d is not one of the AES types 17 to 20",
-                    init->enctype);
+                    "Kerberos encryption type %d is not one of the AES types 17 to 20", init->enctype);
         return NULL;
     }
     if (init->key_len != e->key_len) {
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
-                    "a key of %s has %u bytes, not %" G_GSIZE_FORMAT, e->name, e->key_len,
-                    init->key_len);
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "a key of %s has %u bytes, not %" G_GSIZE_FORMAT,
+                    e->name, e->key_len, init->key_len);
         return NULL;
     }
     Krb5Keys *keys = g_new0(Krb5Keys, 1);
@@ -119,13 +117,11 @@ krb5_keys_new_from_lucid(const void *lucid_v1, gboolean dce_style, GError **erro
 
     if (lucid->version != 1 || lucid->protocol != 1) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
-                    "the Kerberos context does not use the tokens of RFC 4121 (protocol %u)",
-                    lucid->protocol);
+                    "the Kerberos context does not use the tokens of RFC 4121 (protocol %u)", lucid->protocol);
         return NULL;
     }
     gboolean subkey = lucid->cfx_kd.have_acceptor_subkey != 0;
-    const gss_krb5_lucid_key_t *key =
-        subkey ? &lucid->cfx_kd.acceptor_subkey : &lucid->cfx_kd.ctx_key;
+    const gss_krb5_lucid_key_t *key = subkey ? &lucid->cfx_kd.acceptor_subkey : &lucid->cfx_kd.ctx_key;
 
     return krb5_keys_new(&(Krb5KeysInit){.initiator = lucid->initiate != 0,
                                          .acceptor_subkey = subkey,
@@ -301,8 +297,8 @@ wrap_open(Krb5Keys *keys, const struct iovec *piece, size_t n, size_t len, uint8
 }
 
 Krb5MsgStatus
-krb5_wrap_iov(Krb5Keys *keys, gboolean sealed, const struct iovec *piece, size_t n, uint8_t *out,
-              size_t out_size, size_t *out_len)
+krb5_wrap_iov(Krb5Keys *keys, gboolean sealed, const struct iovec *piece, size_t n, uint8_t *out, size_t out_size,
+              size_t *out_len)
 {
     size_t before, after, len = 0;
 
@@ -319,8 +315,7 @@ krb5_wrap_iov(Krb5Keys *keys, gboolean sealed, const struct iovec *piece, size_t
 }
 
 Krb5MsgStatus
-krb5_wrap_in_place(Krb5Keys *keys, gboolean sealed, uint8_t *data, size_t len, uint8_t **token,
-                   size_t *token_len)
+krb5_wrap_in_place(Krb5Keys *keys, gboolean sealed, uint8_t *data, size_t len, uint8_t **token, size_t *token_len)
 {
     size_t before, after;
 
@@ -328,8 +323,7 @@ krb5_wrap_in_place(Krb5Keys *keys, gboolean sealed, uint8_t *data, size_t len, u
     if (len > MAX_MESSAGE)
         return KRB5_MSG_TOO_LARGE;
     *token = data - before;
-    return krb5_wrap_iov(keys, sealed, &(struct iovec){data, len}, 1, *token, before + len + after,
-                         token_len);
+    return krb5_wrap_iov(keys, sealed, &(struct iovec){data, len}, 1, *token, before + len + after, token_len);
 }
 
 static void
@@ -363,8 +357,7 @@ rotate_left(uint8_t *p, size_t len, size_t by)
 }
 
 static Krb5MsgStatus
-unwrap_sealed(const Krb5Keys *keys, const Header *h, uint8_t *token, size_t body, uint8_t **plain,
-              size_t *plain_len)
+unwrap_sealed(const Krb5Keys *keys, const Header *h, uint8_t *token, size_t body, uint8_t **plain, size_t *plain_len)
 {
     size_t sum = keys->enctype->sum_len;
     uint8_t *text = token + KRB5_TOKEN_HEADER;
@@ -387,8 +380,7 @@ unwrap_sealed(const Krb5Keys *keys, const Header *h, uint8_t *token, size_t body
     /* EC sits in the open header only as a copy: without this check a peer on the path could cut
      * the end off a message (RFC 4121 4.2.4). RRC is zero in the sealed copy. */
     const uint8_t *inner = text + text_len - KRB5_TOKEN_HEADER;
-    if (memcmp(inner, token, 6) != 0 || inner[6] != 0 || inner[7] != 0 ||
-        memcmp(inner + 8, token + 8, 8) != 0) {
+    if (memcmp(inner, token, 6) != 0 || inner[6] != 0 || inner[7] != 0 || memcmp(inner + 8, token + 8, 8) != 0) {
         memset(text, 0, text_len);
         return KRB5_MSG_BAD_HEADER;
     }
@@ -398,8 +390,7 @@ unwrap_sealed(const Krb5Keys *keys, const Header *h, uint8_t *token, size_t body
 }
 
 static Krb5MsgStatus
-unwrap_open(const Krb5Keys *keys, const Header *h, uint8_t *token, size_t body, uint8_t **plain,
-            size_t *plain_len)
+unwrap_open(const Krb5Keys *keys, const Header *h, uint8_t *token, size_t body, uint8_t **plain, size_t *plain_len)
 {
     const Krb5MacKey *key = &keys->recv.wrap;
     size_t sum = keys->enctype->sum_len;
@@ -426,8 +417,8 @@ unwrap_open(const Krb5Keys *keys, const Header *h, uint8_t *token, size_t body, 
 }
 
 Krb5MsgStatus
-krb5_unwrap_in_place(const Krb5Keys *keys, uint8_t *token, size_t token_len, uint8_t **plain,
-                     size_t *plain_len, gboolean *sealed, uint64_t *seq)
+krb5_unwrap_in_place(const Krb5Keys *keys, uint8_t *token, size_t token_len, uint8_t **plain, size_t *plain_len,
+                     gboolean *sealed, uint64_t *seq)
 {
     Header h;
     Krb5MsgStatus status = header_read(keys, ID_WRAP, token, token_len, &h);
@@ -438,8 +429,7 @@ krb5_unwrap_in_place(const Krb5Keys *keys, uint8_t *token, size_t token_len, uin
     gboolean is_sealed = (h.flags & FLAG_SEALED) != 0;
 
     /* DCE style peers count EC in ([MS-KILE] 3.4.5.4.1). */
-    rotate_left(token + KRB5_TOKEN_HEADER, body,
-                (size_t)h.rrc + (keys->dce_style && is_sealed ? h.ec : 0));
+    rotate_left(token + KRB5_TOKEN_HEADER, body, (size_t)h.rrc + (keys->dce_style && is_sealed ? h.ec : 0));
     status = is_sealed ? unwrap_sealed(keys, &h, token, body, plain, plain_len)
                        : unwrap_open(keys, &h, token, body, plain, plain_len);
     if (status != KRB5_MSG_OK)
@@ -452,8 +442,8 @@ krb5_unwrap_in_place(const Krb5Keys *keys, uint8_t *token, size_t token_len, uin
 }
 
 static void
-mic_compute(const Krb5MacKey *key, const struct iovec *piece, size_t n,
-            const uint8_t header[KRB5_TOKEN_HEADER], uint8_t *out)
+mic_compute(const Krb5MacKey *key, const struct iovec *piece, size_t n, const uint8_t header[KRB5_TOKEN_HEADER],
+            uint8_t *out)
 {
     Krb5Mac mac;
 
@@ -465,8 +455,7 @@ mic_compute(const Krb5MacKey *key, const struct iovec *piece, size_t n,
 }
 
 Krb5MsgStatus
-krb5_get_mic(Krb5Keys *keys, const struct iovec *piece, size_t n, uint8_t *out, size_t out_size,
-             size_t *out_len)
+krb5_get_mic(Krb5Keys *keys, const struct iovec *piece, size_t n, uint8_t *out, size_t out_size, size_t *out_len)
 {
     size_t len;
 
@@ -481,8 +470,8 @@ krb5_get_mic(Krb5Keys *keys, const struct iovec *piece, size_t n, uint8_t *out, 
 }
 
 Krb5MsgStatus
-krb5_verify_mic(const Krb5Keys *keys, const struct iovec *piece, size_t n, const uint8_t *token,
-                size_t token_len, uint64_t *seq)
+krb5_verify_mic(const Krb5Keys *keys, const struct iovec *piece, size_t n, const uint8_t *token, size_t token_len,
+                uint64_t *seq)
 {
     uint8_t ours[KRB5_MAX_SUM];
     size_t len;

@@ -72,24 +72,23 @@ size_t krb5_mic_size(const Krb5Keys *keys);
 
 /* Wrap `len` bytes at `data` where they lie. The caller owns KRB5_WRAP_HEAD writable bytes before
  * and KRB5_WRAP_TAIL after (or what krb5_wrap_overhead says). *token points into the head room. */
-Krb5MsgStatus krb5_wrap_in_place(Krb5Keys *keys, gboolean sealed, uint8_t *data, size_t len,
-                                 uint8_t **token, size_t *token_len);
+Krb5MsgStatus krb5_wrap_in_place(Krb5Keys *keys, gboolean sealed, uint8_t *data, size_t len, uint8_t **token,
+                                 size_t *token_len);
 
 /* Wrap the pieces into `out`. A piece must not overlap `out`, except that bytes which already lie
  * where krb5_wrap_in_place would have them are fine. */
-Krb5MsgStatus krb5_wrap_iov(Krb5Keys *keys, gboolean sealed, const struct iovec *piece, size_t n,
-                            uint8_t *out, size_t out_size, size_t *out_len);
+Krb5MsgStatus krb5_wrap_iov(Krb5Keys *keys, gboolean sealed, const struct iovec *piece, size_t n, uint8_t *out,
+                            size_t out_size, size_t *out_len);
 
 /* Unwrap in place. On KRB5_MSG_OK *plain points into the token. `sealed` and `seq` may be NULL. The
  * token's bytes are destroyed either way; on failure no plaintext is left in them. Order and replay
  * are not judged here: RPCSEC_GSS and SMB have their own sequence rules, and messages of one
  * context are opened by many threads in no order. */
-Krb5MsgStatus krb5_unwrap_in_place(const Krb5Keys *keys, uint8_t *token, size_t token_len,
-                                   uint8_t **plain, size_t *plain_len, gboolean *sealed,
-                                   uint64_t *seq);
+Krb5MsgStatus krb5_unwrap_in_place(const Krb5Keys *keys, uint8_t *token, size_t token_len, uint8_t **plain,
+                                   size_t *plain_len, gboolean *sealed, uint64_t *seq);
 
 /* A MIC token over the pieces, which are only read. `out` has at least krb5_mic_size() bytes. */
-Krb5MsgStatus krb5_get_mic(Krb5Keys *keys, const struct iovec *piece, size_t n, uint8_t *out,
-                           size_t out_size, size_t *out_len);
-Krb5MsgStatus krb5_verify_mic(const Krb5Keys *keys, const struct iovec *piece, size_t n,
-                              const uint8_t *token, size_t token_len, uint64_t *seq);
+Krb5MsgStatus krb5_get_mic(Krb5Keys *keys, const struct iovec *piece, size_t n, uint8_t *out, size_t out_size,
+                           size_t *out_len);
+Krb5MsgStatus krb5_verify_mic(const Krb5Keys *keys, const struct iovec *piece, size_t n, const uint8_t *token,
+                              size_t token_len, uint64_t *seq);

@@ -4,8 +4,6 @@
  */
 #include "realm.h"
 
-#include "lares-config.h"
-
 #include <string.h>
 
 JsonArray *
@@ -70,7 +68,9 @@ JsonObject *
 realm_admin_call(const RealmConf *conf, const RealmPrograms *programs, const char *op, JsonObject *args,
                  const char *secret, GError **error)
 {
-    const char *helper = realm_program(programs ? programs->helper : NULL, LARES_REALM_HELPER);
+    /* The variable serves runs from a build tree. */
+    const char *fallback = realm_program(g_getenv("LARES_REALM_HELPER"), LARES_REALM_HELPER);
+    const char *helper = realm_program(programs ? programs->helper : NULL, fallback);
     const char *const argv[] = {helper, NULL};
     g_auto(GStrv) env = realm_conf_environ(conf);
     g_autoptr(GError) local = NULL;

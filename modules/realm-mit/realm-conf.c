@@ -297,6 +297,7 @@ realm_conf_load(const char *state_dir, GError **error)
     }
     conf->name = g_key_file_get_string(file, GROUP, "name", NULL);
     conf->created = g_key_file_get_int64(file, GROUP, "created", NULL);
+    conf->rotated = g_key_file_get_int64(file, GROUP, "rotated", NULL);
     keys = g_key_file_get_keys(file, GROUP, NULL, NULL);
     for (char **key = keys; key && *key; key++) {
         g_autofree char *value = g_key_file_get_string(file, GROUP, *key, NULL);
@@ -319,11 +320,13 @@ realm_conf_save(const RealmConf *conf, GError **error)
 {
     g_autoptr(GKeyFile) file = g_key_file_new();
     g_autofree char *path = realm_conf_path(conf, "realm.conf");
+    g_autofree char *now = NULL;
     g_autofree char *text = NULL;
     gsize length;
 
     g_key_file_set_string(file, GROUP, "name", conf->name);
     g_key_file_set_int64(file, GROUP, "created", conf->created);
+    g_key_file_set_int64(file, GROUP, "rotated", conf->rotated);
     g_key_file_set_string(file, GROUP, "hostname", conf->hostname);
     g_key_file_set_string(file, GROUP, "database", conf->database);
     for (gsize i = 0; i < G_N_ELEMENTS(port_keys); i++)
@@ -336,6 +339,9 @@ realm_conf_save(const RealmConf *conf, GError **error)
         g_key_file_set_string(file, GROUP, list_keys[i].key, joined);
     }
     text = g_key_file_to_data(file, &length, NULL);
+    /* Every start comes through here; an unchanged file costs no write to the disk. */
+    if (g_file_get_contents(path, &now, NULL, NULL) && strcmp(now, text) == 0)
+        return TRUE;
     return g_file_set_contents_full(path, text, (gssize)length,
                                     G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600, error);
 }

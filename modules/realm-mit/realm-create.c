@@ -7,8 +7,6 @@
  */
 #include "realm.h"
 
-#include "lares-config.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -93,21 +91,13 @@ static gboolean
 fill(const RealmConf *conf, const char *unfinished, const RealmPrograms *programs, GError **error)
 {
     g_autoptr(RealmConf) work = realm_conf_copy(conf);
-    JsonObject *args = json_object_new();
-    JsonObject *answer;
 
     g_free(work->dir);
     work->dir = g_strdup(unfinished);
-    json_object_set_int_member(args, "min-length", conf->min_length);
-    if (!realm_conf_render(work, unfinished, error) || !make_database(work, programs, error)) {
-        json_object_unref(args);
+    if (!realm_conf_render(work, unfinished, error) || !make_database(work, programs, error) ||
+        !realm_prepare(work, programs, error))
         return FALSE;
-    }
-    answer = realm_admin_call(work, programs, "prepare", args, NULL, error);
-    if (!answer)
-        return FALSE;
-    json_object_unref(answer);
-    work->created = g_get_real_time() / G_USEC_PER_SEC;
+    work->created = work->rotated = g_get_real_time() / G_USEC_PER_SEC;
     /* The files that name the directory are written last, with the name it will have. */
     return realm_service_sync(work, programs, error) && realm_conf_save(work, error) &&
            realm_conf_render(conf, unfinished, error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The service keytab from the daemon's side: which principals this server needs, and the steps of a
- * rotation (their order and why: helper/helper-service.c).
+ * The database's standing parts from the daemon's side: the password policy and the service keytab: which principals
+ * this server needs, and the steps of a rotation (their order and why: helper/helper-service.c).
  */
 #include "realm.h"
 
@@ -29,6 +29,15 @@ count(JsonObject *result, const char *key, guint *n)
         *n = (guint)json_object_get_int_member_with_default(result, key, 0);
     json_object_unref(result);
     return TRUE;
+}
+
+gboolean
+realm_prepare(const RealmConf *conf, const RealmPrograms *programs, GError **error)
+{
+    JsonObject *args = json_object_new();
+
+    json_object_set_int_member(args, "min-length", conf->min_length);
+    return count(realm_admin_call(conf, programs, "prepare", args, NULL, error), "", NULL);
 }
 
 gboolean

@@ -8,8 +8,6 @@
  */
 #include "realm.h"
 
-#include "lares-config.h"
-
 #include <errno.h>
 #include <signal.h>
 #include <string.h>

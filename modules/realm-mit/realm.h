@@ -46,6 +46,7 @@ typedef struct {
     guint max_renew;  /* seconds */
     guint min_length; /* of a password */
     gint64 created;   /* seconds since 1970 */
+    gint64 rotated;   /* when the service keys in use were made */
 } RealmConf;
 
 RealmConf *realm_conf_new(const char *state_dir, const char *name);
@@ -106,6 +107,12 @@ JsonObject *realm_admin_call(const RealmConf *conf, const RealmPrograms *program
                              const char *secret, GError **error);
 /* A JSON array of strings for args of realm_admin_call(). */
 JsonArray *realm_json_strv(const char *const *strv);
+
+/* Brings what the settings say into the database: password policy, limits. */
+gboolean realm_prepare(const RealmConf *conf, const RealmPrograms *programs, GError **error);
+/* DIR/backup.dump: the whole database as text, sealed with the same master key, renewed when the database is newer
+ * (realm-backup.c). */
+gboolean realm_backup(const RealmConf *conf, const RealmPrograms *programs, GError **error);
 
 /* The service keytab (realm-service.c). All of them leave a complete file, 0600, or the old one. */
 gboolean realm_service_sync(const RealmConf *conf, const RealmPrograms *programs, GError **error);

@@ -6,6 +6,7 @@
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,11 +30,8 @@ run(const char *const *argv, const char *input)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *out = NULL;
-    g_autoptr(GSubprocess) p =
-        g_subprocess_newv(argv,
-                          G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE |
-                              G_SUBPROCESS_FLAGS_STDERR_MERGE,
-                          &error);
+    g_autoptr(GSubprocess) p = g_subprocess_newv(
+        argv, G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_MERGE, &error);
     g_assert_no_error(error);
     g_subprocess_communicate_utf8(p, input, NULL, &out, NULL, &error);
     g_assert_no_error(error);
@@ -61,23 +59,23 @@ write_file(const char *dir, const char *name, const char *text)
 static void
 write_config(const Realm *r)
 {
-    g_autofree char *conf = g_strdup_printf(
-        "[libdefaults]\n default_realm = " PAIR_REALM "\n dns_lookup_kdc = false\n"
-        " dns_lookup_realm = false\n dns_canonicalize_hostname = false\n rdns = false\n"
-        " allow_rc4 = true\n allow_weak_crypto = true\n"
-        " permitted_enctypes = aes256-cts-hmac-sha1-96 aes128-cts-hmac-sha1-96"
-        " aes256-cts-hmac-sha384-192 aes128-cts-hmac-sha256-128 arcfour-hmac\n"
-        " default_keytab_name = FILE:%s/nothing.keytab\n default_ccache_name = MEMORY:default\n"
-        "[realms]\n " PAIR_REALM " = {\n  kdc = 127.0.0.1:%u\n }\n"
-        "[domain_realm]\n .pair.test = " PAIR_REALM "\n",
-        r->dir, r->port);
-    g_autofree char *kdc = g_strdup_printf(
-        "[realms]\n " PAIR_REALM " = {\n  database_name = %s/principal\n"
-        "  key_stash_file = %s/stash\n  kdc_listen = 127.0.0.1:%u\n  kdc_tcp_listen = "
-        "127.0.0.1:%u\n"
-        "  supported_enctypes = aes256-cts:normal aes128-cts:normal aes256-sha2:normal "
-        "aes128-sha2:normal\n  max_life = 1h\n }\n[logging]\n kdc = FILE:%s/kdc.log\n",
-        r->dir, r->dir, r->port, r->port, r->dir);
+    g_autofree char *conf =
+        g_strdup_printf("[libdefaults]\n default_realm = " PAIR_REALM "\n dns_lookup_kdc = false\n"
+                        " dns_lookup_realm = false\n dns_canonicalize_hostname = false\n rdns = false\n"
+                        " allow_rc4 = true\n allow_weak_crypto = true\n"
+                        " permitted_enctypes = aes256-cts-hmac-sha1-96 aes128-cts-hmac-sha1-96"
+                        " aes256-cts-hmac-sha384-192 aes128-cts-hmac-sha256-128 arcfour-hmac\n"
+                        " default_keytab_name = FILE:%s/nothing.keytab\n default_ccache_name = MEMORY:default\n"
+                        "[realms]\n " PAIR_REALM " = {\n  kdc = 127.0.0.1:%u\n }\n"
+                        "[domain_realm]\n .pair.test = " PAIR_REALM "\n",
+                        r->dir, r->port);
+    g_autofree char *kdc =
+        g_strdup_printf("[realms]\n " PAIR_REALM " = {\n  database_name = %s/principal\n"
+                        "  key_stash_file = %s/stash\n  kdc_listen = 127.0.0.1:%u\n  kdc_tcp_listen = "
+                        "127.0.0.1:%u\n"
+                        "  supported_enctypes = aes256-cts:normal aes128-cts:normal aes256-sha2:normal "
+                        "aes128-sha2:normal\n  max_life = 1h\n }\n[logging]\n kdc = FILE:%s/kdc.log\n",
+                        r->dir, r->dir, r->port, r->port, r->dir);
     g_autofree char *conf_path = g_build_filename(r->dir, "krb5.conf", NULL);
     g_autofree char *kdc_path = g_build_filename(r->dir, "kdc.conf", NULL);
 
@@ -95,8 +93,7 @@ wait_for_kdc(const Realm *r)
     g_autoptr(GSocketClient) client = g_socket_client_new();
 
     for (int i = 0; i < 200; i++) {
-        g_autoptr(GSocketConnection) c =
-            g_socket_client_connect_to_host(client, "127.0.0.1", r->port, NULL, NULL);
+        g_autoptr(GSocketConnection) c = g_socket_client_connect_to_host(client, "127.0.0.1", r->port, NULL, NULL);
         if (c != NULL)
             return;
         g_usleep(25000);
@@ -109,6 +106,13 @@ realm_admin(Realm *realm, const char *lines)
 {
     g_autofree char *kadmin = program("kadmin.local");
     run((const char *const[]){kadmin, NULL}, lines);
+}
+
+/* A test that aborts does not reach realm_stop. */
+static void
+end_with_parent(gpointer user_data)
+{
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
 }
 
 Realm *
@@ -128,8 +132,7 @@ realm_start(void)
     r->client_keytab = g_build_filename(r->dir, "client.keytab", NULL);
     r->port = free_port();
     write_config(r);
-    run((const char *const[]){kdb5_util, "create", "-s", "-P", "master", "-r", PAIR_REALM, NULL},
-        NULL);
+    run((const char *const[]){kdb5_util, "create", "-s", "-P", "master", "-r", PAIR_REALM, NULL}, NULL);
     g_autofree char *lines = g_strdup_printf("addprinc -randkey " PAIR_SERVICE "\n"
                                              "addprinc -randkey alice\n"
                                              "ktadd -q -k %s " PAIR_SERVICE "\n"
@@ -137,10 +140,8 @@ realm_start(void)
                                              r->keytab, r->client_keytab);
     realm_admin(r, lines);
     char *argv[] = {krb5kdc, (char *)"-n", NULL};
-    g_spawn_async(NULL, argv, NULL,
-                  G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL |
-                      G_SPAWN_STDERR_TO_DEV_NULL,
-                  NULL, NULL, &r->kdc, &error);
+    g_spawn_async(NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL,
+                  end_with_parent, NULL, &r->kdc, &error);
     g_assert_no_error(error);
     wait_for_kdc(r);
     return r;
@@ -178,8 +179,7 @@ gss_error_text(OM_uint32 major, OM_uint32 minor)
         more = 0;
         do {
             gss_buffer_desc b = GSS_C_EMPTY_BUFFER;
-            gss_display_status(&ignored, code[i], i == 0 ? GSS_C_GSS_CODE : GSS_C_MECH_CODE,
-                               gss_mech_krb5, &more, &b);
+            gss_display_status(&ignored, code[i], i == 0 ? GSS_C_GSS_CODE : GSS_C_MECH_CODE, gss_mech_krb5, &more, &b);
             g_string_append_printf(text, "%.*s; ", (int)b.length, (char *)b.value);
             gss_release_buffer(&ignored, &b);
         } while (more != 0);
@@ -187,14 +187,14 @@ gss_error_text(OM_uint32 major, OM_uint32 minor)
     return g_string_free(text, FALSE);
 }
 
-#define check(maj, min)                                                                            \
-    G_STMT_START                                                                                   \
-    {                                                                                              \
-        if (GSS_ERROR(maj)) {                                                                      \
-            g_autofree char *text_ = gss_error_text(maj, min);                                     \
-            g_error("%s:%d: %s", __FILE__, __LINE__, text_);                                       \
-        }                                                                                          \
-    }                                                                                              \
+#define check(maj, min)                                                                                                \
+    G_STMT_START                                                                                                       \
+    {                                                                                                                  \
+        if (GSS_ERROR(maj)) {                                                                                          \
+            g_autofree char *text_ = gss_error_text(maj, min);                                                         \
+            g_error("%s:%d: %s", __FILE__, __LINE__, text_);                                                           \
+        }                                                                                                              \
+    }                                                                                                                  \
     G_STMT_END
 
 static gss_name_t
@@ -222,13 +222,13 @@ realm_client_cred(Realm *realm, int enctype)
     g_autofree char *ccache = g_strdup_printf("MEMORY:pair-%d", serial++);
     gss_key_value_element_desc e[2] = {{"client_keytab", realm->client_keytab}, {"ccache", ccache}};
     gss_key_value_set_desc store = {2, e};
-    gss_OID_set_desc mechs = {1, (gss_OID)gss_mech_krb5};
+    gss_OID_desc both[2] = {*gss_mech_krb5, {6, (void *)"\x2b\x06\x01\x05\x05\x02"}}; /* and SPNEGO */
+    gss_OID_set_desc mechs = {2, both};
     gss_name_t alice = import_name("alice@" PAIR_REALM);
     gss_cred_id_t cred = GSS_C_NO_CREDENTIAL;
     OM_uint32 major, minor;
 
-    major = gss_acquire_cred_from(&minor, alice, GSS_C_INDEFINITE, &mechs, GSS_C_INITIATE, &store,
-                                  &cred, NULL, NULL);
+    major = gss_acquire_cred_from(&minor, alice, GSS_C_INDEFINITE, &mechs, GSS_C_INITIATE, &store, &cred, NULL, NULL);
     check(major, minor);
     if (enctype != 0) {
         krb5_enctype only = enctype;
@@ -248,15 +248,14 @@ service_cred(Realm *realm)
     gss_cred_id_t cred = GSS_C_NO_CREDENTIAL;
     OM_uint32 major, minor;
 
-    major = gss_acquire_cred_from(&minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, &mechs, GSS_C_ACCEPT,
-                                  &store, &cred, NULL, NULL);
+    major =
+        gss_acquire_cred_from(&minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, &mechs, GSS_C_ACCEPT, &store, &cred, NULL, NULL);
     check(major, minor);
     return cred;
 }
 
 void
-realm_pair(Realm *realm, int enctype, OM_uint32 flags, gss_ctx_id_t *initiator,
-           gss_ctx_id_t *acceptor)
+realm_pair(Realm *realm, int enctype, OM_uint32 flags, gss_ctx_id_t *initiator, gss_ctx_id_t *acceptor)
 {
     gss_cred_id_t client = realm_client_cred(realm, enctype), server = service_cred(realm);
     gss_name_t target = realm_target(PAIR_SERVICE "@" PAIR_REALM);
@@ -266,15 +265,14 @@ realm_pair(Realm *realm, int enctype, OM_uint32 flags, gss_ctx_id_t *initiator,
     *initiator = *acceptor = GSS_C_NO_CONTEXT;
     while (i_major == GSS_S_CONTINUE_NEEDED || a_major == GSS_S_CONTINUE_NEEDED) {
         if (i_major == GSS_S_CONTINUE_NEEDED) {
-            i_major =
-                gss_init_sec_context(&minor, client, initiator, target, (gss_OID)gss_mech_krb5,
-                                     flags, 0, NULL, &to_client, NULL, &to_server, NULL, NULL);
+            i_major = gss_init_sec_context(&minor, client, initiator, target, (gss_OID)gss_mech_krb5, flags, 0, NULL,
+                                           &to_client, NULL, &to_server, NULL, NULL);
             check(i_major, minor);
             gss_release_buffer(&minor, &to_client);
         }
         if (a_major == GSS_S_CONTINUE_NEEDED) {
-            a_major = gss_accept_sec_context(&minor, acceptor, server, &to_server, NULL, NULL, NULL,
-                                             &to_client, NULL, NULL, NULL);
+            a_major = gss_accept_sec_context(&minor, acceptor, server, &to_server, NULL, NULL, NULL, &to_client, NULL,
+                                             NULL, NULL);
             check(a_major, minor);
             gss_release_buffer(&minor, &to_server);
         }

@@ -33,7 +33,6 @@ gss_cred_id_t realm_client_cred(Realm *realm, int enctype);
 gss_name_t realm_target(const char *principal);
 
 /* Run the token exchange to its end against a plain MIT acceptor over the realm's keytab. */
-void realm_pair(Realm *realm, int enctype, OM_uint32 flags, gss_ctx_id_t *initiator,
-                gss_ctx_id_t *acceptor);
+void realm_pair(Realm *realm, int enctype, OM_uint32 flags, gss_ctx_id_t *initiator, gss_ctx_id_t *acceptor);
 /* "major: minor" text; caller frees. */
 char *gss_error_text(OM_uint32 major, OM_uint32 minor);

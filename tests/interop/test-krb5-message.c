@@ -122,21 +122,18 @@ wrap_both_forms(Sides *s, size_t len, gboolean sealed)
 {
     uint8_t *data = s->buffer + KRB5_WRAP_HEAD, *token;
     size_t token_len, cut = len / 3, cut2 = len / 2;
-    struct iovec pieces[] = {
-        {s->data, cut}, {NULL, 0}, {s->data + cut, cut2 - cut}, {s->data + cut2, len - cut2}};
+    struct iovec pieces[] = {{s->data, cut}, {NULL, 0}, {s->data + cut, cut2 - cut}, {s->data + cut2, len - cut2}};
 
     memcpy(data, s->data, len);
-    g_assert_cmpint(krb5_wrap_in_place(s->ours, sealed, data, len, &token, &token_len), ==,
-                    KRB5_MSG_OK);
+    g_assert_cmpint(krb5_wrap_in_place(s->ours, sealed, data, len, &token, &token_len), ==, KRB5_MSG_OK);
     twin_agrees(s, token, token_len, len, sealed);
     peer_opens(s, token, token_len, len, sealed);
 
-    g_assert_cmpint(krb5_wrap_iov(s->ours, sealed, pieces, 4, s->buffer, MAX_TOKEN, &token_len), ==,
-                    KRB5_MSG_OK);
+    g_assert_cmpint(krb5_wrap_iov(s->ours, sealed, pieces, 4, s->buffer, MAX_TOKEN, &token_len), ==, KRB5_MSG_OK);
     twin_agrees(s, s->buffer, token_len, len, sealed);
     peer_opens(s, s->buffer, token_len, len, sealed);
-    g_assert_cmpint(krb5_wrap_iov(s->ours, sealed, pieces, 4, s->buffer, token_len - 1, &token_len),
-                    ==, KRB5_MSG_NO_ROOM);
+    g_assert_cmpint(krb5_wrap_iov(s->ours, sealed, pieces, 4, s->buffer, token_len - 1, &token_len), ==,
+                    KRB5_MSG_NO_ROOM);
 }
 
 static void
@@ -148,9 +145,9 @@ we_open(Sides *s, const void *token, size_t token_len, size_t len, gboolean want
     uint64_t seq;
 
     memcpy(s->buffer, token, token_len);
-    g_assert_cmpstr(krb5_msg_status_name(krb5_unwrap_in_place(s->ours, s->buffer, token_len, &plain,
-                                                              &plain_len, &sealed, &seq)),
-                    ==, "ok");
+    g_assert_cmpstr(
+        krb5_msg_status_name(krb5_unwrap_in_place(s->ours, s->buffer, token_len, &plain, &plain_len, &sealed, &seq)),
+        ==, "ok");
     g_assert_cmpint(sealed, ==, want_sealed);
     g_assert_cmpmem(plain, plain_len, s->data, len);
 }
@@ -199,20 +196,17 @@ mic_both_ways(Sides *s, size_t len)
     size_t token_len;
     OM_uint32 minor;
 
-    g_assert_cmpint(krb5_get_mic(s->ours, pieces, 2, token, sizeof token, &token_len), ==,
-                    KRB5_MSG_OK);
+    g_assert_cmpint(krb5_get_mic(s->ours, pieces, 2, token, sizeof token, &token_len), ==, KRB5_MSG_OK);
     g_assert_cmpuint(gss_get_mic(&minor, s->twin, 0, &message, &mic), ==, GSS_S_COMPLETE);
     g_assert_cmpmem(mic.value, mic.length, token, token_len);
     g_assert_cmpuint(gss_verify_mic(&minor, s->peer, &message, &mic, NULL), ==, GSS_S_COMPLETE);
     gss_release_buffer(&minor, &mic);
 
     g_assert_cmpuint(gss_get_mic(&minor, s->peer, 0, &message, &mic), ==, GSS_S_COMPLETE);
-    g_assert_cmpint(krb5_verify_mic(s->ours, pieces, 2, mic.value, mic.length, NULL), ==,
-                    KRB5_MSG_OK);
+    g_assert_cmpint(krb5_verify_mic(s->ours, pieces, 2, mic.value, mic.length, NULL), ==, KRB5_MSG_OK);
     if (len > 0) {
         s->data[len - 1] ^= 1;
-        g_assert_cmpint(krb5_verify_mic(s->ours, pieces, 2, mic.value, mic.length, NULL), ==,
-                        KRB5_MSG_BAD_MIC);
+        g_assert_cmpint(krb5_verify_mic(s->ours, pieces, 2, mic.value, mic.length, NULL), ==, KRB5_MSG_BAD_MIC);
         s->data[len - 1] ^= 1;
     }
     gss_release_buffer(&minor, &mic);
@@ -254,9 +248,9 @@ test_dce(gconstpointer data)
 static void
 add(const char *prefix, Case c, GTestDataFunc f)
 {
-    g_autofree char *path = g_strdup_printf("/krb5-message/%s/enctype-%d/%s/%s", prefix, c.enctype,
-                                            c.subkey ? "acceptor-subkey" : "no-subkey",
-                                            c.we_initiate ? "initiator" : "acceptor");
+    g_autofree char *path =
+        g_strdup_printf("/krb5-message/%s/enctype-%d/%s/%s", prefix, c.enctype,
+                        c.subkey ? "acceptor-subkey" : "no-subkey", c.we_initiate ? "initiator" : "acceptor");
     g_test_add_data_func_full(path, g_memdup2(&c, sizeof c), f, g_free);
 }
 
@@ -269,8 +263,7 @@ main(int argc, char **argv)
         return 77;
     for (size_t i = 0; i < G_N_ELEMENTS(enctypes); i++) {
         for (int bits = 0; bits < 4; bits++)
-            add("agrees", (Case){enctypes[i], (bits & 1) != 0, (bits & 2) != 0, FALSE},
-                test_agrees);
+            add("agrees", (Case){enctypes[i], (bits & 1) != 0, (bits & 2) != 0, FALSE}, test_agrees);
         for (int initiate = 0; initiate < 2; initiate++)
             add("dce-style", (Case){enctypes[i], TRUE, initiate, TRUE}, test_dce);
     }

@@ -14,8 +14,7 @@ unhex(const char *hex, uint8_t *out)
     size_t n = strlen(hex) / 2;
 
     for (size_t i = 0; i < n; i++)
-        out[i] =
-            (uint8_t)(g_ascii_xdigit_value(hex[2 * i]) << 4 | g_ascii_xdigit_value(hex[2 * i + 1]));
+        out[i] = (uint8_t)(g_ascii_xdigit_value(hex[2 * i]) << 4 | g_ascii_xdigit_value(hex[2 * i + 1]));
     return n;
 }
 
@@ -62,14 +61,12 @@ static const struct {
     int enctype;
     const char *key, *kc, *ke, *ki, *checksum;
 } sha2_keys[] = {
-    {19, "3705D96080C17728A0E800EAB6E0D23C", "B31A018A48F54776F403E9A396325DC3",
-     "9B197DD1E8C5609D6E67C3E37C62C72E", "9FDA0E56AB2D85E1569A688696C26A6C",
-     "D78367186643D67B411CBA9139FC1DEE"},
+    {19, "3705D96080C17728A0E800EAB6E0D23C", "B31A018A48F54776F403E9A396325DC3", "9B197DD1E8C5609D6E67C3E37C62C72E",
+     "9FDA0E56AB2D85E1569A688696C26A6C", "D78367186643D67B411CBA9139FC1DEE"},
     {20, "6D404D37FAF79F9DF0D33568D320669800EB4836472EA8A026D16B7182460C52",
      "EF5718BE86CC84963D8BBB5031E9F5C4BA41F28FAF69E73D",
      "56AB22BEE63D82D7BC5227F6773F8EA7A5EB1C825160C38312980C442E5C7E49",
-     "69B16514E3CD8E56B82010D5C73012B622C4D00FFC23ED1F",
-     "45EE791567EEFCA37F4AC1E0222DE80D43C3BFA06699672A"},
+     "69B16514E3CD8E56B82010D5C73012B622C4D00FFC23ED1F", "45EE791567EEFCA37F4AC1E0222DE80D43C3BFA06699672A"},
 };
 
 static const struct {
@@ -142,14 +139,12 @@ test_sha2_messages(void)
     for (size_t i = 0; i < G_N_ELEMENTS(sha2_messages); i++) {
         int which = sha2_messages[i].which;
         size_t len = sha2_messages[i].len;
-        struct iovec pieces[] = {
-            {conf, sizeof conf}, {text, len / 2}, {text + len / 2, len - len / 2}};
+        struct iovec pieces[] = {{conf, sizeof conf}, {text, len / 2}, {text + len / 2, len - len / 2}};
         Krb5SealKey key;
 
         unhex(sha2_keys[which].key, protocol_key);
         unhex(sha2_messages[i].confounder, conf);
-        g_assert_true(
-            krb5_seal_key_init(&key, krb5_enctype_find(sha2_keys[which].enctype), protocol_key, 2));
+        g_assert_true(krb5_seal_key_init(&key, krb5_enctype_find(sha2_keys[which].enctype), protocol_key, 2));
         g_assert_true(krb5_seal(&key, pieces, 3, 16 + len, got));
         size_t n = unhex(sha2_messages[i].cipher, want);
         g_assert_cmpmem(got, 16 + len + key.enctype->sum_len, want, n);
@@ -227,8 +222,7 @@ refuses_each_bit(const Krb5Keys *to, uint8_t *token, size_t n, gboolean sealed)
             g_assert_cmpint(status, ==, KRB5_MSG_BAD_MIC);
         else if (byte == 6 || byte == 7) /* a whole turn changes nothing */
             g_assert_cmpint(status, ==,
-                            (256u >> (byte - 6) * 8 << bit % 8) % (n - 16) == 0 ? KRB5_MSG_OK
-                                                                                : KRB5_MSG_BAD_MIC);
+                            (256u >> (byte - 6) * 8 << bit % 8) % (n - 16) == 0 ? KRB5_MSG_OK : KRB5_MSG_BAD_MIC);
         else
             g_assert_cmpint(status, !=, KRB5_MSG_OK);
     }
@@ -310,15 +304,12 @@ test_mic_refusals(gconstpointer data)
         mic[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
     for (size_t cut = 0; cut < n; cut++)
-        g_assert_cmpint(krb5_verify_mic(acceptor, &piece, 1, mic, cut, NULL), ==,
-                        KRB5_MSG_TRUNCATED);
+        g_assert_cmpint(krb5_verify_mic(acceptor, &piece, 1, mic, cut, NULL), ==, KRB5_MSG_TRUNCATED);
     g_assert_cmpint(krb5_verify_mic(acceptor, &piece, 1, mic, n + 1, NULL), ==, KRB5_MSG_TOO_LARGE);
-    g_assert_cmpint(krb5_verify_mic(initiator, &piece, 1, mic, n, NULL), ==,
-                    KRB5_MSG_BAD_DIRECTION);
+    g_assert_cmpint(krb5_verify_mic(initiator, &piece, 1, mic, n, NULL), ==, KRB5_MSG_BAD_DIRECTION);
     g_assert_cmpint(open_copy(acceptor, mic, n), ==, KRB5_MSG_BAD_TOKEN_ID);
     n = make_token(initiator, FALSE, wrapped, sizeof wrapped, 0);
-    g_assert_cmpint(krb5_verify_mic(acceptor, &piece, 1, wrapped, n, NULL), ==,
-                    KRB5_MSG_BAD_TOKEN_ID);
+    g_assert_cmpint(krb5_verify_mic(acceptor, &piece, 1, wrapped, n, NULL), ==, KRB5_MSG_BAD_TOKEN_ID);
 }
 
 static void
@@ -329,8 +320,7 @@ test_other_enctypes(void)
 
     for (size_t i = 0; i < G_N_ELEMENTS(others); i++) {
         g_autoptr(GError) error = NULL;
-        g_assert_null(krb5_keys_new(
-            &(Krb5KeysInit){.enctype = others[i], .key = key, .key_len = 16}, &error));
+        g_assert_null(krb5_keys_new(&(Krb5KeysInit){.enctype = others[i], .key = key, .key_len = 16}, &error));
         g_assert_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED);
     }
     g_autoptr(GError) error = NULL;
@@ -354,9 +344,8 @@ exchange(gpointer data)
     for (int i = 0; i < ROUNDS; i++) {
         size_t n = make_token(pair->initiator, (i & 1) != 0, token, sizeof token, (size_t)i % 256);
 
-        g_assert_cmpint(
-            krb5_unwrap_in_place(pair->acceptor, token, n, &plain, &plain_len, &sealed, &seq), ==,
-            KRB5_MSG_OK);
+        g_assert_cmpint(krb5_unwrap_in_place(pair->acceptor, token, n, &plain, &plain_len, &sealed, &seq), ==,
+                        KRB5_MSG_OK);
         g_assert_cmpint(sealed, ==, (i & 1) != 0);
         g_assert_cmpuint(plain_len, ==, (size_t)i % 256);
         sum += seq;

@@ -11,18 +11,53 @@
 
 #define POLICY "lares-users"
 
+krb5_error_code
+helper_create(Helper *h, krb5_principal principal, const char *password, const char *policy)
+{
+    kadm5_principal_ent_rec entry = {.principal = principal,
+                                     .policy = (char *)policy,
+                                     .max_life = HELPER_MAX_LIFE,
+                                     .max_renewable_life = HELPER_MAX_RENEW};
+    long mask = KADM5_PRINCIPAL | KADM5_MAX_LIFE | KADM5_MAX_RLIFE | (policy ? KADM5_POLICY : 0);
+
+    return kadm5_create_principal(h->kadm, &entry, mask, (char *)password);
+}
+
+/* The ticket-granting principal was made by kdb5_util with the limits of that day. */
+static gboolean
+widen_tgt(Helper *h, GError **error)
+{
+    kadm5_principal_ent_rec entry = {.max_life = HELPER_MAX_LIFE, .max_renewable_life = HELPER_MAX_RENEW};
+    kadm5_principal_ent_rec present = {0};
+    krb5_error_code code;
+
+    entry.principal = helper_principal(h, KRB5_TGS_NAME, h->realm, error);
+    if (!entry.principal)
+        return FALSE;
+    code = kadm5_get_principal(h->kadm, entry.principal, &present, KADM5_PRINCIPAL_NORMAL_MASK);
+    if (code == 0 && (present.max_life != entry.max_life || present.max_renewable_life != entry.max_renewable_life))
+        code = kadm5_modify_principal(h->kadm, &entry, KADM5_MAX_LIFE | KADM5_MAX_RLIFE);
+    kadm5_free_principal_ent(h->kadm, &present);
+    krb5_free_principal(h->ctx, entry.principal);
+    return helper_fail(h, code, "the ticket-granting principal cannot be set up", error);
+}
+
 gboolean
 helper_prepare(Helper *h, JsonObject *args, JsonObject *result, GError **error)
 {
     kadm5_policy_ent_rec policy = {.policy = (char *)POLICY, .pw_min_classes = 1, .pw_history_num = 1};
+    kadm5_policy_ent_rec present = {0};
     long mask = KADM5_POLICY | KADM5_PW_MIN_LENGTH | KADM5_PW_MIN_CLASSES;
     krb5_error_code code;
 
     policy.pw_min_length = (long)json_object_get_int_member_with_default(args, "min-length", 8);
-    code = kadm5_create_policy(h->kadm, &policy, mask);
-    if (code == KADM5_DUP)
+    code = kadm5_get_policy(h->kadm, (char *)POLICY, &present);
+    if (code == KADM5_UNK_POLICY)
+        code = kadm5_create_policy(h->kadm, &policy, mask);
+    else if (code == 0 && present.pw_min_length != policy.pw_min_length)
         code = kadm5_modify_policy(h->kadm, &policy, mask & ~KADM5_POLICY);
-    return helper_fail(h, code, "the password policy cannot be set", error);
+    kadm5_free_policy_ent(h->kadm, &present);
+    return helper_fail(h, code, "the password policy cannot be set", error) && widen_tgt(h, error);
 }
 
 /* The principal of args.name, a person; NULL with the reason. */
@@ -69,16 +104,13 @@ user_result(Helper *h, krb5_error_code code, JsonObject *args, GError **error)
 gboolean
 helper_user_add(Helper *h, JsonObject *args, JsonObject *result, GError **error)
 {
-    kadm5_principal_ent_rec entry = {.policy = (char *)POLICY};
+    krb5_principal principal = NULL;
     krb5_error_code code;
 
-    if (!need_secret(h, error))
+    if (!need_secret(h, error) || !(principal = user_principal(h, args, error)))
         return FALSE;
-    entry.principal = user_principal(h, args, error);
-    if (!entry.principal)
-        return FALSE;
-    code = kadm5_create_principal(h->kadm, &entry, KADM5_PRINCIPAL | KADM5_POLICY, (char *)h->secret);
-    krb5_free_principal(h->ctx, entry.principal);
+    code = helper_create(h, principal, h->secret, POLICY);
+    krb5_free_principal(h->ctx, principal);
     return user_result(h, code, args, error);
 }
 
@@ -258,13 +290,12 @@ helper_host_add(Helper *h, JsonObject *args, JsonObject *result, GError **error)
     if (!name)
         return FALSE;
     for (char **p = services; *p; p++) {
-        kadm5_principal_ent_rec entry = {.principal = helper_principal(h, *p, name, error)};
+        krb5_principal principal = helper_principal(h, *p, name, error);
         krb5_error_code code;
-        if (!entry.principal)
+        if (!principal)
             return FALSE;
-        /* No password: the library makes random keys. */
-        code = kadm5_create_principal(h->kadm, &entry, KADM5_PRINCIPAL, NULL);
-        krb5_free_principal(h->ctx, entry.principal);
+        code = helper_create(h, principal, NULL, NULL);
+        krb5_free_principal(h->ctx, principal);
         if (code == KADM5_DUP && p == services) {
             g_set_error(error, REALM_ERROR, REALM_ERROR_EXISTS, "the host %s exists already", name);
             return FALSE;

@@ -26,8 +26,7 @@ typedef gboolean (*EachPrincipal)(Helper *h, krb5_principal principal, GPtrArray
 static gboolean
 ensure(Helper *h, krb5_principal principal, GPtrArray *db, GError **error)
 {
-    kadm5_principal_ent_rec entry = {.principal = principal};
-    krb5_error_code code = kadm5_create_principal(h->kadm, &entry, KADM5_PRINCIPAL, NULL);
+    krb5_error_code code = helper_create(h, principal, NULL, NULL);
     guint first = db->len;
     krb5_kvno newest;
 

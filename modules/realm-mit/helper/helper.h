@@ -42,6 +42,13 @@ typedef struct {
 
 typedef gboolean (*HelperOp)(Helper *h, JsonObject *args, JsonObject *result, GError **error);
 
+/* The realm's settings decide how long tickets live, not what a principal was made with: these are only the
+ * widest limits those settings can reach. */
+#define HELPER_MAX_LIFE  (30 * 24 * 3600)
+#define HELPER_MAX_RENEW (365 * 24 * 3600)
+/* Makes principal with these limits; password NULL means random keys; policy may be NULL. */
+krb5_error_code helper_create(Helper *h, krb5_principal principal, const char *password, const char *policy);
+
 gboolean helper_fail(Helper *h, krb5_error_code code, const char *what, GError **error);
 /* {first/second@realm} or {first@realm}; never NULL on success; free with krb5_free_principal. */
 krb5_principal helper_principal(Helper *h, const char *first, const char *second, GError **error);

@@ -2,8 +2,10 @@
 /* The realm with real clients: made, used, refused. */
 #include "fixture.h"
 
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void
@@ -76,6 +78,70 @@ test_create_repairs(void)
     fixture_free(f);
 }
 
+/* Really killed, at moments spread over the time a creation takes. */
+static void
+test_create_survives_kill(void)
+{
+    for (guint delay = 0; delay < 150; delay += 15) {
+        Fixture *f = fixture_new();
+        g_autoptr(GError) error = NULL;
+        gboolean created;
+        int status;
+        pid_t child = fork();
+
+        if (child == 0) {
+            execl("/proc/self/exe", "test-realm", "--create", f->state, NULL);
+            _exit(127);
+        }
+        g_usleep(delay * 1000);
+        kill(child, SIGKILL);
+        waitpid(child, &status, 0);
+        realm_create(f->conf, &f->programs, &created, &error);
+        g_assert_no_error(error);
+        json_object_unref(fixture_call(f, "user-add", "anna", "correct horse"));
+        g_test_message("after %u ms: %s", delay, created ? "made again" : "was whole");
+        fixture_free(f);
+    }
+}
+
+/* As KERBEROS.md says: a broken database goes before the dump is loaded. */
+static void
+remove_database(Fixture *f)
+{
+    g_autoptr(GDir) dir = g_dir_open(f->conf->dir, 0, NULL);
+    const char *leaf;
+
+    while ((leaf = g_dir_read_name(dir))) {
+        g_autofree char *path = realm_conf_path(f->conf, leaf);
+        if (g_str_has_prefix(leaf, "principal"))
+            g_assert_cmpint(unlink(path), ==, 0);
+    }
+}
+
+static void
+test_backup_brings_back(void)
+{
+    Fixture *f = fixture_new();
+    g_autofree char *dump = realm_conf_path(f->conf, "backup.dump");
+    g_autofree char *database = realm_conf_path(f->conf, "principal");
+    const char *const load[] = {"kdb5_util", "load", dump, NULL};
+    GError *error = NULL;
+
+    fixture_create(f);
+    json_object_unref(fixture_call(f, "user-add", "anna", "correct horse"));
+    realm_backup(f->conf, &f->programs, &error);
+    g_assert_no_error(error);
+    assert_mode(f->conf->dir, "backup.dump", 0600);
+    g_assert_true(g_file_set_contents(database, "a power cut", -1, NULL));
+    fixture_refused(f, "user-list", NULL, NULL, REALM_ERROR_FAILED);
+    remove_database(f);
+    g_assert_true(fixture_run(f, "none", NULL, load, NULL));
+    fixture_refused(f, "user-add", "anna", "correct horse", REALM_ERROR_EXISTS);
+    realm_service_sync(f->conf, &f->programs, &error);
+    g_assert_no_error(error);
+    fixture_free(f);
+}
+
 static void
 test_broken_helper_leaves_nothing(void)
 {
@@ -142,6 +208,30 @@ test_users(void)
 
     json_object_unref(fixture_call(f, "user-remove", "anna", NULL));
     g_assert_false(fixture_kinit(f, "bad", "anna", "battery staple"));
+    fixture_free(f);
+}
+
+/* No listen setting: every address of both families. */
+static void
+test_all_addresses(void)
+{
+    Fixture *f = fixture_new();
+    g_autofree char *krb5 = realm_conf_path(f->conf, "krb5.conf");
+    g_autofree char *text = NULL;
+    g_autoptr(GString) over6 = NULL;
+
+    realm_conf_set(f->conf, "listen", "", NULL);
+    fixture_create(f);
+    json_object_unref(fixture_call(f, "user-add", "anna", "correct horse"));
+    fixture_start(f);
+    g_assert_true(fixture_kinit(f, "anna", "anna", "correct horse"));
+    if (g_file_test("/proc/net/if_inet6", G_FILE_TEST_EXISTS)) {
+        g_assert_true(g_file_get_contents(krb5, &text, NULL, NULL));
+        over6 = g_string_new(text);
+        g_string_replace(over6, "127.0.0.1", "[::1]", 0);
+        g_assert_true(g_file_set_contents(krb5, over6->str, -1, NULL));
+        g_assert_true(fixture_kinit(f, "anna6", "anna", "correct horse"));
+    }
     fixture_free(f);
 }
 
@@ -215,6 +305,11 @@ main(int argc, char **argv)
     g_setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", TRUE);
     if (argc == 3 && strcmp(argv[1], "--supervise") == 0)
         return supervise_until_killed(argv[2]);
+    if (argc == 3 && strcmp(argv[1], "--create") == 0) {
+        g_autoptr(RealmConf) conf = realm_conf_new(argv[2], TEST_REALM);
+        gboolean created;
+        return realm_create(conf, NULL, &created, NULL) ? 0 : 1;
+    }
     g_test_init(&argc, &argv, NULL);
     if (!g_getenv("LARES_REALM_HELPER")) {
         g_printerr("set LARES_REALM_HELPER to the path of lares-realm-helper\n");
@@ -224,9 +319,12 @@ main(int argc, char **argv)
     g_test_add_func("/realm/create/files-are-private", test_files_are_private);
     g_test_add_func("/realm/create/is-idempotent", test_create_is_idempotent);
     g_test_add_func("/realm/create/repairs-what-a-kill-left", test_create_repairs);
+    g_test_add_func("/realm/create/survives-kill", test_create_survives_kill);
+    g_test_add_func("/realm/backup-brings-back", test_backup_brings_back);
     g_test_add_func("/realm/create/broken-helper-leaves-nothing", test_broken_helper_leaves_nothing);
     g_test_add_func("/realm/create/settings-survive", test_settings_survive);
     g_test_add_func("/realm/users/life", test_users);
+    g_test_add_func("/realm/users/all-addresses", test_all_addresses);
     g_test_add_func("/realm/users/refused", test_users_refused);
     g_test_add_func("/realm/hosts", test_hosts);
     add_service_tests();

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* See krb5-provider.h. */
+#include "krb5-provider.h"
+#include "krb5-crypto.h"
+#include "krb5-watch.h"
+
+#include <lares/log.h>
+#include <string.h>
+
+struct _LaresKrb5Provider {
+    GObject parent;
+    Krb5Replays *replays;
+    GPtrArray *watches; /* main thread */
+    char **keytabs, **services, **hosts;
+    char *base64, *base64_source;
+
+    GMutex lock;
+    Krb5Keytab *keytab; /* NULL until the first that loads */
+    char *error;        /* why there is none, or why the newer one is not used */
+
+    gint64 clock_skew; /* atomic from here on */
+    guint accepted, refused, replayed;
+};
+
+/* 1.2.840.113554.1.2.2 (RFC 1964 1) */
+static const uint8_t krb5_oid[] = {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x02};
+
+/* RFC 2623 2.2.1 */
+static const LaresFlavor flavors[] = {
+    {"krb5", LARES_PROTECT_AUTHENTICATED, 390003, krb5_oid, sizeof krb5_oid, 0, 1, TRUE},
+    {"krb5i", LARES_PROTECT_INTEGRITY, 390004, krb5_oid, sizeof krb5_oid, 0, 2, TRUE},
+    {"krb5p", LARES_PROTECT_PRIVACY, 390005, krb5_oid, sizeof krb5_oid, 0, 3, TRUE},
+};
+
+static void provider_interface_init(LaresAuthProviderInterface *iface);
+
+G_DEFINE_FINAL_TYPE_WITH_CODE(LaresKrb5Provider, lares_krb5_provider, G_TYPE_OBJECT,
+                              G_IMPLEMENT_INTERFACE(LARES_TYPE_AUTH_PROVIDER, provider_interface_init))
+
+static void
+lares_krb5_provider_init(LaresKrb5Provider *self)
+{
+    g_mutex_init(&self->lock);
+    self->watches = g_ptr_array_new_with_free_func((GDestroyNotify)krb5_watch_free);
+    self->clock_skew = 300;
+}
+
+static void
+provider_finalize(GObject *object)
+{
+    LaresKrb5Provider *self = LARES_KRB5_PROVIDER(object);
+
+    g_ptr_array_unref(self->watches);
+    krb5_replays_free(self->replays);
+    krb5_keytab_unref(self->keytab);
+    g_strfreev(self->keytabs);
+    g_strfreev(self->services);
+    g_strfreev(self->hosts);
+    g_free(self->base64);
+    g_free(self->base64_source);
+    g_free(self->error);
+    g_mutex_clear(&self->lock);
+    G_OBJECT_CLASS(lares_krb5_provider_parent_class)->finalize(object);
+}
+
+static void
+lares_krb5_provider_class_init(LaresKrb5ProviderClass *klass)
+{
+    G_OBJECT_CLASS(klass)->finalize = provider_finalize;
+}
+
+LaresKrb5Provider *
+lares_krb5_provider_new(guint max_replays)
+{
+    LaresKrb5Provider *self = g_object_new(LARES_TYPE_KRB5_PROVIDER, NULL);
+    self->replays = krb5_replays_new(max_replays);
+    return self;
+}
+
+/* ---- keys ---- */
+
+static void
+warn_about(LaresKrb5Provider *self, const Krb5Keytab *k)
+{
+    for (guint i = 0; i < k->refused->len; i++)
+        lares_warning(KRB5_ROOM, "keytab %s: %s", k->source, (char *)k->refused->pdata[i]);
+    for (char **service = self->services; service != NULL && *service != NULL; service++) {
+        gboolean found = FALSE;
+
+        for (char **host = self->hosts; host != NULL && *host != NULL; host++)
+            found = found || krb5_keytab_has(k, *service, *host);
+        if (!found)
+            lares_warning(KRB5_ROOM,
+                          "keytab %s has no key for %s/%s: clients cannot log in to that service by Kerberos",
+                          k->source, *service, self->hosts != NULL && self->hosts[0] != NULL ? self->hosts[0] : "HOST");
+    }
+}
+
+static Krb5Keytab *
+load_any(LaresKrb5Provider *self, GError **error)
+{
+    g_autoptr(GError) first = NULL;
+
+    if (self->base64 != NULL)
+        return krb5_keytab_load_base64(self->base64, self->base64_source, error);
+    for (char **path = self->keytabs; path != NULL && *path != NULL; path++) {
+        g_autoptr(GError) local = NULL;
+        Krb5Keytab *k = krb5_keytab_load_file(*path, &local);
+
+        if (k != NULL)
+            return k;
+        /* Only a missing file sends us to the next; a broken one has to be mended. */
+        if (!g_error_matches(local, LARES_ERROR, LARES_ERROR_UNAVAILABLE)) {
+            g_propagate_error(error, g_steal_pointer(&local));
+            return NULL;
+        }
+        if (first == NULL)
+            first = g_steal_pointer(&local);
+    }
+    if (first != NULL && self->keytabs[1] == NULL) {
+        g_propagate_error(error, g_steal_pointer(&first));
+    } else {
+        g_autofree char *all = g_strjoinv(", ", self->keytabs);
+        g_set_error(error, LARES_ERROR, LARES_ERROR_UNAVAILABLE,
+                    "no Kerberos keys yet (looked for %s): make a realm with `laresctl realm create`, or name the "
+                    "keytab of an existing realm as `keytab` in auth-krb5.module",
+                    all);
+    }
+    return NULL;
+}
+
+static void
+keys_failed(LaresKrb5Provider *self, const GError *error)
+{
+    g_mutex_lock(&self->lock);
+    gboolean news = g_strcmp0(self->error, error->message) != 0, kept = self->keytab != NULL;
+    g_free(self->error);
+    self->error = g_strdup(error->message);
+    g_mutex_unlock(&self->lock);
+    /* A server that was never given a keytab has nothing to mend. */
+    gboolean given = self->base64 != NULL || (self->keytabs[0] != NULL && self->keytabs[1] == NULL);
+    if (news)
+        lares_log(given || kept ? LARES_LOG_ERROR : LARES_LOG_WARNING, KRB5_ROOM, "%s%s", error->message,
+                  kept ? " (the keys loaded before stay in use)" : "");
+}
+
+gboolean
+lares_krb5_provider_reload(LaresKrb5Provider *self)
+{
+    g_autoptr(GError) error = NULL;
+    Krb5Keytab *fresh = load_any(self, &error), *old;
+
+    if (fresh == NULL) {
+        keys_failed(self, error);
+        return FALSE;
+    }
+    g_mutex_lock(&self->lock);
+    gboolean news = self->keytab == NULL || strcmp(self->keytab->digest, fresh->digest) != 0 ||
+                    strcmp(self->keytab->source, fresh->source) != 0;
+    g_clear_pointer(&self->error, g_free);
+    old = news ? self->keytab : fresh;
+    if (news)
+        self->keytab = krb5_keytab_ref(fresh);
+    g_mutex_unlock(&self->lock);
+    krb5_keytab_unref(old);
+    if (news) {
+        lares_info(KRB5_ROOM, "%u keys from keytab %s", fresh->entries->len, fresh->source);
+        warn_about(self, fresh);
+        krb5_keytab_unref(fresh);
+    }
+    return news;
+}
+
+static void
+file_changed(gpointer data)
+{
+    lares_krb5_provider_reload(data);
+}
+
+void
+lares_krb5_provider_configure(LaresKrb5Provider *self, const Krb5Config *config)
+{
+    lares_krb5_provider_stop(self);
+    g_strfreev(self->keytabs);
+    g_strfreev(self->services);
+    g_strfreev(self->hosts);
+    g_free(self->base64);
+    g_free(self->base64_source);
+    self->keytabs = g_strdupv((char **)config->keytabs);
+    self->services = g_strdupv((char **)config->services);
+    self->hosts = g_strdupv((char **)config->hosts);
+    self->base64 = g_strdup(config->base64);
+    self->base64_source = g_strdup(config->base64_source);
+    __atomic_store_n(&self->clock_skew, config->clock_skew, __ATOMIC_RELAXED);
+    lares_krb5_provider_reload(self);
+    if (self->base64 == NULL)
+        for (char **path = self->keytabs; path != NULL && *path != NULL; path++)
+            g_ptr_array_add(self->watches, krb5_watch_new(*path, file_changed, self));
+}
+
+void
+lares_krb5_provider_stop(LaresKrb5Provider *self)
+{
+    g_ptr_array_set_size(self->watches, 0);
+}
+
+/* ---- what contexts ask ---- */
+
+gint64
+lares_krb5_provider_clock_skew(LaresKrb5Provider *self)
+{
+    return __atomic_load_n(&self->clock_skew, __ATOMIC_RELAXED);
+}
+
+gboolean
+lares_krb5_provider_first_use(LaresKrb5Provider *self, const uint8_t tag[KRB5_REPLAY_TAG])
+{
+    gboolean crowded;
+    /* An authenticator is good from its time minus the skew to its time plus the skew, so a copy of one that came
+     * early can come twice the skew later. */
+    gint64 window = 2 * lares_krb5_provider_clock_skew(self);
+    gboolean first = krb5_replays_add(self->replays, tag, g_get_real_time() / G_USEC_PER_SEC, window, &crowded);
+
+    if (crowded)
+        lares_log_limited(LARES_LOG_WARNING, KRB5_ROOM,
+                          "the replay cache is full: authenticators are forgotten before their time");
+    if (!first)
+        __atomic_add_fetch(&self->replayed, 1, __ATOMIC_RELAXED);
+    return first;
+}
+
+void
+lares_krb5_provider_count(LaresKrb5Provider *self, gboolean accepted)
+{
+    __atomic_add_fetch(accepted ? &self->accepted : &self->refused, 1, __ATOMIC_RELAXED);
+}
+
+/* ---- LaresAuthProvider ---- */
+
+static const char *
+provider_get_name(LaresAuthProvider *provider)
+{
+    return "krb5";
+}
+
+static const LaresFlavor *
+provider_get_flavors(LaresAuthProvider *provider, size_t *n)
+{
+    *n = G_N_ELEMENTS(flavors);
+    return flavors;
+}
+
+static LaresAuthContext *
+provider_accept(LaresAuthProvider *provider, const char *service, const LaresPeer *peer, GError **error)
+{
+    LaresKrb5Provider *self = LARES_KRB5_PROVIDER(provider);
+    LaresAuthContext *context = NULL;
+    Krb5Keytab *keytab = NULL;
+
+    g_mutex_lock(&self->lock);
+    if (self->keytab != NULL)
+        keytab = krb5_keytab_ref(self->keytab);
+    else
+        g_set_error(error, LARES_ERROR, LARES_ERROR_UNAVAILABLE, "%s",
+                    self->error != NULL ? self->error : "no Kerberos keys are loaded");
+    g_mutex_unlock(&self->lock);
+    if (keytab != NULL)
+        context = lares_krb5_context_new(self, keytab, service);
+    return context;
+}
+
+static void
+add_keys(GVariantBuilder *status, const Krb5Keytab *k)
+{
+    GVariantBuilder keys;
+
+    g_variant_builder_init(&keys, G_VARIANT_TYPE("as"));
+    for (guint i = 0; i < k->entries->len; i++) {
+        const Krb5KeytabEntry *e = k->entries->pdata[i];
+        g_variant_builder_add_value(&keys,
+                                    g_variant_new_take_string(g_strdup_printf("%s kvno %u %s", e->principal, e->kvno,
+                                                                              krb5_enctype_find(e->enctype)->name)));
+    }
+    g_variant_builder_add(status, "{sv}", "keytab", g_variant_new_string(k->source));
+    g_variant_builder_add(status, "{sv}", "loaded", g_variant_new_int64(k->loaded));
+    g_variant_builder_add(status, "{sv}", "keys", g_variant_builder_end(&keys));
+}
+
+static GVariant *
+provider_get_status(LaresAuthProvider *provider)
+{
+    LaresKrb5Provider *self = LARES_KRB5_PROVIDER(provider);
+    GVariantBuilder b;
+
+    g_variant_builder_init(&b, G_VARIANT_TYPE_VARDICT);
+    g_mutex_lock(&self->lock);
+    if (self->keytab != NULL)
+        add_keys(&b, self->keytab);
+    if (self->error != NULL)
+        g_variant_builder_add(&b, "{sv}", "error", g_variant_new_string(self->error));
+    g_mutex_unlock(&self->lock);
+    g_variant_builder_add(&b, "{sv}", "clock-skew", g_variant_new_int64(lares_krb5_provider_clock_skew(self)));
+    g_variant_builder_add(&b, "{sv}", "accepted",
+                          g_variant_new_uint32(__atomic_load_n(&self->accepted, __ATOMIC_RELAXED)));
+    g_variant_builder_add(&b, "{sv}", "refused",
+                          g_variant_new_uint32(__atomic_load_n(&self->refused, __ATOMIC_RELAXED)));
+    g_variant_builder_add(&b, "{sv}", "replayed",
+                          g_variant_new_uint32(__atomic_load_n(&self->replayed, __ATOMIC_RELAXED)));
+    g_variant_builder_add(&b, "{sv}", "replay-cache", g_variant_new_uint32(krb5_replays_size(self->replays)));
+    return g_variant_builder_end(&b);
+}
+
+static void
+provider_interface_init(LaresAuthProviderInterface *iface)
+{
+    iface->get_name = provider_get_name;
+    iface->get_flavors = provider_get_flavors;
+    iface->accept = provider_accept;
+    iface->get_status = provider_get_status;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The auth-krb5 module: its settings, and the one provider it registers.
+ *
+ * Thread: main. */
+#include "krb5-profile.h"
+#include "krb5-provider.h"
+
+#include <lares/host.h>
+#include <lares/log.h>
+#include <lares/module.h>
+#include <lares/settings.h>
+
+#define KEYTAB_VARIABLE "LARES_KERBEROS_KEYTAB_BASE64"
+#define MACHINE_KEYTAB  "/etc/krb5.keytab"
+
+static const LaresKey keys[] = {
+    {"keytab", LARES_KEY_PATH, NULL, 0, 0,
+     "The server's keys. Unset: the variable " KEYTAB_VARIABLE ", then the home realm's keytab, then " MACHINE_KEYTAB
+     "."},
+    {"clock-skew", LARES_KEY_DURATION, "5m", 1, 86400, "How far a client's clock may be off."},
+    {"services", LARES_KEY_LIST, "nfs,cifs,HTTP,host", 0, 0,
+     "Services that should have a key; a missing one is warned about at start."},
+    {"replay-cache", LARES_KEY_INTEGER, "100000", 1000, 10000000,
+     "Logins that are remembered to refuse replays of them; some 80 bytes each."},
+    {NULL},
+};
+
+static LaresKrb5Provider *provider;
+
+static gboolean
+apply(LaresHost *host, LaresSettings *settings, GError **error)
+{
+    g_autofree char *home_keytab = g_build_filename(lares_host_state_dir(host), "realm", "service.keytab", NULL);
+    g_autofree char *home_conf = g_build_filename(lares_host_state_dir(host), "realm", "krb5.conf", NULL);
+    const char *path = lares_settings_string(settings, "keytab");
+    const char *by_default[] = {home_keytab, MACHINE_KEYTAB, NULL}, *chosen[] = {path, NULL};
+    const char *base64 = path == NULL ? g_getenv(KEYTAB_VARIABLE) : NULL;
+    gint64 skew = lares_settings_integer(settings, "clock-skew");
+
+    if (!krb5_profile_write(lares_host_run_dir(host), home_conf, skew, error))
+        return FALSE;
+    lares_krb5_provider_configure(provider, &(Krb5Config){
+                                                .keytabs = path != NULL ? chosen : by_default,
+                                                .base64 = base64 != NULL && *base64 != '\0' ? base64 : NULL,
+                                                .base64_source = KEYTAB_VARIABLE,
+                                                .services = lares_settings_list(settings, "services"),
+                                                .hosts = lares_host_aliases(host),
+                                                .clock_skew = skew,
+                                            });
+    return TRUE;
+}
+
+static gboolean
+module_load(LaresHost *host, LaresSettings *settings, GError **error)
+{
+    provider = lares_krb5_provider_new((guint)lares_settings_integer(settings, "replay-cache"));
+    if (!apply(host, settings, error) || !lares_host_add_auth_provider(host, LARES_AUTH_PROVIDER(provider), error)) {
+        lares_krb5_provider_stop(provider);
+        g_clear_object(&provider);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static void
+module_unload(LaresHost *host)
+{
+    lares_krb5_provider_stop(provider);
+}
+
+LARES_MODULE(LARES_MODULE_AUTH, "auth-krb5", .version = "1.0",
+             .description = "Kerberos 5: flavors krb5, krb5i and krb5p, alone and inside SPNEGO", .keys = keys,
+             .load = module_load, .unload = module_unload, .reload = apply);

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The life of the service keys: made whole at every start, rotated on a schedule or on demand, cleaned of
+ * what no ticket needs any more. What touches the database runs in a thread of its own, one job at a time.
+ *
+ *   stage (keytab has the new keys) -> grace, in which every user of the keytab rereads it -> commit (the KDC uses
+ *   them) -> purge, hourly, of keys older than every living ticket
+ *
+ * Thread: main thread, except job_run().
+ */
+#include "realm-module.h"
+
+#define HOUR 3600
+
+typedef struct {
+    RealmConf *conf;
+    RealmPrograms programs;
+    gboolean stage;  /* begin a rotation */
+    gboolean commit; /* end one */
+    guint committed, purged;
+} Job;
+
+static void job_start(RealmModule *self, gboolean stage, gboolean commit);
+
+static void
+job_free(gpointer data)
+{
+    Job *job = data;
+
+    realm_conf_free(job->conf);
+    g_free(job);
+}
+
+/* Another thread. */
+static void
+job_run(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+    Job *job = data;
+    GError *error = NULL;
+
+    if (realm_prepare(job->conf, &job->programs, &error) && realm_service_sync(job->conf, &job->programs, &error) &&
+        (!job->commit || realm_service_commit(job->conf, &job->programs, &job->committed, &error)) &&
+        realm_service_purge(job->conf, &job->programs, 0, &job->purged, &error) &&
+        (!job->stage || realm_service_stage(job->conf, &job->programs, &error)) &&
+        realm_backup(job->conf, &job->programs, &error))
+        g_task_return_boolean(task, TRUE);
+    else
+        g_task_return_error(task, error);
+}
+
+static guint
+grace(RealmModule *self)
+{
+    return (guint)lares_settings_integer(self->settings, "rotate-grace");
+}
+
+static gboolean
+commit_now(gpointer user_data)
+{
+    RealmModule *self = user_data;
+
+    self->commit = 0;
+    job_start(self, FALSE, TRUE);
+    return G_SOURCE_REMOVE;
+}
+
+static void
+job_done(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    RealmModule *self = user_data;
+    Job *job = g_task_get_task_data(G_TASK(result));
+    g_autoptr(GError) error = NULL;
+
+    self->busy = FALSE;
+    self->committing = FALSE;
+    if (!g_task_propagate_boolean(G_TASK(result), &error))
+        lares_warning(REALM_ROOM, "the realm's keys could not be brought up to date: %s", error->message);
+    if (!self->conf)
+        return;
+    if (job->committed > 0) {
+        lares_info(REALM_ROOM, "rotation: %u new service keys in use; the old ones stay until the last ticket ends",
+                   job->committed);
+        self->conf->rotated = g_get_real_time() / G_USEC_PER_SEC;
+        g_clear_error(&error);
+        if (!realm_conf_save(self->conf, &error))
+            lares_warning(REALM_ROOM, "%s", error->message);
+    }
+    if (job->purged > 0)
+        lares_info(REALM_ROOM, "rotation: %u service keys that no ticket needs any more are gone", job->purged);
+    if (job->stage && self->commit == 0)
+        self->commit = g_timeout_add_seconds(grace(self), commit_now, self);
+    if (self->again) {
+        self->again = FALSE;
+        job_start(self, FALSE, FALSE);
+    }
+}
+
+static void
+job_start(RealmModule *self, gboolean stage, gboolean commit)
+{
+    g_autoptr(GTask) task = NULL;
+    Job *job;
+
+    if (self->busy) {
+        /* What was staged waits in the keytab; only a commit must be asked for again. */
+        if (commit && self->commit == 0)
+            self->commit = g_timeout_add_seconds(1, commit_now, self);
+        else
+            self->again = TRUE;
+        return;
+    }
+    job = g_new0(Job, 1);
+    job->conf = realm_conf_copy(self->conf);
+    job->programs = self->programs;
+    job->stage = stage;
+    job->commit = commit;
+    self->busy = TRUE;
+    self->committing = commit;
+    task = g_task_new(NULL, NULL, job_done, self);
+    g_task_set_task_data(task, job, job_free);
+    g_task_run_in_thread(task, job_run);
+}
+
+static gboolean
+hourly(gpointer user_data)
+{
+    RealmModule *self = user_data;
+    gint64 every = lares_settings_integer(self->settings, "rotate-every");
+    gint64 age = g_get_real_time() / G_USEC_PER_SEC - self->conf->rotated;
+
+    job_start(self, every > 0 && age >= every && self->commit == 0, FALSE);
+    return G_SOURCE_CONTINUE;
+}
+
+gboolean
+realm_module_rotate(RealmModule *self, guint *seconds, GError **error)
+{
+    *seconds = grace(self);
+    /* Keys staged now could be committed by it without their grace. */
+    if (self->committing) {
+        g_set_error_literal(error, REALM_ERROR, REALM_ERROR_BUSY, "a rotation is just ending; try again in a moment");
+        return FALSE;
+    }
+    /* At once and not in a thread: the caller wants to know whether it worked. */
+    if (!realm_service_stage(self->conf, &self->programs, error))
+        return FALSE;
+    /* A second step that was due already now waits for the keys of this first one. */
+    if (self->commit)
+        g_source_remove(self->commit);
+    self->commit = g_timeout_add_seconds(*seconds, commit_now, self);
+    return TRUE;
+}
+
+void
+realm_rotate_begin(RealmModule *self)
+{
+    self->tick = g_timeout_add_seconds(HOUR, hourly, self);
+    /* Everybody who reads the keytab has just started, so what a crash left staged can be used now. */
+    job_start(self, FALSE, TRUE);
+}
+
+void
+realm_rotate_end(RealmModule *self)
+{
+    if (self->tick)
+        g_source_remove(self->tick);
+    if (self->commit)
+        g_source_remove(self->commit);
+    self->tick = self->commit = 0;
+    self->again = FALSE;
+}

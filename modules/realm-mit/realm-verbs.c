@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The realm's management verbs: arguments of the control contract into calls of realm.h and answers back.
+ *
+ * Thread: main thread; a verb that changes a principal blocks it for some 20 ms.
+ */
+#include "realm-module.h"
+
+#include <lares/share.h>
+
+#include <string.h>
+
+static const LaresParam create_params[] = {
+    {"name", "s", TRUE, "Name of the realm, in capitals: HOME.LAN"},
+    {"hostname", "s", FALSE, "Name clients use for this server"},
+    {"aliases", "as", FALSE, "Further names of this server"},
+    {"listen", "as", FALSE, "Addresses to listen on; none: all"},
+    {"kdc-port", "x", FALSE, "Port of the KDC (88)"},
+    {"kadmin-port", "x", FALSE, "Port of kadmind (749)"},
+    {"kpasswd-port", "x", FALSE, "Port for password changes (464)"},
+    {NULL},
+};
+static const LaresParam password_params[] = {
+    {"name", "s", TRUE, "User, or USER/admin"},
+    {"password", "s", TRUE, "The password; never logged"},
+    {NULL},
+};
+static const LaresParam user_params[] = {
+    {"name", "s", TRUE, "User, or USER/admin"},
+    {NULL},
+};
+static const LaresParam host_params[] = {
+    {"name", "s", TRUE, "Full name of the machine: laptop.home.lan"},
+    {"services", "as", FALSE, "Services besides host: nfs, cifs, HTTP"},
+    {NULL},
+};
+static const LaresParam kit_params[] = {
+    {"platform", "s", TRUE, "linux, macos or windows"},
+    {NULL},
+};
+
+static const char *
+text_arg(GVariant *args, const char *key)
+{
+    const char *value = NULL;
+
+    g_variant_lookup(args, key, "&s", &value);
+    return value;
+}
+
+/* The realm must be there. */
+static gboolean
+need_realm(RealmModule *self, GError **error)
+{
+    if (self->conf)
+        return TRUE;
+    g_set_error_literal(error, LARES_ERROR, LARES_ERROR_NOT_FOUND,
+                        "there is no realm here yet: laresctl realm create HOME.LAN makes one");
+    return FALSE;
+}
+
+/* One call of the helper with args.name and args.services; the answer or NULL with a contract's error. */
+static JsonObject *
+call(RealmModule *self, const char *op, GVariant *args, const char *secret, GError **error)
+{
+    JsonObject *json;
+    JsonObject *answer;
+    g_autofree const char **services = NULL;
+    GError *own = NULL;
+
+    if (!need_realm(self, error))
+        return NULL;
+    json = json_object_new();
+    if (text_arg(args, "name"))
+        json_object_set_string_member(json, "name", text_arg(args, "name"));
+    if (g_variant_lookup(args, "services", "^a&s", &services))
+        json_object_set_array_member(json, "services", realm_json_strv(services));
+    answer = realm_admin_call(self->conf, &self->programs, op, json, secret, &own);
+    if (!answer)
+        realm_propagate(error, own);
+    return answer;
+}
+
+/* For verbs without an answer of their own: an empty one. */
+static GVariant *
+done(RealmModule *self, const char *op, GVariant *args, const char *secret, GError **error)
+{
+    g_autoptr(JsonObject) answer = call(self, op, args, secret, error);
+
+    return answer ? realm_variant_object(answer) : NULL;
+}
+
+static GVariant *
+list(RealmModule *self, const char *op, const char *member, GVariant *args, GError **error)
+{
+    g_autoptr(JsonObject) answer = call(self, op, args, NULL, error);
+    JsonArray *array;
+
+    if (!answer)
+        return NULL;
+    array = json_object_get_array_member(answer, member);
+    if (json_array_get_length(array) == 0)
+        return g_variant_new_array(G_VARIANT_TYPE_VARDICT, NULL, 0);
+    return realm_variant_array(array);
+}
+
+/* Everything about the realm but its secrets. */
+static GVariant *
+describe(RealmModule *self)
+{
+    RealmConf *conf = self->conf;
+    g_autoptr(JsonObject) json = json_object_new();
+    g_auto(GStrv) names = realm_conf_host_names(conf);
+    g_autofree char *keytab = realm_conf_path(conf, REALM_KEYTAB);
+    g_autofree char *krb5 = realm_conf_path(conf, "krb5.conf");
+
+    json_object_set_string_member(json, "name", conf->name);
+    json_object_set_int_member(json, "created", conf->created);
+    json_object_set_int_member(json, "rotated", conf->rotated);
+    json_object_set_boolean_member(json, "rotating", self->commit != 0 || self->committing);
+    json_object_set_array_member(json, "names", realm_json_strv((const char *const *)names));
+    json_object_set_array_member(json, "listen", realm_json_strv((const char *const *)conf->listen));
+    json_object_set_int_member(json, "kdc-port", conf->kdc_port);
+    json_object_set_int_member(json, "kadmin-port", conf->kadmin_port);
+    json_object_set_int_member(json, "kpasswd-port", conf->kpasswd_port);
+    json_object_set_string_member(json, "keytab", keytab);
+    json_object_set_string_member(json, "krb5-conf", krb5);
+    json_object_set_boolean_member(json, "running", self->supervisor && realm_supervisor_is_ready(self->supervisor));
+    if (self->problem)
+        json_object_set_string_member(json, "problem", self->problem);
+    if (self->supervisor)
+        json_object_set_array_member(json, "daemons", realm_supervisor_status(self->supervisor));
+    return realm_variant_object(json);
+}
+
+/* One argument of realm.create as the text that realm_conf_set() takes. */
+static char *
+arg_text(GVariant *value)
+{
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE_STRING_ARRAY)) {
+        g_autofree const char **strv = g_variant_get_strv(value, NULL);
+        return g_strjoinv(",", (char **)strv);
+    }
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE_INT64))
+        return g_strdup_printf("%" G_GINT64_FORMAT, g_variant_get_int64(value));
+    return g_variant_dup_string(value, NULL);
+}
+
+static gboolean
+take_args(RealmConf *conf, GVariant *args, GError **error)
+{
+    for (const LaresParam *param = create_params; param->name; param++) {
+        g_autoptr(GVariant) value = g_variant_lookup_value(args, param->name, G_VARIANT_TYPE(param->signature));
+        g_autofree char *text = value ? arg_text(value) : NULL;
+
+        if (text && realm_conf_known_key(param->name) && !realm_conf_set(conf, param->name, text, error))
+            return FALSE;
+    }
+    return realm_conf_check(conf, error);
+}
+
+static GVariant *
+verb_create(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    RealmModule *self = user;
+    const char *name = text_arg(args, "name");
+    g_autoptr(RealmConf) conf = NULL;
+    RealmConf *made;
+    gboolean created = FALSE;
+    GError *own = NULL;
+
+    if (!realm_name_check(name, &own) || !(conf = realm_module_conf(self, name, &own)) ||
+        !take_args(conf, args, &own) ||
+        /* Before anything is made: a realm whose KDC cannot run helps nobody. */
+        (!self->conf && lares_settings_boolean(self->settings, "supervise") && !realm_ports_check(conf, NULL, &own)) ||
+        !realm_create(conf, &self->programs, &created, &own)) {
+        realm_propagate(error, own);
+        return NULL;
+    }
+    if (!self->conf) {
+        made = realm_module_conf(self, NULL, &own);
+        if (!made) {
+            realm_propagate(error, own);
+            return NULL;
+        }
+        if (created)
+            lares_info(REALM_ROOM, "the realm %s is made", name);
+        realm_module_begin(self, made);
+    }
+    return describe(self);
+}
+
+static GVariant *
+verb_status(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    return need_realm(user, error) ? describe(user) : NULL;
+}
+
+static GVariant *
+verb_user_add(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    return done(user, "user-add", args, text_arg(args, "password"), error);
+}
+
+static GVariant *
+verb_user_passwd(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    return done(user, "user-passwd", args, text_arg(args, "password"), error);
+}
+
+static GVariant *
+verb_user_remove(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    return done(user, "user-remove", args, NULL, error);
+}
+
+static GVariant *
+verb_user_disable(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    return done(user, "user-disable", args, NULL, error);
+}
+
+static GVariant *
+verb_user_enable(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    return done(user, "user-enable", args, NULL, error);
+}
+
+static GVariant *
+verb_user_list(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    return list(user, "user-list", "users", args, error);
+}
+
+static GVariant *
+verb_host_add(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    return done(user, "host-add", args, NULL, error);
+}
+
+static GVariant *
+verb_host_keytab(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    return done(user, "host-keytab", args, NULL, error);
+}
+
+/* The server's own principals are made again by the next sync; their removal would only break tickets. */
+static GVariant *
+verb_host_remove(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    RealmModule *self = user;
+    g_autofree char *name = realm_host_normalize(text_arg(args, "name"), NULL);
+
+    if (!need_realm(self, error))
+        return NULL;
+    if (name) {
+        g_auto(GStrv) own = realm_conf_host_names(self->conf);
+        if (g_strv_contains((const char *const *)own, name)) {
+            g_set_error(error, LARES_ERROR, LARES_ERROR_CONFLICT, "%s is this server itself", name);
+            return NULL;
+        }
+    }
+    return done(self, "host-remove", args, NULL, error);
+}
+
+static GVariant *
+verb_host_list(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    return list(user, "host-list", "hosts", args, error);
+}
+
+static GVariant *
+verb_rotate(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    RealmModule *self = user;
+    GVariantDict answer;
+    GError *own = NULL;
+    guint grace = 0;
+
+    if (!need_realm(self, error))
+        return NULL;
+    if (!realm_module_rotate(self, &grace, &own)) {
+        realm_propagate(error, own);
+        return NULL;
+    }
+    g_variant_dict_init(&answer, NULL);
+    g_variant_dict_insert(&answer, "in-use-after", "x", (gint64)grace);
+    return g_variant_dict_end(&answer);
+}
+
+/* The strongest protection first in the administrator's list is what a kit proposes, if it is Kerberos. */
+static const char *
+kit_flavor(const LaresShare *share)
+{
+    for (guint i = 0; i < share->n_flavors; i++)
+        if (g_str_has_prefix(share->flavor[i]->name, "krb5"))
+            return share->flavor[i]->name;
+    return share->n_flavors ? share->flavor[0]->name : NULL;
+}
+
+static GVariant *
+verb_client_config(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    RealmModule *self = user;
+    RealmClientInfo info = {.nfs_domain = lares_host_domain(host)};
+    g_autoptr(GPtrArray) shares = NULL;
+    g_autofree RealmShare *rows = NULL;
+    g_autoptr(JsonObject) kit = NULL;
+    GError *own = NULL;
+
+    if (!need_realm(self, error))
+        return NULL;
+    info.nfs_port = (guint16)lares_settings_integer(self->settings, "nfs-port");
+    info.smb_port = (guint16)lares_settings_integer(self->settings, "smb-port");
+    shares = lares_shares_list(lares_host_shares(host));
+    g_ptr_array_set_free_func(shares, (GDestroyNotify)lares_share_unref);
+    rows = g_new0(RealmShare, shares->len + 1);
+    for (guint i = 0; i < shares->len; i++) {
+        LaresShare *share = g_ptr_array_index(shares, i);
+        if (share->enabled)
+            rows[info.n_shares++] = (RealmShare){.name = share->name, .path = share->pseudo, .sec = kit_flavor(share)};
+    }
+    info.shares = rows;
+    kit = realm_client_config(self->conf, text_arg(args, "platform"), &info, &own);
+    if (!kit) {
+        realm_propagate(error, own);
+        return NULL;
+    }
+    return realm_variant_object(kit);
+}
+
+const LaresVerb realm_verbs[] = {
+    {"realm.create", LARES_RIGHT_ADMIN, "Make this server's own realm", create_params, verb_create},
+    {"realm.status", LARES_RIGHT_READ, "Show the realm and its daemons", NULL, verb_status},
+    {"realm.rotate", LARES_RIGHT_ADMIN, "Replace the service keys without a break", NULL, verb_rotate},
+    {"realm.client-config", LARES_RIGHT_READ, "Files and commands for a client", kit_params, verb_client_config},
+    {"realm.user.add", LARES_RIGHT_ADMIN, "Add a user", password_params, verb_user_add},
+    {"realm.user.passwd", LARES_RIGHT_ADMIN, "Set a user's password", password_params, verb_user_passwd},
+    {"realm.user.remove", LARES_RIGHT_ADMIN, "Remove a user", user_params, verb_user_remove},
+    {"realm.user.disable", LARES_RIGHT_ADMIN, "Give a user no more tickets", user_params, verb_user_disable},
+    {"realm.user.enable", LARES_RIGHT_ADMIN, "Give a user tickets again", user_params, verb_user_enable},
+    {"realm.user.list", LARES_RIGHT_READ, "List users", NULL, verb_user_list},
+    {"realm.host.add", LARES_RIGHT_ADMIN, "Add a machine; answers with its keytab", host_params, verb_host_add},
+    {"realm.host.keytab", LARES_RIGHT_ADMIN, "A machine's keytab once more", host_params, verb_host_keytab},
+    {"realm.host.remove", LARES_RIGHT_ADMIN, "Remove a machine", host_params, verb_host_remove},
+    {"realm.host.list", LARES_RIGHT_READ, "List machines", NULL, verb_host_list},
+    {NULL},
+};
