@@ -81,7 +81,7 @@ Krb5MsgStatus krb5_wrap_iov(Krb5Keys *keys, gboolean sealed, const struct iovec 
                             size_t out_size, size_t *out_len);
 
 /* Unwrap in place. On KRB5_MSG_OK *plain points into the token. `sealed` and `seq` may be NULL. The
- * token's bytes are destroyed either way; on failure no plaintext is left in them. Order and replay
+ * token's bytes are destroyed either way; on failure no plaintext of a sealed token is left in them. Order and replay
  * are not judged here: RPCSEC_GSS and SMB have their own sequence rules, and messages of one
  * context are opened by many threads in no order. */
 Krb5MsgStatus krb5_unwrap_in_place(const Krb5Keys *keys, uint8_t *token, size_t token_len, uint8_t **plain,

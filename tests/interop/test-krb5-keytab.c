@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The server's keys as they come, change and break below a running provider. */
+#include "krb5-fixture.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+
+static gboolean
+wait_for(LaresKrb5Provider *p, guint n_keys)
+{
+    gint64 deadline = g_get_monotonic_time() + 5 * G_USEC_PER_SEC;
+
+    while (g_get_monotonic_time() < deadline) {
+        g_autoptr(GVariant) status = g_variant_ref_sink(lares_auth_provider_get_status(LARES_AUTH_PROVIDER(p)));
+        g_autofree const char **keys = NULL;
+
+        if (g_variant_lookup(status, "keys", "^a&s", &keys) && g_strv_length((char **)keys) == n_keys)
+            return TRUE;
+        while (g_main_context_iteration(NULL, FALSE))
+            ;
+        g_usleep(20000);
+    }
+    return FALSE;
+}
+
+static gboolean
+has_error(LaresKrb5Provider *p)
+{
+    g_autoptr(GVariant) status = g_variant_ref_sink(lares_auth_provider_get_status(LARES_AUTH_PROVIDER(p)));
+    const char *text = NULL;
+    return g_variant_lookup(status, "error", "&s", &text);
+}
+
+/* The keys are replaced while a client is logged in: its messages go on, tickets of the old and of the new key
+ * work, and a broken file changes nothing. */
+static void
+test_rotation(void)
+{
+    g_autofree char *keytab = g_build_filename(fixture_realm->dir, "rotated.keytab", NULL);
+    g_autofree char *first = g_strdup_printf("ktadd -q -k %s nfs/rotated.pair.test\n", keytab);
+    LaresKrb5Provider *p;
+
+    realm_admin(fixture_realm, first);
+    p = provider_over(keytab);
+    g_assert_true(wait_for(p, 4));
+    g_autoptr(GBytes) old_ticket = token_with((ClientRequest){.service = "nfs/rotated.pair.test", .flags = USUAL});
+    g_autoptr(GBytes) older = token_with((ClientRequest){.service = "nfs/rotated.pair.test", .flags = USUAL});
+    realm_admin(fixture_realm, first);
+    g_assert_true(wait_for(p, 8));
+    g_autoptr(GBytes) new_ticket = token_with((ClientRequest){.service = "nfs/rotated.pair.test", .flags = USUAL});
+    accepted(p, "nfs", old_ticket);
+    accepted(p, "nfs", new_ticket);
+
+    g_assert_true(g_file_set_contents(keytab, "this is no keytab", -1, NULL));
+    gint64 deadline = g_get_monotonic_time() + 5 * G_USEC_PER_SEC;
+    while (!has_error(p) && g_get_monotonic_time() < deadline)
+        g_main_context_iteration(NULL, FALSE);
+    g_assert_true(has_error(p));
+    g_assert_true(wait_for(p, 8));
+    accepted(p, "nfs", older);
+    g_unlink(keytab);
+    provider_end(p);
+}
+
+static void
+test_keytab_appears(void)
+{
+    g_autofree char *keytab = g_build_filename(fixture_realm->dir, "later.keytab", NULL);
+    g_autofree char *add = g_strdup_printf("ktadd -q -norandkey -k %s " PAIR_SERVICE "\n", keytab);
+    LaresKrb5Provider *p = provider_over(keytab);
+    g_autoptr(GError) error = NULL;
+    LaresPeer peer = {.address = "192.0.2.1"};
+
+    g_assert_null(lares_auth_provider_accept(LARES_AUTH_PROVIDER(p), "nfs", &peer, &error));
+    g_assert_error(error, LARES_ERROR, LARES_ERROR_UNAVAILABLE);
+    g_assert_nonnull(strstr(error->message, keytab));
+    g_assert_nonnull(strstr(error->message, "laresctl realm create"));
+    realm_admin(fixture_realm, add);
+    g_assert_true(wait_for(p, 4));
+    g_assert_false(has_error(p));
+    g_unlink(keytab);
+    provider_end(p);
+}
+
+/* The whole folder comes by one rename, as a new realm does. */
+static void
+test_folder_appears(void)
+{
+    g_autofree char *made = g_build_filename(fixture_realm->dir, "realm.new", NULL);
+    g_autofree char *place = g_build_filename(fixture_realm->dir, "realm", NULL);
+    g_autofree char *keytab = g_build_filename(place, "service.keytab", NULL);
+    g_autofree char *add = g_strdup_printf("ktadd -q -norandkey -k %s/service.keytab " PAIR_SERVICE "\n", made);
+    LaresKrb5Provider *p = provider_over(keytab);
+
+    g_assert_cmpint(g_mkdir(made, 0700), ==, 0);
+    realm_admin(fixture_realm, add);
+    while (g_main_context_iteration(NULL, FALSE))
+        ;
+    gint64 start = g_get_monotonic_time();
+    g_assert_cmpint(g_rename(made, place), ==, 0);
+    g_assert_true(wait_for(p, 4));
+    g_assert_cmpint(g_get_monotonic_time() - start, <, 2 * G_USEC_PER_SEC);
+    g_unlink(keytab);
+    g_rmdir(place);
+    provider_end(p);
+}
+
+static void
+test_bad_keytabs(void)
+{
+    g_autofree char *path = g_build_filename(fixture_realm->dir, "bad.keytab", NULL);
+    g_autoptr(GError) garbage = NULL, folder = NULL, text = NULL;
+
+    g_assert_true(g_file_set_contents(path, "\x05\x02\x7f\xff\xff\xff....", -1, NULL));
+    g_assert_null(krb5_keytab_load_file(path, &garbage));
+    g_assert_error(garbage, LARES_ERROR, LARES_ERROR_CONFIG);
+    g_assert_nonnull(strstr(garbage->message, path));
+    g_assert_null(krb5_keytab_load_file(fixture_realm->dir, &folder));
+    g_assert_error(folder, LARES_ERROR, LARES_ERROR_CONFIG);
+    g_assert_null(krb5_keytab_load_base64("not! base64", "THE_VARIABLE", &text));
+    g_assert_nonnull(strstr(text->message, "THE_VARIABLE"));
+    g_unlink(path);
+}
+
+static void
+test_base64(void)
+{
+    g_autofree char *bytes = NULL, *base64 = NULL;
+    const char *const none[] = {NULL};
+    LaresKrb5Provider *p = lares_krb5_provider_new(1000);
+    g_autoptr(GBytes) token = token_with((ClientRequest){.flags = USUAL});
+    gsize len;
+
+    g_assert_true(g_file_get_contents(fixture_realm->keytab, &bytes, &len, NULL));
+    base64 = g_base64_encode((const guchar *)bytes, len);
+    lares_krb5_provider_configure(p, &(Krb5Config){.keytabs = none,
+                                                   .base64 = base64,
+                                                   .base64_source = "LARES_KERBEROS_KEYTAB_BASE64",
+                                                   .services = fixture_no_services,
+                                                   .hosts = fixture_hosts,
+                                                   .clock_skew = SKEW});
+    accepted(p, "nfs", token);
+    provider_end(p);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    if (!fixture_start())
+        return 77;
+    realm_admin(fixture_realm, "addprinc -randkey nfs/rotated.pair.test\n");
+    fixture_use_profile();
+    g_test_add_func("/krb5-keytab/rotation", test_rotation);
+    g_test_add_func("/krb5-keytab/appears-later", test_keytab_appears);
+    g_test_add_func("/krb5-keytab/folder-appears-later", test_folder_appears);
+    g_test_add_func("/krb5-keytab/bad", test_bad_keytabs);
+    g_test_add_func("/krb5-keytab/base64", test_base64);
+    int status = g_test_run();
+    fixture_stop();
+    return status;
+}
