@@ -79,6 +79,25 @@ drop_addresses(RealmConf *conf)
     *to = NULL;
 }
 
+/* The setting, or else the server's name of today; a name of yesterday keeps its keys as an alias. */
+static gboolean
+take_hostname(RealmModule *self, RealmConf *conf, GError **error)
+{
+    const char *set = lares_settings_string(self->settings, "hostname");
+    g_autofree char *name = realm_host_normalize(set ? set : lares_host_name(self->host), set ? error : NULL);
+    g_autofree char *old = g_strdup(conf->hostname);
+    const char *const past[] = {old, NULL};
+
+    if (!name)
+        return set == NULL;
+    if (!realm_conf_set(conf, "hostname", name, error))
+        return FALSE;
+    /* A realm that is only being made has no past. */
+    if (conf->created > 0)
+        add_aliases(conf, past);
+    return TRUE;
+}
+
 static gboolean
 apply_settings(RealmModule *self, RealmConf *conf, GError **error)
 {
@@ -93,8 +112,7 @@ apply_settings(RealmModule *self, RealmConf *conf, GError **error)
         if (number > 0 && !realm_conf_set(conf, numbers[i], text, error))
             return FALSE;
     }
-    if (lares_settings_string(s, "hostname") &&
-        !realm_conf_set(conf, "hostname", lares_settings_string(s, "hostname"), error))
+    if (!take_hostname(self, conf, error))
         return FALSE;
     if (listen[0]) {
         g_autofree char *joined = g_strjoinv(",", (char **)listen);
@@ -112,11 +130,8 @@ realm_module_conf(RealmModule *self, const char *name, GError **error)
 {
     const char *state = lares_host_state_dir(self->host);
     g_autoptr(RealmConf) conf = name ? realm_conf_new(state, name) : realm_conf_load(state, error);
-    g_autofree char *host = realm_host_normalize(lares_host_name(self->host), NULL);
 
     if (!conf)
-        return NULL;
-    if (name && host && !realm_conf_set(conf, "hostname", host, error))
         return NULL;
     if (!apply_settings(self, conf, error) || !realm_conf_check(conf, error))
         return NULL;

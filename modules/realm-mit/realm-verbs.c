@@ -12,7 +12,6 @@
 
 static const LaresParam create_params[] = {
     {"name", "s", TRUE, "Name of the realm, in capitals: HOME.LAN"},
-    {"hostname", "s", FALSE, "Name clients use for this server"},
     {"aliases", "as", FALSE, "Further names of this server"},
     {"listen", "as", FALSE, "Addresses to listen on; none: all"},
     {"kdc-port", "x", FALSE, "Port of the KDC (88)"},
@@ -165,8 +164,10 @@ verb_create(LaresHost *host, const LaresControlCaller *caller, GVariant *args, g
     RealmModule *self = user;
     const char *name = text_arg(args, "name");
     g_autoptr(RealmConf) conf = NULL;
+    g_autoptr(GVariant) description = NULL;
     RealmConf *made;
     gboolean created = FALSE;
+    GVariantDict answer;
     GError *own = NULL;
 
     if (!realm_name_check(name, &own) || !(conf = realm_module_conf(self, name, &own)) ||
@@ -187,7 +188,10 @@ verb_create(LaresHost *host, const LaresControlCaller *caller, GVariant *args, g
             lares_info(REALM_ROOM, "the realm %s is made", name);
         realm_module_begin(self, made);
     }
-    return describe(self);
+    description = g_variant_ref_sink(describe(self));
+    g_variant_dict_init(&answer, description);
+    g_variant_dict_insert(&answer, "created", "b", created);
+    return g_variant_dict_end(&answer);
 }
 
 static GVariant *

@@ -17,6 +17,7 @@ extern const LaresModule lares_module;
 
 struct _LaresHost {
     Fixture *f;
+    const char *name;
     GHashTable *settings;
     const LaresVerb *verbs;
     gpointer user;
@@ -31,7 +32,7 @@ lares_host_state_dir(LaresHost *self)
 const char *
 lares_host_name(LaresHost *self)
 {
-    return TEST_HOST;
+    return self->name ? self->name : TEST_HOST;
 }
 const char *
 lares_host_domain(LaresHost *self)
@@ -242,11 +243,15 @@ test_create_and_use(void)
     const char *const kvno[] = {"kvno", "cifs/files.lares.test", "nfs/server", NULL};
     GVariant *answer;
     const char *text;
+    gboolean created = TRUE;
 
     begin();
     g_variant_unref(good("realm.create", CREATE));
     g_assert_true(fixture_wait(running, NULL, 10));
-    g_variant_unref(good("realm.create", CREATE));
+    answer = good("realm.create", CREATE);
+    g_assert_true(g_variant_lookup(answer, "created", "b", &created));
+    g_assert_false(created);
+    g_variant_unref(answer);
     refused("realm.create", "{'name': <'OTHER.TEST'>}", LARES_ERROR_EXISTS);
 
     g_variant_unref(good("realm.user.add", "{'name': <'anna'>, 'password': <'correct horse'>}"));
@@ -295,6 +300,37 @@ test_reload_and_rotate(void)
     g_assert_true(fixture_kinit(host.f, "anna", "anna", "correct horse"));
     g_assert_true(fixture_run(host.f, "anna", NULL, kvno, &text));
     g_assert_nonnull(strstr(text, "kvno = 2"));
+    end();
+}
+
+static gboolean
+has_new_name(gpointer data)
+{
+    g_autofree char *keytab = realm_conf_path(host.f->conf, REALM_KEYTAB);
+    g_autofree char *bytes = NULL;
+    gsize length;
+
+    return g_file_get_contents(keytab, &bytes, &length, NULL) && memmem(bytes, length, "nas.lares.test", 14);
+}
+
+/* The server gets another name: kits follow it, and both names have keys. */
+static void
+test_renamed_server(void)
+{
+    GVariant *answer;
+    g_autofree const char **names = NULL;
+
+    begin();
+    g_variant_unref(good("realm.create", CREATE));
+    host.name = "nas.lares.test";
+    g_assert_true(lares_module.reload(&host, NULL, NULL));
+    answer = good("realm.status", "@a{sv} {}");
+    g_assert_true(g_variant_lookup(answer, "names", "^a&s", &names));
+    g_assert_cmpstr(names[0], ==, "nas.lares.test");
+    g_assert_true(g_strv_contains(names, TEST_HOST));
+    g_assert_true(fixture_wait(has_new_name, NULL, 5));
+    g_variant_unref(answer);
+    host.name = NULL;
     end();
 }
 
@@ -352,6 +388,7 @@ main(int argc, char **argv)
     g_test_add_func("/realm-module/without-realm", test_without_realm);
     g_test_add_func("/realm-module/create-and-use", test_create_and_use);
     g_test_add_func("/realm-module/reload-and-rotate", test_reload_and_rotate);
+    g_test_add_func("/realm-module/renamed-server", test_renamed_server);
     g_test_add_func("/realm-module/daemons-missing", test_daemons_missing);
     g_test_add_func("/realm-module/daemon-that-dies", test_daemon_that_dies);
     return g_test_run();
