@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Replies on their way out. One thread at a time sends on a connection; what others have ready meanwhile is queued and
+ * goes out in the same call. What the socket does not take stays queued until it does.
+ *
+ * Thread: any. Locks: the connection's, not while sending or releasing. */
+#include "net/net-private.h"
+
+#include <errno.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define MAX_IOV 64
+
+static const uint8_t zeros[16 * 1024];
+
+static void
+out_free(LaresNet *net, LaresOut *out)
+{
+    for (guint i = 0; i < out->n_owned; i++)
+        if (out->owned[i].release)
+            out->owned[i].release(out->owned[i].owner);
+    if (out->place == LARES_OUT_HEAP)
+        g_free(out);
+    else if (out->place == LARES_OUT_ARENA)
+        lares_net_give_arena(net, out->arena);
+}
+
+void
+lares_output_drop(LaresNet *net, LaresOut *list)
+{
+    for (LaresOut *next; list; list = next) {
+        next = list->next;
+        out_free(net, list);
+    }
+}
+
+static void
+add_part(LaresOut *out, LaresPart part)
+{
+    if (part.len)
+        out->part[out->n_parts++] = part;
+}
+
+static void
+put_header(uint8_t *at, LaresFraming framing, size_t len)
+{
+    uint32_t h = (uint32_t)len | (framing == LARES_FRAMING_RPC ? UINT32_C(0x80000000) : 0);
+    h = GUINT32_TO_BE(h);
+    memcpy(at, &h, sizeof h);
+}
+
+static size_t
+framing_limit(LaresFraming framing)
+{
+    return framing == LARES_FRAMING_RPC ? 0x7fffffff : 0xffffff;
+}
+
+/* Cuts the reply into parts; the ranges' owners move into `out`. */
+static void
+out_from_reply(LaresOut *out, LaresReply *reply)
+{
+    size_t at = 0;
+    for (guint i = 0; i < reply->n_ranges; i++) {
+        LaresFileRange *r = &reply->range[i];
+        size_t upto = CLAMP(r->at, at, reply->out.len);
+        add_part(out, (LaresPart){.mem = reply->out.base + at, .fd = -1, .len = upto - at});
+        add_part(out, (LaresPart){.fd = r->fd, .offset = r->offset, .len = r->length});
+        add_part(out, (LaresPart){.mem = zeros, .fd = -1, .len = MIN(r->padding, 3)});
+        out->owned[out->n_owned].release = r->release;
+        out->owned[out->n_owned++].owner = r->owner;
+        at = upto;
+    }
+    add_part(out, (LaresPart){.mem = reply->out.base + at, .fd = -1, .len = reply->out.len - at});
+    reply->n_ranges = 0;
+}
+
+void
+lares_reply_rewind(LaresReply *reply, size_t len, guint from)
+{
+    for (guint i = from; i < reply->n_ranges; i++)
+        if (reply->range[i].release)
+            reply->range[i].release(reply->range[i].owner);
+    reply->n_ranges = MIN(reply->n_ranges, from);
+    lares_writer_rewind(&reply->out, len);
+}
+
+/* Short ranges become bytes: one send instead of three calls. */
+void
+lares_output_settle(LaresWorker *worker, LaresReply *reply)
+{
+    size_t total = 0;
+    for (guint i = 0; i < reply->n_ranges; i++)
+        total += reply->range[i].length;
+    if (reply->n_ranges == 0 || total > LARES_NET_COPY_RANGE)
+        return;
+    uint8_t *to = lares_arena_alloc(worker->arena, reply->out.len + total + 4 * LARES_REPLY_MAX_RANGES), *start = to;
+    size_t at = 0;
+    for (guint i = 0; i < reply->n_ranges; i++) {
+        LaresFileRange *r = &reply->range[i];
+        size_t upto = CLAMP(r->at, at, reply->out.len), done = 0;
+        memcpy(to, reply->out.base + at, upto - at);
+        to += upto - at;
+        at = upto;
+        while (done < r->length) {
+            ssize_t n = pread(r->fd, to + done, r->length - done, (off_t)(r->offset + done));
+            if (n < 0 && errno == EINTR)
+                continue;
+            if (n <= 0)
+                break;
+            done += (size_t)n;
+        }
+        memset(to + done, 0, r->length - done + MIN(r->padding, 3));
+        to += r->length + MIN(r->padding, 3);
+        if (r->release)
+            r->release(r->owner);
+    }
+    memcpy(to, reply->out.base + at, reply->out.len - at);
+    to += reply->out.len - at;
+    reply->n_ranges = 0;
+    reply->out.base = start;
+    reply->out.len = reply->out.cap = (size_t)(to - start);
+}
+
+/* ---- Sending -------------------------------------------------------------------------------------------------- */
+
+typedef enum { SENT, SENT_PART, SENT_BROKEN } SendResult;
+
+/* Takes `n` sent bytes off the list's head. */
+static void
+advance(LaresNet *net, LaresOut **list, size_t n)
+{
+    while (*list) {
+        LaresOut *out = *list;
+        while (out->at < out->n_parts) {
+            LaresPart *p = &out->part[out->at];
+            size_t here = MIN(n, p->len);
+            if (p->mem && p->mem != zeros)
+                p->mem += here;
+            p->offset += here;
+            p->len -= here;
+            n -= here;
+            if (p->len)
+                return;
+            out->at++;
+        }
+        *list = out->next;
+        out_free(net, out);
+    }
+}
+
+static guint
+gather(const LaresOut *list, struct iovec *iov, gboolean *file_follows)
+{
+    guint n = 0;
+    *file_follows = FALSE;
+    for (; list; list = list->next) {
+        for (guint i = list->at; i < list->n_parts; i++) {
+            const LaresPart *p = &list->part[i];
+            if (!p->mem && p->fd >= 0) {
+                *file_follows = TRUE;
+                return n;
+            }
+            if (n == MAX_IOV)
+                return n;
+            gboolean zero = !p->mem || p->mem == zeros;
+            iov[n].iov_base = (void *)(zero ? zeros : p->mem);
+            iov[n++].iov_len = zero ? MIN(p->len, sizeof zeros) : p->len;
+            if (zero && p->len > sizeof zeros)
+                return n;
+        }
+    }
+    return n;
+}
+
+/* The file cannot give what the header announced: zeros take the place of the missing bytes. */
+static void
+fill_with_zeros(LaresPart *p)
+{
+    p->fd = -1;
+    p->mem = zeros;
+}
+
+static ssize_t
+send_copied(int fd, const LaresPart *p)
+{
+    uint8_t bytes[16 * 1024];
+    ssize_t n = pread(p->fd, bytes, MIN(p->len, sizeof bytes), (off_t)p->offset);
+    return n <= 0 ? n : send(fd, bytes, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static ssize_t
+send_file(int fd, LaresPart *p)
+{
+    off_t offset = (off_t)p->offset;
+    ssize_t n = sendfile(fd, p->fd, &offset, p->len);
+    if (n < 0 && (errno == EINVAL || errno == ENOSYS)) /* this file system cannot splice */
+        n = send_copied(fd, p);
+    if (n == 0) {
+        fill_with_zeros(p);
+        errno = EINTR; /* go on */
+        return -1;
+    }
+    return n;
+}
+
+/* Sends until the list is empty or the socket full. *sent counts bytes. */
+static SendResult
+send_list(LaresConnection *c, LaresOut **list, size_t *sent)
+{
+    while (*list) {
+        LaresOut *out = *list;
+        ssize_t n;
+        if (out->at == out->n_parts) {
+            advance(c->net, list, 0);
+            continue;
+        }
+        LaresPart *first = &out->part[out->at];
+        if (!first->mem && first->fd >= 0) {
+            n = send_file(c->fd, first);
+        } else {
+            struct iovec iov[MAX_IOV];
+            gboolean file_follows;
+            struct msghdr msg = {.msg_iov = iov, .msg_iovlen = gather(out, iov, &file_follows)};
+            n = sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT | (file_follows ? MSG_MORE : 0));
+        }
+        if (n > 0) {
+            *sent += (size_t)n;
+            advance(c->net, list, (size_t)n);
+        } else if (n < 0 && errno != EINTR) {
+            return errno == EAGAIN || errno == EWOULDBLOCK ? SENT_PART : SENT_BROKEN;
+        }
+    }
+    return SENT;
+}
+
+/* lock held; puts `list` before what was queued meanwhile. */
+static void
+queue_first(LaresConnection *c, LaresOut *list)
+{
+    LaresOut *last = list;
+    while (last->next)
+        last = last->next;
+    last->next = c->out_head;
+    c->out_head = list;
+    if (!c->out_tail)
+        c->out_tail = last;
+}
+
+static void
+queue_last(LaresConnection *c, LaresOut *out)
+{
+    out->next = NULL;
+    if (c->out_tail)
+        c->out_tail->next = out;
+    else
+        c->out_head = out;
+    c->out_tail = out;
+}
+
+static void
+note_sent(LaresConnection *c, SendResult result, size_t sent)
+{
+    __atomic_store_n(&c->sent, c->sent + sent, __ATOMIC_RELAXED);
+    c->blocked_bytes += sent;
+    if (result != SENT_PART || c->blocked_bytes >= LARES_NET_PROGRESS) {
+        c->blocked_bytes = 0;
+        c->blocked_since = lares_net_clock();
+    }
+    if (result == SENT_PART)
+        c->blocked = TRUE;
+    else if (result == SENT_BROKEN)
+        lares_connection_shut(c);
+}
+
+void
+lares_output_flush(LaresConnection *c)
+{
+    while (c->out_head && !c->sending && !c->blocked && !c->closing) {
+        LaresOut *list = c->out_head;
+        c->out_head = c->out_tail = NULL;
+        c->sending = TRUE;
+        g_mutex_unlock(&c->lock);
+        size_t sent = 0;
+        SendResult result = send_list(c, &list, &sent);
+        g_mutex_lock(&c->lock);
+        c->sending = FALSE;
+        c->out_bytes -= sent;
+        note_sent(c, result, sent);
+        if (list)
+            queue_first(c, list);
+    }
+}
+
+static LaresOut *
+out_copy(const uint8_t *bytes, size_t len, size_t cap)
+{
+    LaresOut *out = g_malloc(sizeof(LaresOut) + cap);
+    memset(out, 0, sizeof *out);
+    out->place = LARES_OUT_HEAP;
+    out->cap = cap;
+    memcpy(out->bytes, bytes, len);
+    add_part(out, (LaresPart){.mem = out->bytes, .fd = -1, .len = len});
+    return out;
+}
+
+/* lock held: copies one framed record behind the queue, into the last block where it fits. */
+static void
+queue_copy(LaresConnection *c, const uint8_t *bytes, size_t len)
+{
+    LaresOut *tail = c->out_tail;
+    c->out_bytes += len;
+    if (tail && tail->place == LARES_OUT_HEAP && tail->n_parts == 1 && tail->at == 0) {
+        LaresPart *p = &tail->part[0];
+        size_t used = (size_t)(p->mem - tail->bytes) + p->len;
+        if (tail->cap - used >= len) {
+            memcpy(tail->bytes + used, bytes, len);
+            p->len += len;
+            return;
+        }
+    }
+    queue_last(c, out_copy(bytes, len, MAX(len, (size_t)LARES_NET_COPY_REPLY)));
+}
+
+/* The rest of a reply waits: its arena goes with it, the worker takes another. */
+static LaresOut *
+out_keep(LaresWorker *worker, LaresOut *out)
+{
+    LaresOut *kept = lares_arena_memdup(worker->arena, out, sizeof *out);
+    kept->place = LARES_OUT_ARENA;
+    kept->arena = worker->arena;
+    worker->arena = lares_net_take_arena(worker->net);
+    return kept;
+}
+
+static size_t
+out_size(const LaresOut *out)
+{
+    size_t n = 0;
+    for (guint i = out->at; i < out->n_parts; i++)
+        n += out->part[i].len;
+    return n;
+}
+
+static void
+send_now(LaresWorker *worker, LaresConnection *c, LaresOut *out)
+{
+    LaresOut *list = out;
+    size_t sent = 0;
+    c->sending = TRUE;
+    g_mutex_unlock(&c->lock);
+    SendResult result = send_list(c, &list, &sent);
+    if (result == SENT_BROKEN)
+        lares_output_drop(c->net, g_steal_pointer(&list));
+    if (list)
+        list = out_keep(worker, list);
+    g_mutex_lock(&c->lock);
+    c->sending = FALSE;
+    if (list)
+        c->out_bytes += out_size(list);
+    note_sent(c, result, sent);
+    if (list)
+        queue_first(c, list);
+}
+
+void
+lares_output_reply(LaresWorker *worker, LaresConnection *c, LaresReply *reply, gboolean hold)
+{
+    size_t len = lares_reply_length(reply);
+    if (len == 0)
+        return;
+    if (c->closing || reply->out.failed || len > framing_limit(c->service->framing)) {
+        if (!c->closing) {
+            lares_log_limited(LARES_LOG_ERROR, "net", "%s: a reply of %zu bytes does not fit: connection closed",
+                              c->service->name, len);
+            lares_connection_shut(c);
+        }
+        g_mutex_unlock(&c->lock);
+        lares_reply_rewind(reply, LARES_REPLY_HEAD, 0);
+        g_mutex_lock(&c->lock);
+        return;
+    }
+    put_header(reply->out.base, c->service->framing, len);
+    if (reply->n_ranges == 0 && reply->out.len <= LARES_NET_COPY_REPLY && (hold || c->sending || c->out_head)) {
+        queue_copy(c, reply->out.base, reply->out.len);
+        if (!hold)
+            lares_output_flush(c);
+        return;
+    }
+    LaresOut out = {.place = LARES_OUT_STACK};
+    out_from_reply(&out, reply);
+    if (c->sending || c->out_head) {
+        c->out_bytes += len + LARES_REPLY_HEAD;
+        queue_last(c, out_keep(worker, &out));
+    } else {
+        send_now(worker, c, &out);
+    }
+    lares_output_flush(c);
+}
+
+/* ---- Unasked records ------------------------------------------------------------------------------------------ */
+
+gboolean
+lares_connection_send(LaresConnection *c, const void *record, size_t len)
+{
+    g_return_val_if_fail(len > 0 && len <= framing_limit(c->service->framing), FALSE);
+    uint8_t head[4];
+    put_header(head, c->service->framing, len);
+    size_t sent = 0, whole = len + sizeof head;
+    SendResult result = SENT;
+    g_mutex_lock(&c->lock);
+    if (c->closing) {
+        g_mutex_unlock(&c->lock);
+        return FALSE;
+    }
+    /* In the caller only these bytes are sent: files of other replies are released by workers. */
+    if (!c->sending && !c->out_head && !c->blocked) {
+        struct iovec iov[2] = {{head, sizeof head}, {(void *)record, len}};
+        struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+        c->sending = TRUE;
+        g_mutex_unlock(&c->lock);
+        ssize_t n;
+        do
+            n = sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        while (n < 0 && errno == EINTR);
+        if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
+            result = SENT_BROKEN;
+        sent = n > 0 ? (size_t)n : 0;
+        g_mutex_lock(&c->lock);
+        c->sending = FALSE;
+    }
+    if (sent < whole && result != SENT_BROKEN) {
+        LaresOut *out = g_malloc(sizeof(LaresOut) + whole);
+        memset(out, 0, sizeof *out);
+        out->place = LARES_OUT_HEAP;
+        out->cap = whole;
+        memcpy(out->bytes, head, sizeof head);
+        memcpy(out->bytes + sizeof head, record, len);
+        add_part(out, (LaresPart){.mem = out->bytes + sent, .fd = -1, .len = whole - sent});
+        c->out_bytes += whole - sent;
+        if (sent)
+            queue_first(c, out); /* the rest of a record that has begun */
+        else
+            queue_last(c, out);
+    }
+    note_sent(c, result, sent);
+    gboolean push = c->alive && (c->closing || c->out_head || c->eof);
+    g_mutex_unlock(&c->lock);
+    if (push)
+        lares_net_push(c, TRUE);
+    return result != SENT_BROKEN;
+}

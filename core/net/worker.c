@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Workers: each takes a request from the socket to the reply.
+ *
+ * A connection is armed one-shot; the worker that gets its event takes one record. While requests of a connection take
+ * long ("eager") it is armed again before the request runs, so that another worker reads the next record, and records
+ * that are already there wake one. While they are cheap, one worker serves them in a row, which costs fewer system
+ * calls and no switches, and their replies leave together. So that a request that suddenly hangs does not hold up those
+ * behind it, an idle worker (the lookout) looks every 2 ms while others are busy and takes over what was left lying.
+ *
+ * Thread: workers. Locks: see net-private.h. */
+#include "net/net-private.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define LOOKOUT_MS    2
+#define LOOKOUT_CALM  3
+#define HANGS_NS      1000000
+#define RECENT_NS     5000000
+#define SURPLUS_MS    10000
+#define REPLY_INITIAL 1024
+
+/* Wakes one idle worker, if any is not on its way already. */
+void
+lares_net_poke(LaresNet *net)
+{
+    if (g_atomic_int_get(&net->idle) <= g_atomic_int_get(&net->waking))
+        return;
+    g_atomic_int_inc(&net->waking);
+    uint64_t one = 1;
+    if (write(net->wake_fd, &one, sizeof one) < 0)
+        g_atomic_int_add(&net->waking, -1); /* the counter is full: events enough */
+}
+
+void
+lares_net_push(LaresConnection *c, gboolean wake)
+{
+    LaresNet *net = c->net;
+    if (!__atomic_load_n(&c->on_ready, __ATOMIC_RELAXED)) {
+        g_mutex_lock(&net->lock);
+        if (!c->on_ready) {
+            __atomic_store_n(&c->on_ready, TRUE, __ATOMIC_RELAXED);
+            c->ready_link = (GList){.data = lares_connection_ref(c)};
+            g_queue_push_tail_link(&net->ready, &c->ready_link);
+            g_atomic_int_inc(&net->jobs);
+        }
+        g_mutex_unlock(&net->lock);
+    }
+    if (wake)
+        lares_net_poke(net);
+}
+
+void
+lares_net_defer(LaresHost *host, void (*work)(gpointer data), gpointer data)
+{
+    LaresNet *net = lares_host_net(host);
+    LaresDeferred *job = g_new(LaresDeferred, 1);
+    *job = (LaresDeferred){work, data};
+    g_mutex_lock(&net->lock);
+    g_queue_push_tail(&net->deferred, job);
+    g_atomic_int_inc(&net->jobs);
+    g_mutex_unlock(&net->lock);
+    lares_net_poke(net);
+}
+
+/* Cheap requests in a row must not wait for one that hangs: make sure that somebody looks. */
+static void
+ensure_lookout(LaresNet *net)
+{
+    if (!g_atomic_int_get(&net->lookout) && g_atomic_int_get(&net->idle) > 0)
+        lares_net_poke(net);
+}
+
+/* ---- One request ---------------------------------------------------------------------------------------------- */
+
+/* XDR and structures in records are read as 32-bit words. */
+static uint8_t *
+align_record(LaresWorker *worker, const LaresRecord *record)
+{
+    if (((uintptr_t)record->data & 3) == 0)
+        return record->data;
+    return lares_arena_memdup(worker->arena, record->data, record->len);
+}
+
+/* lock held, dropped while the request runs. */
+static void
+run_request(LaresWorker *worker, LaresConnection *c, LaresRecord *record, gboolean hold)
+{
+    LaresRequest request = {.connection = c, .arena = worker->arena, .len = record->len};
+    g_mutex_unlock(&c->lock);
+    gint64 start = worker->now ? worker->now : lares_net_clock();
+    __atomic_store_n(&worker->since, start, __ATOMIC_RELAXED);
+
+    request.data = align_record(worker, record);
+    lares_writer_init(&request.reply.out, worker->arena, MIN(REPLY_INITIAL, c->service->max_reply + LARES_REPLY_HEAD),
+                      c->service->max_reply + LARES_REPLY_HEAD);
+    lares_put_space(&request.reply.out, LARES_REPLY_HEAD);
+    c->service->request(&request, c->data);
+    lares_buffer_unref(c->net, worker, record->buffer);
+    lares_output_settle(worker, &request.reply);
+
+    worker->now = lares_net_clock();
+    __atomic_store_n(&worker->since, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&worker->completed, worker->completed + 1, __ATOMIC_RELAXED);
+    g_mutex_lock(&c->lock);
+    uint32_t took = (uint32_t)MIN(worker->now - start, (gint64)UINT32_MAX);
+    c->cost = c->cost == UINT32_MAX ? took : MAX(took, c->cost - c->cost / 16);
+    c->last_done = worker->now;
+    lares_output_reply(worker, c, &request.reply, hold);
+    c->in_flight--;
+}
+
+/* Takes records of one connection, one after the other, until there is none or others should have their turn. */
+void
+lares_net_serve(LaresWorker *worker, LaresConnection *c)
+{
+    LaresNet *net = c->net;
+    __atomic_store_n(&worker->current, c, __ATOMIC_RELEASE);
+    worker->now = 0;
+    g_mutex_lock(&c->lock);
+    if (c->out_head)
+        lares_output_flush(c);
+    for (guint n = 0; n < LARES_NET_RUN; n++) {
+        LaresRecord record;
+        if (!lares_input_take(worker, c, &record))
+            break;
+        if (!worker->now)
+            worker->now = lares_net_clock();
+        gboolean pending = !c->reading && lares_frames_pending(&c->frames);
+        gboolean eager =
+            c->cost > LARES_NET_EAGER_NS || record.len > LARES_NET_CHUNK || worker->now - c->last_done > RECENT_NS;
+        if (pending || (c->readable && !c->eof && !c->reading))
+            lares_net_push(c, eager);
+        else if (eager)
+            lares_connection_arm(c);
+        if (!eager)
+            ensure_lookout(net);
+        run_request(worker, c, &record, pending && !eager && n + 1 < LARES_NET_RUN);
+        lares_arena_reset(worker->arena);
+    }
+    lares_connection_leave(c);
+    __atomic_store_n(&worker->current, NULL, __ATOMIC_RELEASE);
+}
+
+/* ---- The loop ------------------------------------------------------------------------------------------------- */
+
+static gboolean
+run_job(LaresWorker *worker)
+{
+    LaresNet *net = worker->net;
+    if (g_atomic_int_get(&net->jobs) == 0)
+        return FALSE;
+    g_mutex_lock(&net->lock);
+    LaresDeferred *deferred = g_queue_pop_head(&net->deferred);
+    GList *link = deferred ? NULL : g_queue_pop_head_link(&net->ready);
+    LaresConnection *c = link ? link->data : NULL;
+    if (c)
+        __atomic_store_n(&c->on_ready, FALSE, __ATOMIC_RELAXED);
+    if (c || deferred)
+        g_atomic_int_add(&net->jobs, -1);
+    gboolean more = deferred && !g_queue_is_empty(&net->deferred);
+    g_mutex_unlock(&net->lock);
+    if (more)
+        lares_net_poke(net);
+    if (deferred) {
+        deferred->work(deferred->data);
+        g_free(deferred);
+    } else if (c) {
+        lares_net_serve(worker, c);
+        lares_connection_unref(c);
+    }
+    return c || deferred;
+}
+
+static void
+handle_event(LaresWorker *worker, const struct epoll_event *e)
+{
+    LaresEventKind kind = *(LaresEventKind *)e->data.ptr;
+    if (kind == LARES_EVENT_WAKE) {
+        g_atomic_int_set(&worker->net->waking, 0); /* two writes may have become one event */
+    } else if (kind == LARES_EVENT_LISTENER) {
+        lares_listener_accept(e->data.ptr);
+    } else if (kind == LARES_EVENT_CONNECTION) {
+        LaresConnection *c = e->data.ptr;
+        if (lares_connection_enter(c, e->events)) {
+            lares_net_serve(worker, c);
+            lares_connection_unref(c);
+        }
+    }
+}
+
+static guint
+busy_workers(LaresNet *net)
+{
+    gint n = (gint)__atomic_load_n(&net->n_workers, __ATOMIC_RELAXED) - g_atomic_int_get(&net->idle);
+    return n > 0 ? (guint)n : 0;
+}
+
+/* A connection whose worker hangs in a request while nobody else would read on. */
+static LaresConnection *
+find_left_lying(LaresWorker *self)
+{
+    LaresNet *net = self->net;
+    LaresConnection *hanging[16];
+    guint n = 0;
+    gint64 now = lares_net_clock();
+    g_mutex_lock(&net->lock);
+    for (guint i = 0; i < net->workers->len && n < G_N_ELEMENTS(hanging); i++) {
+        LaresWorker *w = net->workers->pdata[i];
+        gint64 since = __atomic_load_n(&w->since, __ATOMIC_RELAXED);
+        LaresConnection *c = __atomic_load_n(&w->current, __ATOMIC_ACQUIRE);
+        if (c && since && now - since > HANGS_NS)
+            hanging[n++] = c; /* connections' memory stays: looking is always allowed */
+    }
+    g_mutex_unlock(&net->lock);
+    for (guint i = 0; i < n; i++)
+        if (lares_connection_take_over(hanging[i]))
+            return hanging[i];
+    return NULL;
+}
+
+/* Starts watching whether all workers hang; timers belong to the main thread. */
+static void
+last_idle_left(LaresNet *net)
+{
+    if (g_atomic_int_compare_and_exchange(&net->growing, 0, 1))
+        lares_net_watch_growth(net);
+}
+
+typedef enum { WAITED_EVENT, WAITED_NOTHING, WAITED_STOP, WAITED_SURPLUS } Waited;
+
+static Waited
+wait_for_event(LaresWorker *worker, struct epoll_event *e)
+{
+    LaresNet *net = worker->net;
+    gboolean surplus = __atomic_load_n(&net->n_workers, __ATOMIC_RELAXED) > net->base_workers;
+    guint calm = 0;
+    int n;
+    g_atomic_int_inc(&net->idle);
+    gboolean lookout = busy_workers(net) > 0 && g_atomic_int_compare_and_exchange(&net->lookout, 0, 1);
+    for (;;) {
+        int timeout = g_atomic_int_get(&net->jobs) ? 0 : lookout ? LOOKOUT_MS : surplus ? SURPLUS_MS : -1;
+        n = epoll_wait(net->epoll, e, 1, timeout);
+        if (n != 0 || !lookout || g_atomic_int_get(&net->jobs))
+            break;
+        LaresConnection *c = find_left_lying(worker);
+        if (c) {
+            *e = (struct epoll_event){0};
+            g_atomic_int_set(&net->lookout, 0);
+            lookout = FALSE;
+            if (g_atomic_int_add(&net->idle, -1) == 1)
+                last_idle_left(net);
+            lares_net_serve(worker, c);
+            lares_connection_unref(c);
+            return WAITED_NOTHING;
+        }
+        calm = busy_workers(net) ? 0 : calm + 1;
+        if (calm > LOOKOUT_CALM) {
+            g_atomic_int_set(&net->lookout, 0);
+            lookout = FALSE;
+        }
+    }
+    if (lookout)
+        g_atomic_int_set(&net->lookout, 0);
+    if (g_atomic_int_add(&net->idle, -1) == 1 && (n > 0 || g_atomic_int_get(&net->jobs)))
+        last_idle_left(net);
+    if (n > 0)
+        return *(LaresEventKind *)e->data.ptr == LARES_EVENT_STOP ? WAITED_STOP : WAITED_EVENT;
+    return surplus && n == 0 && !g_atomic_int_get(&net->jobs) ? WAITED_SURPLUS : WAITED_NOTHING;
+}
+
+/* TRUE: this thread ends. */
+static gboolean
+may_end(LaresNet *net, Waited why)
+{
+    g_mutex_lock(&net->lock);
+    gboolean end = why == WAITED_STOP ? g_queue_is_empty(&net->ready) && g_queue_is_empty(&net->deferred)
+                                      : net->n_workers > net->base_workers;
+    if (end)
+        __atomic_store_n(&net->n_workers, net->n_workers - 1, __ATOMIC_RELAXED);
+    g_mutex_unlock(&net->lock);
+    return end;
+}
+
+static gpointer
+worker_main(gpointer data)
+{
+    LaresWorker *worker = data;
+    LaresNet *net = worker->net;
+    for (guint turn = 0;; turn++) {
+        struct epoll_event e;
+        /* Now and then a look at the others, so that the ready list does not starve them. */
+        if ((turn & 7) != 7 && run_job(worker))
+            continue;
+        Waited why = wait_for_event(worker, &e);
+        if (why == WAITED_EVENT)
+            handle_event(worker, &e);
+        else if (why >= WAITED_STOP && !run_job(worker) && may_end(net, why))
+            break;
+    }
+    g_mutex_lock(&net->lock);
+    net->retired += worker->completed;
+    worker->completed = 0;
+    worker->finished = TRUE;
+    g_cond_broadcast(&net->changed);
+    g_mutex_unlock(&net->lock);
+    return NULL;
+}
+
+gboolean
+lares_net_add_worker(LaresNet *net, GError **error)
+{
+    LaresWorker *worker = g_new0(LaresWorker, 1);
+    worker->net = net;
+    worker->arena = lares_arena_new();
+    g_mutex_lock(&net->lock);
+    worker->number = net->next_number++;
+    net->n_workers++;
+    g_ptr_array_add(net->workers, worker);
+    g_mutex_unlock(&net->lock);
+
+    sigset_t all, before; /* signals belong to the main thread */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    g_autofree char *name = g_strdup_printf("worker-%u", worker->number);
+    worker->thread = g_thread_try_new(name, worker_main, worker, error);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (worker->thread)
+        return TRUE;
+    g_mutex_lock(&net->lock);
+    net->n_workers--;
+    g_ptr_array_remove(net->workers, worker);
+    g_mutex_unlock(&net->lock);
+    lares_arena_free(worker->arena);
+    g_free(worker);
+    return FALSE;
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The daemon: builds the house from the ground up, waits, and takes it down in reverse.
+ *
+ * Thread: main. */
+#include "server/server.h"
+
+#include "base/log.h"
+#include "control/control.h"
+#include "base/rooms.h"
+
+#include <glib-unix.h>
+#include <lares-config.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct {
+    LaresHost *host;
+    GMainLoop *loop;
+} Daemon;
+
+static gboolean
+on_stop(gpointer data)
+{
+    Daemon *daemon = data;
+    lares_server_notify("STOPPING=1");
+    g_main_loop_quit(daemon->loop);
+    return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+on_reload(gpointer data)
+{
+    Daemon *daemon = data;
+    g_autoptr(GError) error = NULL;
+    lares_info("server", "reloading");
+    if (!lares_modules_reload(daemon->host, &error))
+        lares_warning("server", "reload was not complete");
+    return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+build_rooms(LaresHost *host, const LaresSettings *settings, GError **error)
+{
+    host->control = lares_control_new(host);
+    if (!lares_control_add_builtin(host->control, error))
+        return FALSE;
+    if (lares_directory_new && !(host->directory = lares_directory_new(host, error)))
+        return FALSE;
+    if (lares_shares_new && !(host->shares = lares_shares_new(host, error)))
+        return FALSE;
+    if (lares_files_new && !(host->files = lares_files_new(host, error)))
+        return FALSE;
+    host->net = lares_net_new((guint)lares_settings_integer(settings, "workers"),
+                              (guint)lares_settings_integer(settings, "max-workers"),
+                              (guint)lares_settings_integer(settings, "stall-timeout"), error);
+    return host->net != NULL;
+}
+
+/* In the order in which each may still need those below. */
+static void
+take_down(LaresHost *host)
+{
+    lares_modules_stop(host);
+    g_clear_pointer(&host->net, lares_net_free);
+    lares_modules_unload(host);
+    g_clear_pointer(&host->files, lares_files_free);
+    g_clear_pointer(&host->shares, lares_shares_free);
+    g_clear_pointer(&host->directory, lares_directory_free);
+    g_clear_pointer(&host->control, lares_control_free);
+}
+
+static void
+wait_for_signals(Daemon *daemon)
+{
+    daemon->loop = g_main_loop_new(NULL, FALSE);
+    guint source[] = {g_unix_signal_add(SIGTERM, on_stop, daemon), g_unix_signal_add(SIGINT, on_stop, daemon),
+                      g_unix_signal_add(SIGHUP, on_reload, daemon)};
+    lares_server_notify("READY=1");
+    lares_info("server", "lares %s is ready as %s", LARES_VERSION, daemon->host->name);
+    g_main_loop_run(daemon->loop);
+    lares_info("server", "stopping");
+    for (guint i = 0; i < G_N_ELEMENTS(source); i++)
+        g_source_remove(source[i]);
+    g_clear_pointer(&daemon->loop, g_main_loop_unref);
+}
+
+static gboolean
+run(LaresHost *host, const LaresSettings *settings, GError **error)
+{
+    Daemon daemon = {.host = host};
+    g_autoptr(GError) warning = NULL;
+    int lock = -1;
+    lares_net_inherit();
+    lares_net_raise_files();
+    gboolean ok = lares_server_make_dirs(host, &lock, error) && build_rooms(host, settings, error) &&
+                  lares_modules_load(host, FALSE, error);
+    if (ok) {
+        if (host->shares && !lares_shares_open_all(host->shares, &warning))
+            lares_error("server", "not all shares are there: %s", warning->message);
+        lares_modules_start(host);
+        wait_for_signals(&daemon);
+    }
+    take_down(host);
+    if (lock >= 0)
+        close(lock);
+    return ok;
+}
+
+static int
+check_module(const char *file)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path = g_canonicalize_filename(file, NULL);
+    const LaresModule *m = lares_module_open(path, NULL, &error);
+    if (!m) {
+        fprintf(stderr, "laresd: %s\n", error->message);
+        return 1;
+    }
+    printf("%s %s (%s): %s\n", m->name, m->version, lares_module_kind_name(m->kind), m->description);
+    return 0;
+}
+
+static int
+check_config(LaresHost *host, GError **error)
+{
+    if (!lares_modules_load(host, TRUE, error))
+        return 1;
+    printf("the configuration is good\n");
+    return 0;
+}
+
+static gboolean
+start_log(const LaresSettings *settings, GError **error)
+{
+    LaresLogLevel level = LARES_LOG_INFO;
+    const char *file = lares_settings_string(settings, "audit-file");
+    lares_log_level_parse(lares_settings_string(settings, "log-level"), &level);
+    lares_log_set_level(level);
+    return !file || lares_audit_open(file, error);
+}
+
+int
+lares_server_main(int argc, char **argv)
+{
+    g_auto(LaresOptions) options = {0};
+    g_autoptr(LaresSettings) settings = NULL;
+    g_autoptr(GError) error = NULL;
+    int result = 1;
+    setlocale(LC_ALL, "");
+    umask(022);
+    signal(SIGPIPE, SIG_IGN); /* sendfile(2) knows no MSG_NOSIGNAL */
+    if (!lares_options_parse(&options, &argc, &argv, &error)) {
+        fprintf(stderr, "laresd: %s\n", error->message);
+        return 2;
+    }
+    if (options.version) {
+        printf("laresd %s (module ABI %d.%d)\n", LARES_VERSION, LARES_ABI_MAJOR, LARES_ABI_MINOR);
+        return 0;
+    }
+    if (options.check_module)
+        return check_module(options.check_module);
+    LaresHost *host = lares_host_new();
+    settings = lares_server_settings(&options, &error);
+    if (settings && lares_server_fill_host(host, &options, settings, &error)) {
+        if (options.check_config)
+            result = check_config(host, &error);
+        else if (start_log(settings, &error))
+            result = run(host, settings, &error) ? 0 : 1;
+    }
+    if (error)
+        fprintf(stderr, "laresd: %s\n", error->message);
+    lares_host_free(host);
+    return result;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* laresd's parts: its command line and configuration, its directories, the word to the service manager.
+ *
+ * Thread: main. */
+#pragma once
+
+#include "module/host-private.h"
+
+G_BEGIN_DECLS
+
+typedef struct {
+    char *config, *modules_dir, *module_config_dir, *state_dir, *run_dir;
+    char *check_module;
+    gboolean check_config, version;
+} LaresOptions;
+
+gboolean lares_options_parse(LaresOptions *options, int *argc, char ***argv, GError **error);
+void lares_options_clear(LaresOptions *options);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(LaresOptions, lares_options_clear)
+
+/* The [server] group of lares.conf: new, or NULL with an error that names file, group and key. A missing file is an
+ * error only when it was asked for by name. */
+LaresSettings *lares_server_settings(const LaresOptions *options, GError **error);
+
+/* Fills names, directories and modes of `host`. */
+gboolean lares_server_fill_host(LaresHost *host, const LaresOptions *options, const LaresSettings *settings,
+                                GError **error);
+/* Makes the state and run directories; takes the lock of the state directory: *lock stays open while the daemon lives.
+ */
+gboolean lares_server_make_dirs(LaresHost *host, int *lock, GError **error);
+
+/* sd_notify(3) without its library: one datagram to $NOTIFY_SOCKET. */
+void lares_server_notify(const char *state);
+
+/* laresd's main(): the whole daemon lives in the library, so that modules meet one copy of the core. */
+LARES_API int lares_server_main(int argc, char **argv);
+
+G_END_DECLS
