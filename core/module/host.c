@@ -5,7 +5,7 @@
  * Thread: registration main; getters any. */
 #include "module/host-private.h"
 
-#include "base/rooms.h"
+#include "auth/registry.h"
 #include "store/registry.h"
 
 #include <stdio.h>

@@ -5,6 +5,7 @@
 #include "server/server.h"
 
 #include "base/settings.h"
+#include "identity/directory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -87,8 +88,24 @@ check_log_level(const LaresSettings *s, const char *path, GError **error)
     return FALSE;
 }
 
-LaresSettings *
-lares_server_settings(const LaresOptions *options, GError **error)
+static gboolean
+check_groups(GKeyFile *file, const char *path, GError **error)
+{
+    static const char *const known[] = {"server", "identity", NULL};
+    g_auto(GStrv) groups = g_key_file_get_groups(file, NULL);
+    for (guint i = 0; groups[i]; i++) {
+        if (!g_strv_contains(known, groups[i])) {
+            g_set_error(error, LARES_ERROR, LARES_ERROR_CONFIG,
+                        "%s: unknown group [%s]; valid are [server] and [identity] (modules have files of their own)",
+                        path, groups[i]);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+gboolean
+lares_server_read(LaresServerSettings *settings, const LaresOptions *options, GError **error)
 {
     const char *path = options->config ? options->config : LARES_SYSCONF_DIR "/lares.conf";
     g_autoptr(GKeyFile) file = g_key_file_new();
@@ -96,18 +113,19 @@ lares_server_settings(const LaresOptions *options, GError **error)
     if (!g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, &local) &&
         (options->config || !g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_NOENT))) {
         g_set_error(error, LARES_ERROR, LARES_ERROR_CONFIG, "%s: %s", path, local->message);
-        return NULL;
+        return FALSE;
     }
-    g_auto(GStrv) groups = g_key_file_get_groups(file, NULL);
-    for (guint i = 0; groups[i]; i++) {
-        if (!g_str_equal(groups[i], "server")) {
-            g_set_error(error, LARES_ERROR, LARES_ERROR_CONFIG,
-                        "%s: unknown group [%s]; valid is [server] (modules have files of their own)", path, groups[i]);
-            return NULL;
-        }
-    }
-    g_autoptr(LaresSettings) s = lares_settings_new(file, "server", server_keys, path, error);
-    return s && check_log_level(s, path, error) ? g_steal_pointer(&s) : NULL;
+    return check_groups(file, path, error) &&
+           (settings->server = lares_settings_new(file, "server", server_keys, path, error)) &&
+           check_log_level(settings->server, path, error) &&
+           (settings->identity = lares_settings_new(file, "identity", lares_directory_keys, path, error));
+}
+
+void
+lares_server_settings_clear(LaresServerSettings *settings)
+{
+    lares_settings_free(settings->server);
+    lares_settings_free(settings->identity);
 }
 
 /* ---- The host's names ----------------------------------------------------------------------------------------- */

@@ -6,7 +6,9 @@
 
 #include "base/log.h"
 #include "control/control.h"
-#include "base/rooms.h"
+#include "files/files-private.h"
+#include "identity/directory.h"
+#include "share/shares.h"
 
 #include <glib-unix.h>
 #include <lares-config.h>
@@ -42,20 +44,21 @@ on_reload(gpointer data)
 }
 
 static gboolean
-build_rooms(LaresHost *host, const LaresSettings *settings, GError **error)
+build_rooms(LaresHost *host, const LaresServerSettings *settings, GError **error)
 {
     host->control = lares_control_new(host);
     if (!lares_control_add_builtin(host->control, error))
         return FALSE;
-    if (lares_directory_new && !(host->directory = lares_directory_new(host, error)))
+    if (!(host->directory = lares_directory_new(host, error)) ||
+        !lares_directory_configure(host->directory, settings->identity, error))
         return FALSE;
-    if (lares_shares_new && !(host->shares = lares_shares_new(host, error)))
+    if (!(host->shares = lares_shares_new(host, error)))
         return FALSE;
-    if (lares_files_new && !(host->files = lares_files_new(host, error)))
+    if (!(host->files = lares_files_new(host, error)))
         return FALSE;
-    host->net = lares_net_new((guint)lares_settings_integer(settings, "workers"),
-                              (guint)lares_settings_integer(settings, "max-workers"),
-                              (guint)lares_settings_integer(settings, "stall-timeout"), error);
+    host->net = lares_net_new((guint)lares_settings_integer(settings->server, "workers"),
+                              (guint)lares_settings_integer(settings->server, "max-workers"),
+                              (guint)lares_settings_integer(settings->server, "stall-timeout"), error);
     return host->net != NULL;
 }
 
@@ -88,7 +91,7 @@ wait_for_signals(Daemon *daemon)
 }
 
 static gboolean
-run(LaresHost *host, const LaresSettings *settings, GError **error)
+run(LaresHost *host, const LaresServerSettings *settings, GError **error)
 {
     Daemon daemon = {.host = host};
     g_autoptr(GError) warning = NULL;
@@ -98,7 +101,7 @@ run(LaresHost *host, const LaresSettings *settings, GError **error)
     gboolean ok = lares_server_make_dirs(host, &lock, error) && build_rooms(host, settings, error) &&
                   lares_modules_load(host, FALSE, error);
     if (ok) {
-        if (host->shares && !lares_shares_open_all(host->shares, &warning))
+        if (!lares_shares_open_all(host->shares, &warning))
             lares_error("server", "not all shares are there: %s", warning->message);
         lares_modules_start(host);
         wait_for_signals(&daemon);
@@ -133,11 +136,11 @@ check_config(LaresHost *host, GError **error)
 }
 
 static gboolean
-start_log(const LaresSettings *settings, GError **error)
+start_log(const LaresServerSettings *settings, GError **error)
 {
     LaresLogLevel level = LARES_LOG_INFO;
-    const char *file = lares_settings_string(settings, "audit-file");
-    lares_log_level_parse(lares_settings_string(settings, "log-level"), &level);
+    const char *file = lares_settings_string(settings->server, "audit-file");
+    lares_log_level_parse(lares_settings_string(settings->server, "log-level"), &level);
     lares_log_set_level(level);
     return !file || lares_audit_open(file, error);
 }
@@ -146,7 +149,7 @@ int
 lares_server_main(int argc, char **argv)
 {
     g_auto(LaresOptions) options = {0};
-    g_autoptr(LaresSettings) settings = NULL;
+    g_auto(LaresServerSettings) settings = {0};
     g_autoptr(GError) error = NULL;
     int result = 1;
     setlocale(LC_ALL, "");
@@ -163,12 +166,12 @@ lares_server_main(int argc, char **argv)
     if (options.check_module)
         return check_module(options.check_module);
     LaresHost *host = lares_host_new();
-    settings = lares_server_settings(&options, &error);
-    if (settings && lares_server_fill_host(host, &options, settings, &error)) {
+    if (lares_server_read(&settings, &options, &error) &&
+        lares_server_fill_host(host, &options, settings.server, &error)) {
         if (options.check_config)
             result = check_config(host, &error);
-        else if (start_log(settings, &error))
-            result = run(host, settings, &error) ? 0 : 1;
+        else if (start_log(&settings, &error))
+            result = run(host, &settings, &error) ? 0 : 1;
     }
     if (error)
         fprintf(stderr, "laresd: %s\n", error->message);

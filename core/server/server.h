@@ -18,9 +18,16 @@ gboolean lares_options_parse(LaresOptions *options, int *argc, char ***argv, GEr
 void lares_options_clear(LaresOptions *options);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(LaresOptions, lares_options_clear)
 
-/* The [server] group of lares.conf: new, or NULL with an error that names file, group and key. A missing file is an
- * error only when it was asked for by name. */
-LaresSettings *lares_server_settings(const LaresOptions *options, GError **error);
+/* lares.conf, checked. */
+typedef struct {
+    LaresSettings *server;
+    LaresSettings *identity;
+} LaresServerSettings;
+
+/* FALSE with an error that names file, group and key. A missing file is an error only when it was asked for by name. */
+gboolean lares_server_read(LaresServerSettings *settings, const LaresOptions *options, GError **error);
+void lares_server_settings_clear(LaresServerSettings *settings);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(LaresServerSettings, lares_server_settings_clear)
 
 /* Fills names, directories and modes of `host`. */
 gboolean lares_server_fill_host(LaresHost *host, const LaresOptions *options, const LaresSettings *settings,
