@@ -55,6 +55,9 @@ void nfs4_fattr_clear(Nfs4SetAttrs *attrs);
 /* Sets everything of `attrs` on an existing object (SETATTR; CREATE and OPEN give set and acl with LaresCreate instead
  * and mark it with nfs4_fattr_created()). `file` may be NULL. On error attrs->done has what was set before. */
 uint32_t nfs4_fattr_apply(Nfs4Compound *c, const LaresObject *object, LaresFile *file, Nfs4SetAttrs *attrs);
+/* For CREATE and OPEN, before the create in `dir`: an inheritable ACL of the directory overrides the umask (RFC 8275
+ * 5). */
+void nfs4_fattr_settle(Nfs4Compound *c, const LaresObject *dir, Nfs4SetAttrs *attrs);
 /* The create has set everything: done = asked. */
 void nfs4_fattr_created(Nfs4SetAttrs *attrs);
 
@@ -70,3 +73,6 @@ uint32_t nfs4_fattr_encode(Nfs4Compound *c, LaresWriter *out, const LaresObject 
 /* For READDIR: the fattr4 of an entry that could not be looked at: rdattr_error (when wanted), fileid and nothing else.
  */
 void nfs4_fattr_encode_error(LaresWriter *out, const Nfs4Bitmap *want, uint32_t status, uint64_t fileid);
+
+/* VERIFY and NVERIFY: decodes a fattr4 and compares. NFS4ERR_SAME, NFS4ERR_NOT_SAME or an error. */
+uint32_t nfs4_fattr_compare(Nfs4Compound *c, const LaresObject *object);

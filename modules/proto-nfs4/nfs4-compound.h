@@ -99,9 +99,12 @@ struct _Nfs4Compound {
     size_t call_overhead, reply_overhead;
 };
 
+typedef enum { NFS4_RUN_ANSWER, NFS4_RUN_DROP, NFS4_RUN_GARBAGE } Nfs4Run;
+
 /* Runs one COMPOUND: `c` has service, connection, arena, caller, principal, in, reply, out and overheads set. The
- * result is in c->out from c->result_at on. FALSE: no answer is to be sent. Clears every reference it holds. */
-gboolean nfs4_compound_run(Nfs4Compound *c);
+ * result is in c->out from c->result_at on. DROP: no answer is to be sent. GARBAGE: the arguments are no COMPOUND.
+ * Clears every reference it holds. */
+Nfs4Run nfs4_compound_run(Nfs4Compound *c);
 
 /* ---- For operations ------------------------------------------------------------------------------------------- */
 
@@ -118,6 +121,11 @@ nfs4_set_current_stateid(Nfs4Compound *c, const Nfs4Stateid *stateid)
 uint32_t nfs4_reply_room(Nfs4Compound *c, size_t len);
 /* How many bytes a result body may have at most now. */
 size_t nfs4_reply_left(Nfs4Compound *c);
+
+/* The number of the operation behind the running one; 0 when it is the last. */
+uint32_t nfs4_next_op(const Nfs4Compound *c);
+/* Flavor and host policy of an object: NFS4_OK, WRONGSEC, ACCESS, STALE. */
+uint32_t nfs4_check_policy(const Nfs4Compound *c, const LaresObject *object);
 
 /* component4: decodes, checks and copies to the arena. NFS4_OK, BADXDR, INVAL, NAMETOOLONG, BADCHAR, BADNAME. */
 uint32_t nfs4_get_name(Nfs4Compound *c, const char **name);
