@@ -38,6 +38,7 @@ struct _Nfs4Service {
     Nfs4GssTable *gss;
     LaresService net;
     GPtrArray *listeners;      /* of LaresListener, main thread */
+    gint n_connections;        /* atomic */
     uint8_t write_verifier[8]; /* boot id: changes when unstable data may have been lost */
 };
 
