@@ -74,7 +74,7 @@ struct _Nfs4Compound {
     const uint8_t *request; /* the COMPOUND's arguments from the tag on (for a digest of retries) */
     size_t request_len;
     LaresReply *reply;
-    LaresWriter *out;      /* &reply->out, or another buffer when the reply gets wrapped */
+    LaresWriter *out;      /* &reply->out */
     gboolean allow_ranges; /* a READ may put file ranges into the reply */
     gboolean keep_body;
     gpointer op_data; /* of the running operation, between its own functions */
