@@ -232,6 +232,8 @@ struct _LaresStoreInterface {
     LaresStatus (*set_acl)(LaresStore *self, const LaresCred *cred, LaresNode *node, const LaresAcl *acl);
     /* Optional: sets the size through an open with write access, whatever the mode says by now. NULL: use setattr. */
     LaresStatus (*set_size)(LaresStore *self, LaresFile *file, uint64_t size);
+    /* Optional: brings an object's own changes (a directory's entries) to the disk. */
+    LaresStatus (*sync)(LaresStore *self, LaresNode *node);
 };
 
 /* Opens the store of one share: `path` is its root. NULL with error. */

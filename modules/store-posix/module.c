@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The module store-posix: shares of type "posix" over real directories. */
+#include "posix.h"
+
+#include <lares/host.h>
+#include <lares/module.h>
+
+static guint max_nodes, idle_seconds;
+
+#define SWEEP_SECONDS 5
+
+static LaresStore *
+open_store(LaresHost *host, const char *path, GError **error)
+{
+    PosixOptions options = {.path = path,
+                            .state_dir = lares_host_state_dir(host),
+                            .privileged = lares_host_privileged(host),
+                            .max_nodes = max_nodes,
+                            .idle_seconds = idle_seconds};
+    PosixStore *store = posix_store_new(&options, error);
+    if (!store)
+        return NULL;
+    store->sweep = g_timeout_add_seconds(SWEEP_SECONDS, posix_cache_sweep, store);
+    return (LaresStore *)store;
+}
+
+static gboolean
+load(LaresHost *host, LaresSettings *settings, GError **error)
+{
+    max_nodes = (guint)lares_settings_integer(settings, "max-nodes");
+    idle_seconds = (guint)lares_settings_integer(settings, "idle-time");
+    return lares_host_add_store_type(host, "posix", open_store, error);
+}
+
+static const LaresKey keys[] = {
+    {"max-nodes", LARES_KEY_INTEGER, "0", 0, 1 << 20,
+     "Descriptors kept for files that nobody uses at the moment; 0 takes a third of the process limit"},
+    {"idle-time", LARES_KEY_DURATION, "30s", 1, 3600,
+     "How long a file that nobody uses keeps its descriptor (and a file deleted on the host its storage)"},
+    {NULL},
+};
+
+LARES_MODULE(LARES_MODULE_STORE, "store-posix", .version = "0.1.0", .description = "Shares over real directories",
+             .keys = keys, .load = load);

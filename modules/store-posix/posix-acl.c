@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* ACLs on disk: one extended attribute, kept in step with the mode, remembered per node until ctime moves.
+ *
+ * An ACL that says no more than the mode is not stored at all, so ordinary files never pay for it.
+ *
+ * Spec: RFC 8881 6.4. */
+#include "posix.h"
+
+#include <sys/xattr.h>
+
+#define ACL_BYTES_MAX (16 * 1024) /* LARES_ACL_MAX entries of 10 bytes, and some */
+#define KERNEL_ACL    "system.posix_acl_access"
+
+static uint64_t
+ctime_of(const struct statx *st)
+{
+    return (uint64_t)st->stx_ctime.tv_sec * 1000000000u + st->stx_ctime.tv_nsec;
+}
+
+static ssize_t
+get_attribute(PosixNode *node, const char *name, void *buf, size_t size)
+{
+    char path[POSIX_FD_PATH];
+    if (node->fd_reads)
+        return fgetxattr(node->fd, name, buf, size);
+    posix_fd_path(node->fd, path);
+    return getxattr(path, name, buf, size);
+}
+
+/* An attribute that is there but cannot be read must not open the file to everybody: an ACL without entries. */
+static PosixAclKind
+load(PosixStore *store, PosixNode *node, LaresAcl **acl)
+{
+    uint8_t small[512];
+    g_autofree uint8_t *large = NULL;
+    uint8_t *bytes = small;
+    ssize_t n = get_attribute(node, store->acl_name, small, sizeof small);
+    if (n < 0 && errno == ERANGE) {
+        bytes = large = g_malloc(ACL_BYTES_MAX);
+        n = get_attribute(node, store->acl_name, large, ACL_BYTES_MAX);
+    }
+    if (n >= 0 || (errno != ENODATA && errno != EOPNOTSUPP && errno != EPERM && errno != EACCES)) {
+        *acl = n >= 0 ? lares_acl_parse(bytes, (size_t)n) : NULL;
+        if (!*acl) {
+            lares_log_limited(LARES_LOG_WARNING, "store-posix", "inode %" G_GUINT64_FORMAT " has a damaged ACL",
+                              node->ino);
+            *acl = lares_acl_new(0);
+        }
+        return POSIX_ACL_OURS;
+    }
+    if (get_attribute(node, KERNEL_ACL, NULL, 0) > 0)
+        return POSIX_ACL_KERNEL;
+    return POSIX_ACL_NONE;
+}
+
+PosixAclKind
+posix_acl_kind(PosixStore *store, PosixNode *node, const struct statx *st, LaresAcl **acl)
+{
+    struct statx own;
+    if (acl)
+        *acl = NULL;
+    if (node->base.type == LARES_TYPE_SYMLINK)
+        return POSIX_ACL_NONE;
+    if (!st) {
+        if (posix_stat(node, &own) != 0)
+            return POSIX_ACL_NONE; /* the operation itself will fail */
+        st = &own;
+    }
+    uint64_t ctime = ctime_of(st);
+    g_mutex_lock(&node->lock);
+    PosixAclKind kind = node->acl_kind;
+    if (kind != POSIX_ACL_UNKNOWN && node->acl_ctime == ctime) {
+        if (acl && kind == POSIX_ACL_OURS)
+            *acl = lares_acl_copy(node->acl);
+        g_mutex_unlock(&node->lock);
+        return kind;
+    }
+    g_mutex_unlock(&node->lock);
+
+    LaresAcl *fresh = NULL;
+    kind = load(store, node, &fresh);
+    if (acl && fresh)
+        *acl = lares_acl_copy(fresh);
+    g_mutex_lock(&node->lock);
+    lares_acl_free(node->acl);
+    node->acl = fresh;
+    node->acl_kind = kind;
+    node->acl_ctime = ctime;
+    g_mutex_unlock(&node->lock);
+    return kind;
+}
+
+static void
+forget(PosixNode *node)
+{
+    g_mutex_lock(&node->lock);
+    node->acl_kind = POSIX_ACL_UNKNOWN;
+    g_clear_pointer(&node->acl, lares_acl_free);
+    g_mutex_unlock(&node->lock);
+}
+
+int
+posix_acl_write(PosixStore *store, PosixNode *node, const LaresAcl *acl)
+{
+    char path[POSIX_FD_PATH];
+    int err = 0;
+    posix_fd_path(node->fd, path);
+    if (acl) {
+        g_autoptr(GBytes) bytes = lares_acl_serialize(acl);
+        gsize size;
+        const void *data = g_bytes_get_data(bytes, &size);
+        if (setxattr(path, store->acl_name, data, size, 0) != 0)
+            err = errno;
+    } else if (removexattr(path, store->acl_name) != 0 && errno != ENODATA && errno != EOPNOTSUPP) {
+        err = errno;
+    }
+    forget(node);
+    posix_node_changed(node);
+    return err;
+}
+
+LaresStatus
+posix_get_acl(LaresStore *base, LaresNode *node, LaresAcl **acl)
+{
+    struct statx st;
+    int err = posix_stat(posix_node(node), &st);
+    if (err)
+        return lares_status_from_errno(err);
+    if (posix_acl_kind(POSIX_STORE(base), posix_node(node), &st, acl) != POSIX_ACL_OURS)
+        *acl = lares_acl_from_mode(st.stx_mode, node->type == LARES_TYPE_DIRECTORY);
+    return LARES_OK;
+}
+
+static gboolean
+can_be_kept(const LaresAcl *acl)
+{
+    if (acl->n > LARES_ACL_MAX)
+        return FALSE;
+    for (uint32_t i = 0; i < acl->n; i++)
+        if (acl->ace[i].flags & ~0xffu || acl->ace[i].type > LARES_ACE_ALARM || acl->ace[i].who > LARES_WHO_EVERYONE)
+            return FALSE;
+    return TRUE;
+}
+
+/* The order matters: while the two differ, the stricter reading must hold. The attribute decides for our callers, so it
+ * is written first when it is there to stay, and the mode is put in step behind it. */
+LaresStatus
+posix_set_acl(LaresStore *base, const LaresCred *cred, LaresNode *node, const LaresAcl *acl)
+{
+    PosixStore *store = POSIX_STORE(base);
+    PosixNode *pn = posix_node(node);
+    gboolean directory = node->type == LARES_TYPE_DIRECTORY;
+    struct statx st;
+    char number[16];
+    if (node->type == LARES_TYPE_SYMLINK || !can_be_kept(acl))
+        return node->type == LARES_TYPE_SYMLINK ? LARES_NOTSUPP : LARES_INVAL;
+    int err = posix_stat(pn, &st);
+    if (err)
+        return lares_status_from_errno(err);
+    gboolean owner = posix_is_owner(store, cred, &st);
+    if (!owner) {
+        LaresStatus status = posix_may(store, cred, pn, LARES_MASK_WRITE_ACL);
+        if (status != LARES_OK)
+            return status == LARES_ACCESS ? LARES_PERM : status;
+    }
+    uint32_t mode = lares_acl_to_mode(acl);
+    g_autoptr(LaresAcl) trivial = lares_acl_from_mode(mode, directory);
+    const LaresAcl *kept = lares_acl_equal(trivial, acl) ? NULL : acl;
+    LaresStatus status = posix_cred_enter(store, cred);
+    if (status != LARES_OK)
+        return status;
+    if (!owner)
+        status = posix_cred_raise(store, POSIX_CAP_OWNER | POSIX_CAP_DAC);
+    snprintf(number, sizeof number, "%d", pn->fd);
+    if (status == LARES_OK && kept)
+        status = lares_status_from_errno(posix_acl_write(store, pn, kept));
+    if (status == LARES_OK && fchmodat(store->proc_fd, number, (st.stx_mode & 07000) | mode, 0) != 0)
+        status = lares_status_from_errno(errno);
+    if (status == LARES_OK && !kept)
+        status = lares_status_from_errno(posix_acl_write(store, pn, NULL));
+    posix_cred_leave(store);
+    forget(pn);
+    posix_node_changed(pn);
+    return status;
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A store over real directories: what its files share.
+ *
+ * A node is an inode, never a path: it holds a descriptor (O_PATH, or a readable one for directories) and is found by
+ * its handle. Kernel handles (name_to_handle_at) are used where the process may open them again; elsewhere an inode
+ * table in the state directory remembers under which name each handed-out inode was last seen.
+ *
+ * Threads rest with the daemon's own credentials. Whatever makes or changes something runs between cred_enter and
+ * cred_leave as the caller; looking up, opening and access are decided from mode and ACL in posix-perm.c with the
+ * kernel's rules (switching costs more than all the rest of a lookup), or by the kernel itself where its answer may
+ * depend on more than that (POSIX ACLs, FUSE, network file systems).
+ *
+ * Locks, in order: shard → node. No system call that may wait for a disk is made under a shard's lock. */
+#pragma once
+
+#include <lares/log.h>
+#include <lares/store.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct _PosixStore PosixStore;
+typedef struct _PosixNode PosixNode;
+typedef struct _PosixFile PosixFile;
+typedef struct _PosixTable PosixTable;
+
+typedef struct {
+    const char *path;      /* the share's root */
+    const char *state_dir; /* for the inode table */
+    gboolean privileged;   /* may act as other users */
+    gboolean no_handles;   /* pretend that the kernel has no handles (tests) */
+    guint max_nodes;       /* idle nodes kept; 0: a third of RLIMIT_NOFILE */
+    guint idle_seconds;    /* how long an idle node keeps its descriptor; 0: 30 */
+} PosixOptions;
+
+/* One mount of a file system at or below the root. Never freed while the store lives. */
+typedef struct {
+    uint32_t key; /* 0 the root's; others: of the mount point's path below the root, so that it survives a restart */
+    uint64_t id;  /* the kernel's mount id */
+    int fd;       /* its topmost directory inside the share, readable */
+    uint64_t top_dev, top_ino;
+    gboolean handles; /* kernel handles work */
+    gboolean plain;   /* permissions are mode bits and POSIX ACLs and nothing else */
+    gboolean whole;   /* the topmost directory is the file system's: nothing of it lies outside the share */
+    char *path;       /* relative to the root, "" for the root */
+} PosixMount;
+
+#define POSIX_MAX_MOUNTS 256
+#define POSIX_SHARDS     16
+
+typedef struct {
+    GMutex lock;
+    PosixNode **buckets;
+    guint n_buckets; /* a power of two */
+    guint n_nodes;
+    PosixNode *oldest, *newest; /* idle ones */
+    guint n_idle;
+} PosixShard;
+
+struct _PosixStore {
+    GObject parent;
+    gboolean privileged;
+    uint32_t self_uid;
+    int root_fd;
+    int proc_fd; /* /proc/self/fd */
+    char *root_path;
+    char *acl_name; /* the attribute that keeps ACLs */
+    PosixNode *root;
+    PosixShard shards[POSIX_SHARDS];
+    guint max_idle; /* per shard */
+    gint64 idle_usec;
+    gint n_spare, max_spare; /* closed files whose descriptor is kept for the next reader */
+    guint sweep;             /* a GSource id of the main context */
+    GMutex mounts_lock;      /* writing; reading goes by n_mounts (atomic) */
+    PosixMount *mounts[POSIX_MAX_MOUNTS];
+    gint n_mounts;
+    GMutex fsids_lock;
+    GArray *fsids;
+    GMutex floors_lock;
+    GHashTable *floors; /* handle → change attribute that was given out and is ahead of the inode's ctime */
+    PosixTable *table;  /* NULL while every mount has kernel handles */
+    gboolean no_handles;
+};
+
+typedef enum { POSIX_ACL_UNKNOWN, POSIX_ACL_NONE, POSIX_ACL_OURS, POSIX_ACL_KERNEL } PosixAclKind;
+
+struct _PosixNode {
+    LaresNode base;
+    PosixMount *mount;
+    int fd;
+    gboolean fd_reads; /* a directory opened for reading; else O_PATH */
+    uint64_t dev, ino;
+    uint64_t fsid_major, fsid_minor;
+    /* The shard's lock: */
+    uint64_t hash;
+    PosixNode *next;
+    PosixNode *older, *newer;
+    gint64 idle_since;
+    guint pending; /* node_free calls that are on their way and do not count: the node was taken again */
+    gboolean idle;
+    gboolean pinned;
+    /* Atomics: */
+    gint opens;
+    gint dead;     /* its last name is gone */
+    gint changed;  /* by us since change was last given out */
+    gint set_bits; /* the file was seen with setuid or setgid bits */
+    /* lock: */
+    GMutex lock;
+    uint64_t change, ctime;
+    PosixAclKind acl_kind;
+    uint64_t acl_ctime;
+    LaresAcl *acl;
+    PosixFile *spare;
+    /* list_lock: the position of the descriptor that entries are read from. */
+    GMutex list_lock;
+    int list_fd; /* where fd cannot be read; -1 */
+};
+
+struct _PosixFile {
+    LaresFile base;
+    int fd;
+    gboolean as_root; /* opened by uid 0: set-id bits stay when it writes */
+    gint64 spare_since;
+};
+
+static inline PosixNode *
+posix_node(LaresNode *node)
+{
+    return (PosixNode *)node;
+}
+static inline gboolean
+posix_is_dir(const PosixNode *node)
+{
+    return node->base.type == LARES_TYPE_DIRECTORY;
+}
+
+GType posix_store_get_type(void);
+PosixStore *posix_store_new(const PosixOptions *options, GError **error);
+#define POSIX_STORE(p) ((PosixStore *)(p))
+
+/* ---- posix-cred.c: whom the thread acts as ---------------------------------------------------------------------- */
+
+/* Fails with LARES_SERVERFAULT rather than act as somebody else. A no-op when unprivileged. */
+LaresStatus posix_cred_enter(PosixStore *store, const LaresCred *cred);
+void posix_cred_leave(PosixStore *store);
+/* Between enter and leave: adds capabilities to the thread ("own evaluation said yes"). */
+#define POSIX_CAP_DAC   1u /* CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH */
+#define POSIX_CAP_OWNER 2u /* CAP_FOWNER */
+#define POSIX_CAP_CHOWN 4u
+LaresStatus posix_cred_raise(PosixStore *store, uint32_t caps);
+/* Can this process become somebody else without keeping root's rights? */
+gboolean posix_cred_probe(GError **error);
+
+/* ---- posix-node.c: the cache of nodes ---------------------------------------------------------------------------- */
+
+PosixNode *posix_cache_get(PosixStore *store, const LaresHandle *handle); /* a reference or NULL */
+/* Makes (or finds) the node of an open descriptor, which it takes. `parent` and `name` are for the inode table. */
+LaresStatus posix_node_from_fd(PosixStore *store, int fd, PosixNode *parent, const char *name, PosixNode **node);
+void posix_node_free(LaresStore *store, LaresNode *node);
+void posix_cache_free(PosixStore *store);
+gboolean posix_cache_sweep(gpointer store);
+/* The object lost its last name (or may have): forget what would keep its storage. */
+void posix_node_unlinked(PosixStore *store, PosixNode *node);
+/* Takes the spare file of a node; NULL. */
+PosixFile *posix_node_take_spare(PosixStore *store, PosixNode *node);
+void posix_node_changed(PosixNode *node);
+/* "/proc/self/fd/N" for calls that take no descriptor. */
+#define POSIX_FD_PATH 32
+void posix_fd_path(int fd, char path[POSIX_FD_PATH]);
+
+/* ---- posix-handle.c, posix-mount.c, posix-table.c ---------------------------------------------------------------- */
+
+/* errno value or 0. EOPNOTSUPP: no kernel handles there. */
+int posix_handle_at(PosixStore *store, int fd, const char *name, LaresHandle *handle, PosixMount **mount);
+void posix_handle_from_inode(const PosixMount *mount, const struct statx *st, LaresHandle *handle);
+gboolean posix_handle_is_inode(const LaresHandle *handle);
+/* Is what a descriptor shows below the share's root, as far as it can be known? */
+gboolean posix_is_inside(const PosixMount *mount, int fd);
+LaresStatus posix_from_handle(LaresStore *store, const uint8_t *bytes, size_t len, LaresNode **node);
+
+PosixMount *posix_mount_by_id(PosixStore *store, uint64_t id);
+PosixMount *posix_mount_by_key(PosixStore *store, uint32_t key);
+gboolean posix_mount_add_root(PosixStore *store, GError **error);
+void posix_mounts_free(PosixStore *store);
+
+PosixTable *posix_table_open(const char *state_dir, const char *root_path, GError **error);
+void posix_table_close(PosixTable *table);
+void posix_table_put(PosixTable *table, const LaresHandle *child, const LaresHandle *parent, const char *name);
+void posix_table_remove(PosixTable *table, const LaresHandle *child);
+/* *name is new (g_free). */
+gboolean posix_table_get(PosixTable *table, const LaresHandle *child, LaresHandle *parent, char **name);
+
+/* ---- posix-perm.c, posix-acl.c ----------------------------------------------------------------------------------- */
+
+/* errno value or 0. Also notes set-id bits and forgets the ACL when ctime moved. */
+int posix_stat(PosixNode *node, struct statx *st);
+/* The subset of `wanted` (LARES_MASK_*) the caller has. */
+LaresStatus posix_allowed(PosixStore *store, const LaresCred *cred, PosixNode *node, const struct statx *st,
+                          uint32_t wanted, uint32_t *allowed);
+LaresStatus posix_may(PosixStore *store, const LaresCred *cred, PosixNode *node, uint32_t wanted);
+/* Enters for an operation that needs these rights on one or two nodes (b may be NULL): the kernel enforces them, or
+ * they are evaluated here and the kernel is told to step back. After LARES_OK call posix_cred_leave(). */
+LaresStatus posix_guard(PosixStore *store, const LaresCred *cred, PosixNode *a, uint32_t mask_a, PosixNode *b,
+                        uint32_t mask_b);
+gboolean posix_is_root(const PosixStore *store, const LaresCred *cred);
+/* May the caller do what only the owner may? */
+gboolean posix_is_owner(const PosixStore *store, const LaresCred *cred, const struct statx *st);
+gboolean posix_in_group(const LaresCred *cred, uint32_t gid);
+LaresStatus posix_access(LaresStore *store, const LaresCred *cred, LaresNode *node, uint32_t wanted, uint32_t *allowed);
+
+/* Which ACL the node has now; *acl (may be NULL) gets a copy of ours. `st` or NULL to look again. */
+PosixAclKind posix_acl_kind(PosixStore *store, PosixNode *node, const struct statx *st, LaresAcl **acl);
+/* Writes ours (NULL: removes it). errno value or 0. */
+int posix_acl_write(PosixStore *store, PosixNode *node, const LaresAcl *acl);
+LaresStatus posix_get_acl(LaresStore *store, LaresNode *node, LaresAcl **acl);
+LaresStatus posix_set_acl(LaresStore *store, const LaresCred *cred, LaresNode *node, const LaresAcl *acl);
+
+/* ---- The rest of the interface ----------------------------------------------------------------------------------- */
+
+LaresStatus posix_name_check(const char *name);
+LaresStatus posix_lookup(LaresStore *store, const LaresCred *cred, LaresNode *dir, const char *name, LaresNode **node);
+LaresStatus posix_parent(LaresStore *store, const LaresCred *cred, LaresNode *node, LaresNode **parent);
+LaresStatus posix_readlink(LaresStore *store, const LaresCred *cred, LaresNode *node, char *buf, size_t size,
+                           size_t *len);
+/* Finds a name without asking for permission. */
+LaresStatus posix_find(PosixStore *store, PosixNode *dir, const char *name, PosixNode **node);
+
+LaresStatus posix_getattr(LaresStore *store, LaresNode *node, uint32_t mask, LaresAttrs *attrs);
+LaresStatus posix_statfs(LaresStore *store, LaresNode *node, LaresSpace *space);
+LaresStatus posix_setattr(LaresStore *store, const LaresCred *cred, LaresNode *node, const LaresSetAttrs *set);
+
+LaresStatus posix_create(LaresStore *store, const LaresCred *cred, LaresNode *dir, const char *name,
+                         const LaresCreate *how, uint32_t access, LaresNode **node, LaresFile **file,
+                         gboolean *created);
+LaresStatus posix_link(LaresStore *store, const LaresCred *cred, LaresNode *node, LaresNode *dir, const char *name);
+LaresStatus posix_remove(LaresStore *store, const LaresCred *cred, LaresNode *dir, const char *name);
+LaresStatus posix_rename(LaresStore *store, const LaresCred *cred, LaresNode *from, const char *name, LaresNode *to,
+                         const char *new_name, gboolean replace);
+LaresStatus posix_readdir(LaresStore *store, const LaresCred *cred, LaresNode *dir, uint64_t cookie, LaresDirFunc emit,
+                          gpointer user, gboolean *eof);
+
+/* A file over a descriptor, which it takes. */
+LaresFile *posix_file_new(PosixNode *node, int fd, uint32_t access, gboolean as_root);
+LaresStatus posix_open(LaresStore *store, const LaresCred *cred, LaresNode *node, uint32_t access, LaresFile **file);
+void posix_file_free(LaresStore *store, LaresFile *file);
+void posix_file_close(PosixFile *file); /* the descriptor and the memory, nothing else */
+/* Somebody wrote through the file: the change attribute and set-id bits follow. */
+void posix_file_written(PosixStore *store, PosixFile *file);
+LaresStatus posix_read(LaresStore *store, LaresFile *file, uint64_t offset, uint8_t *buf, size_t len, size_t *done);
+LaresStatus posix_write(LaresStore *store, LaresFile *file, uint64_t offset, const struct iovec *iov, int n,
+                        LaresStable stable, size_t *done);
+LaresStatus posix_commit(LaresStore *store, LaresFile *file, uint64_t offset, uint64_t len);
+int posix_file_fd(LaresStore *store, LaresFile *file);
+LaresStatus posix_seek(LaresStore *store, LaresFile *file, LaresSeek what, uint64_t offset, uint64_t *found,
+                       gboolean *eof);
+LaresStatus posix_allocate(LaresStore *store, LaresFile *file, uint64_t offset, uint64_t len);
+LaresStatus posix_deallocate(LaresStore *store, LaresFile *file, uint64_t offset, uint64_t len);
+LaresStatus posix_clone(LaresStore *store, LaresFile *from, uint64_t from_offset, LaresFile *to, uint64_t to_offset,
+                        uint64_t len);
+LaresStatus posix_copy(LaresStore *store, LaresFile *from, uint64_t from_offset, LaresFile *to, uint64_t to_offset,
+                       uint64_t len, uint64_t *done);
+LaresStatus posix_set_size(LaresStore *store, LaresFile *file, uint64_t size);
+LaresStatus posix_sync(LaresStore *store, LaresNode *node);
+
+LaresStatus posix_getxattr(LaresStore *store, const LaresCred *cred, LaresNode *node, const char *name, uint8_t *buf,
+                           size_t size, size_t *len);
+LaresStatus posix_setxattr(LaresStore *store, const LaresCred *cred, LaresNode *node, const char *name,
+                           const uint8_t *value, size_t len, LaresXattrMode mode);
+LaresStatus posix_removexattr(LaresStore *store, const LaresCred *cred, LaresNode *node, const char *name);
+LaresStatus posix_listxattr(LaresStore *store, const LaresCred *cred, LaresNode *node, char *buf, size_t size,
+                            size_t *len);

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* store-posix over a real directory: names, attributes, data, handles. Runs as whoever calls it; the folder to work in
+ * is the first argument (a fresh one below the temporary directory otherwise). */
+#include "posix.h"
+#include "store-test.h"
+
+#include <glib/gstdio.h>
+
+static char *base_dir;
+
+typedef struct {
+    char *dir;   /* the share's root */
+    char *state; /* the daemon's state directory */
+    LaresStore *s;
+    LaresNode *root;
+    LaresCred me;
+} Fixture;
+
+static LaresStore *
+open_store(Fixture *f, gboolean no_handles)
+{
+    g_autoptr(GError) error = NULL;
+    PosixOptions options = {
+        .path = f->dir, .state_dir = f->state, .privileged = geteuid() == 0, .no_handles = no_handles};
+    PosixStore *store = posix_store_new(&options, &error);
+    g_assert_no_error(error);
+    return (LaresStore *)store;
+}
+
+static void
+set_up(Fixture *f, gconstpointer no_handles)
+{
+    f->dir = g_build_filename(base_dir, "share-XXXXXX", NULL);
+    f->state = g_build_filename(base_dir, "state-XXXXXX", NULL);
+    g_assert_nonnull(g_mkdtemp(f->dir));
+    g_assert_nonnull(g_mkdtemp(f->state));
+    g_assert_cmpint(g_chmod(f->dir, 0777), ==, 0);
+    f->me = cred_of(geteuid(), getegid());
+    f->s = open_store(f, no_handles != NULL);
+    f->root = store_root(f->s);
+}
+
+static void
+remove_tree(const char *path)
+{
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    for (const char *name; dir && (name = g_dir_read_name(dir));) {
+        g_autofree char *child = g_build_filename(path, name, NULL);
+        if (g_file_test(child, G_FILE_TEST_IS_DIR) && !g_file_test(child, G_FILE_TEST_IS_SYMLINK))
+            remove_tree(child);
+        else
+            g_unlink(child);
+    }
+    g_rmdir(path);
+}
+
+static void
+tear_down(Fixture *f, gconstpointer no_handles)
+{
+    lares_node_unref(f->root);
+    g_assert_finalize_object(f->s);
+    remove_tree(f->dir);
+    remove_tree(f->state);
+    g_free(f->dir);
+    g_free(f->state);
+}
+
+static void
+reopen(Fixture *f, gboolean no_handles)
+{
+    lares_node_unref(f->root);
+    g_assert_finalize_object(f->s);
+    f->s = open_store(f, no_handles);
+    f->root = store_root(f->s);
+}
+
+static void
+test_names(Fixture *f, gconstpointer data)
+{
+    LaresNode *dir = must_make(f->s, &f->me, f->root, "d", LARES_TYPE_DIRECTORY, 0755), *node, *up;
+    LaresNode *file = must_make(f->s, &f->me, dir, "f", LARES_TYPE_REGULAR, 0640);
+    char target[64];
+    size_t len;
+    assert_status(try_make(f->s, &f->me, dir, "f", LARES_TYPE_REGULAR, 0640, NULL), LARES_EXIST);
+    assert_status(try_make(f->s, &f->me, dir, "f", LARES_TYPE_DIRECTORY, 0640, NULL), LARES_EXIST);
+    g_assert_cmpuint(attrs_of(f->s, file).mode, ==, 0640);
+    g_assert_cmpint(attrs_of(f->s, file).type, ==, LARES_TYPE_REGULAR);
+    assert_ok(IFACE(f->s)->lookup(f->s, &f->me, dir, "f", &node));
+    g_assert_true(node == file);
+    lares_node_unref(node);
+    assert_ok(IFACE(f->s)->parent(f->s, &f->me, dir, &up));
+    g_assert_true(up == f->root);
+    lares_node_unref(up);
+    assert_status(IFACE(f->s)->parent(f->s, &f->me, f->root, &up), LARES_NOENT);
+
+    assert_ok(IFACE(f->s)->link(f->s, &f->me, file, f->root, "hard"));
+    node = must_lookup(f->s, &f->me, f->root, "hard");
+    g_assert_true(node == file);
+    lares_node_unref(node);
+    g_assert_cmpuint(attrs_of(f->s, file).nlink, ==, 2);
+    assert_status(IFACE(f->s)->link(f->s, &f->me, dir, f->root, "dirlink"), LARES_ISDIR);
+
+    node = must_make(f->s, &f->me, dir, "sym", LARES_TYPE_SYMLINK, 0777);
+    assert_ok(IFACE(f->s)->readlink(f->s, &f->me, node, target, sizeof target, &len));
+    g_assert_cmpmem(target, len, "target", 6);
+    assert_status(try_lookup(f->s, &f->me, node, "x"), LARES_SYMLINK);
+    assert_ok(IFACE(f->s)->link(f->s, &f->me, node, dir, "sym2"));
+    lares_node_unref(node);
+    lares_node_unref(must_make(f->s, &f->me, dir, "pipe", LARES_TYPE_FIFO, 0600));
+    lares_node_unref(must_make(f->s, &f->me, dir, "sock", LARES_TYPE_SOCKET, 0600));
+
+    assert_status(IFACE(f->s)->rename(f->s, &f->me, dir, "f", f->root, "hard", FALSE), LARES_EXIST);
+    assert_ok(IFACE(f->s)->rename(f->s, &f->me, dir, "f", f->root, "g", FALSE));
+    assert_status(try_lookup(f->s, &f->me, dir, "f"), LARES_NOENT);
+    node = must_lookup(f->s, &f->me, f->root, "g");
+    g_assert_true(node == file);
+    lares_node_unref(node);
+    assert_status(IFACE(f->s)->rename(f->s, &f->me, f->root, "g", f->root, "d", TRUE), LARES_EXIST);
+    assert_status(IFACE(f->s)->rename(f->s, &f->me, f->root, "d", dir, "inside", TRUE), LARES_INVAL);
+    assert_status(IFACE(f->s)->remove(f->s, &f->me, f->root, "d"), LARES_NOTEMPTY);
+    assert_ok(IFACE(f->s)->remove(f->s, &f->me, f->root, "g"));
+    g_assert_cmpuint(attrs_of(f->s, file).nlink, ==, 1);
+    assert_ok(IFACE(f->s)->remove(f->s, &f->me, f->root, "hard"));
+    LaresAttrs a;
+    assert_status(IFACE(f->s)->getattr(f->s, file, LARES_ATTR_STAT, &a), LARES_STALE);
+    lares_node_unref(file);
+    for (const char *const *name = (const char *const[]){"sym", "sym2", "pipe", "sock", NULL}; *name; name++)
+        assert_ok(IFACE(f->s)->remove(f->s, &f->me, dir, *name));
+    assert_ok(IFACE(f->s)->remove(f->s, &f->me, f->root, "d"));
+    assert_status(IFACE(f->s)->remove(f->s, &f->me, f->root, "d"), LARES_NOENT);
+    lares_node_unref(dir);
+}
+
+static void
+test_bad_names(Fixture *f, gconstpointer data)
+{
+    char longest[258];
+    memset(longest, 'n', sizeof longest);
+    longest[257] = '\0';
+    longest[256] = '\0';
+    assert_status(try_lookup(f->s, &f->me, f->root, longest), LARES_NAMETOOLONG);
+    assert_status(try_make(f->s, &f->me, f->root, longest, LARES_TYPE_REGULAR, 0600, NULL), LARES_NAMETOOLONG);
+    longest[255] = '\0';
+    lares_node_unref(must_make(f->s, &f->me, f->root, longest, LARES_TYPE_REGULAR, 0600));
+    for (const char *const *name = (const char *const[]){"..", ".", "a/b", "/etc", "../x", NULL}; *name; name++) {
+        assert_status(try_lookup(f->s, &f->me, f->root, *name), LARES_BADNAME);
+        assert_status(try_make(f->s, &f->me, f->root, *name, LARES_TYPE_REGULAR, 0600, NULL), LARES_BADNAME);
+        assert_status(IFACE(f->s)->remove(f->s, &f->me, f->root, *name), LARES_BADNAME);
+    }
+    assert_status(try_lookup(f->s, &f->me, f->root, ""), LARES_INVAL);
+}
+
+static void
+test_io(Fixture *f, gconstpointer data)
+{
+    LaresCreate how = {.type = LARES_TYPE_REGULAR, .attrs = {.mask = LARES_ATTR_MODE, .mode = 0}};
+    LaresNode *node;
+    LaresFile *file, *reader;
+    gboolean created, eof;
+    uint8_t buf[64];
+    size_t done;
+    uint64_t found;
+    assert_ok(IFACE(f->s)->create(f->s, &f->me, f->root, "f", &how, RW, &node, &file, &created));
+    g_assert_true(created);
+    g_assert_cmpuint(must_write(f->s, file, 0, "hello world", 11), ==, 11);
+    struct iovec iov[3] = {{(void *)"AB", 2}, {(void *)"", 0}, {(void *)"CDE", 3}};
+    for (LaresStable stable = LARES_STABLE_NONE; stable <= LARES_STABLE_FILE; stable++) {
+        assert_ok(IFACE(f->s)->write(f->s, file, 6, iov, 3, stable, &done));
+        g_assert_cmpuint(done, ==, 5);
+    }
+    assert_ok(IFACE(f->s)->commit(f->s, file, 0, 0));
+    assert_ok(IFACE(f->s)->read(f->s, file, 0, buf, sizeof buf, &done));
+    g_assert_cmpmem(buf, done, "hello ABCDE", 11);
+    assert_ok(IFACE(f->s)->read(f->s, file, 11, buf, sizeof buf, &done));
+    g_assert_cmpuint(done, ==, 0);
+    assert_ok(IFACE(f->s)->read(f->s, file, UINT64_MAX - 5, buf, sizeof buf, &done));
+    g_assert_cmpuint(done, ==, 0);
+    assert_status(IFACE(f->s)->write(f->s, file, UINT64_MAX - 1, iov, 1, LARES_STABLE_NONE, &done), LARES_FBIG);
+    assert_ok(IFACE(f->s)->set_size(f->s, file, 1 << 20));
+    g_assert_cmpuint(attrs_of(f->s, node).size, ==, 1 << 20);
+    assert_ok(IFACE(f->s)->deallocate(f->s, file, 4096, 1 << 19));
+    assert_ok(IFACE(f->s)->seek(f->s, file, LARES_SEEK_HOLE, 0, &found, &eof));
+    g_assert_cmpuint(found, <=, 4096);
+    must_write(f->s, file, 1 << 19, "x", 1);
+    assert_ok(IFACE(f->s)->seek(f->s, file, LARES_SEEK_DATA, 65536, &found, &eof));
+    g_assert_false(eof);
+    assert_status(IFACE(f->s)->seek(f->s, file, LARES_SEEK_DATA, 2 << 20, &found, &eof), LARES_NXIO);
+    assert_ok(try_chmod(f->s, &f->me, node, 0600));
+    reader = must_open(f->s, &f->me, node, LARES_ACCESS_READ);
+    assert_status(IFACE(f->s)->write(f->s, reader, 0, iov, 1, LARES_STABLE_NONE, &done), LARES_OPENMODE);
+    assert_ok(IFACE(f->s)->copy(f->s, reader, 0, file, 2 << 20, 11, &found));
+    g_assert_cmpuint(found, ==, 11);
+    assert_ok(IFACE(f->s)->read(f->s, file, 2 << 20, buf, sizeof buf, &done));
+    g_assert_cmpmem(buf, done, "hello ABCDE", 11);
+    lares_file_unref(reader);
+    reader = must_open(f->s, &f->me, node, LARES_ACCESS_READ); /* the spare one */
+    assert_ok(IFACE(f->s)->read(f->s, reader, 0, buf, 5, &done));
+    g_assert_cmpmem(buf, done, "hello", 5);
+    /* unlinked but open: still there; then gone */
+    assert_ok(IFACE(f->s)->remove(f->s, &f->me, f->root, "f"));
+    g_assert_cmpuint(attrs_of(f->s, node).nlink, ==, 0);
+    assert_ok(IFACE(f->s)->read(f->s, reader, 0, buf, 5, &done));
+    lares_file_unref(reader);
+    lares_file_unref(file);
+    LaresHandle handle = node->handle;
+    lares_node_unref(node);
+    assert_status(IFACE(f->s)->from_handle(f->s, handle.bytes, handle.len, &node), LARES_STALE);
+    /* not exclusive: opens what is there */
+    lares_node_unref(must_make(f->s, &f->me, f->root, "e", LARES_TYPE_REGULAR, 0600));
+    assert_ok(IFACE(f->s)->create(f->s, &f->me, f->root, "e", &how, RW, &node, &file, &created));
+    g_assert_false(created);
+    lares_file_unref(file);
+    lares_node_unref(node);
+    lares_node_unref(must_make(f->s, &f->me, f->root, "l", LARES_TYPE_SYMLINK, 0600));
+    assert_status(IFACE(f->s)->create(f->s, &f->me, f->root, "l", &how, RW, &node, &file, &created), LARES_SYMLINK);
+}
+
+static void
+test_attributes(Fixture *f, gconstpointer data)
+{
+    LaresNode *node = must_make(f->s, &f->me, f->root, "f", LARES_TYPE_REGULAR, 0644);
+    LaresAttrs before = attrs_of(f->s, node), after;
+    LaresSetAttrs set = {.mask = LARES_ATTR_SIZE | LARES_ATTR_ATIME | LARES_ATTR_MTIME | LARES_ATTR_MODE,
+                         .size = 12345,
+                         .mode = 0604,
+                         .atime = {1000, 5},
+                         .mtime = {-7, 999999999}};
+    g_assert_cmpuint(before.change, >, 0);
+    assert_ok(IFACE(f->s)->setattr(f->s, &f->me, node, &set));
+    after = attrs_of(f->s, node);
+    g_assert_cmpuint(after.change, >, before.change);
+    g_assert_cmpuint(after.size, ==, 12345);
+    g_assert_cmpuint(after.mode, ==, 0604);
+    g_assert_cmpint(after.mtime.sec, ==, -7);
+    g_assert_cmpint(after.atime.sec, ==, 1000);
+    g_assert_cmpuint(after.fileid, ==, node->fileid);
+    set = (LaresSetAttrs){.mask = LARES_SET_ATIME_NOW | LARES_SET_MTIME_NOW};
+    assert_ok(IFACE(f->s)->setattr(f->s, &f->me, node, &set));
+    g_assert_cmpint(attrs_of(f->s, node).mtime.sec, >, 1000000);
+    set = (LaresSetAttrs){.mask = LARES_ATTR_MTIME, .mtime = {0, 1000000000}};
+    assert_status(IFACE(f->s)->setattr(f->s, &f->me, node, &set), LARES_INVAL);
+    set = (LaresSetAttrs){.mask = LARES_ATTR_SIZE, .size = 5};
+    assert_status(IFACE(f->s)->setattr(f->s, &f->me, f->root, &set), LARES_ISDIR);
+    set.size = UINT64_MAX;
+    assert_status(IFACE(f->s)->setattr(f->s, &f->me, node, &set), LARES_FBIG);
+    LaresSpace space;
+    assert_ok(IFACE(f->s)->statfs(f->s, node, &space));
+    g_assert_cmpuint(space.total_bytes, >, 0);
+    g_assert_cmpuint(space.name_max, ==, 255);
+    lares_node_unref(node);
+}
+
+/* Each change that a client can see must move the attribute, however fast they follow each other. */
+static void
+test_change_always_moves(Fixture *f, gconstpointer data)
+{
+    LaresNode *node = must_make(f->s, &f->me, f->root, "f", LARES_TYPE_REGULAR, 0644);
+    LaresFile *file = must_open(f->s, &f->me, node, RW);
+    uint64_t last = attrs_of(f->s, node).change, dir = attrs_of(f->s, f->root).change;
+    for (int i = 0; i < 500; i++) {
+        must_write(f->s, file, 0, "x", 1);
+        uint64_t now = attrs_of(f->s, node).change;
+        g_assert_cmpuint(now, >, last);
+        last = now;
+        g_assert_cmpuint(attrs_of(f->s, node).change, ==, last);
+        char name[16];
+        g_snprintf(name, sizeof name, "n%d", i);
+        lares_node_unref(must_make(f->s, &f->me, f->root, name, LARES_TYPE_REGULAR, 0600));
+        now = attrs_of(f->s, f->root).change;
+        g_assert_cmpuint(now, >, dir);
+        dir = now;
+    }
+    lares_file_unref(file);
+    lares_node_unref(node);
+}
+
+typedef struct {
+    GHashTable *names;
+    guint limit, taken;
+    uint64_t cookie;
+} Listing;
+
+static gboolean
+take_entry(const LaresDirEntry *entry, gpointer user)
+{
+    Listing *l = user;
+    if (l->taken == l->limit)
+        return FALSE;
+    g_assert_cmpuint(entry->cookie, >, 2);
+    g_assert_true(g_hash_table_add(l->names, g_strdup(entry->name)));
+    l->cookie = entry->cookie;
+    l->taken++;
+    return TRUE;
+}
+
+static void
+test_readdir(Fixture *f, gconstpointer data)
+{
+    const guint total = 3000;
+    for (guint i = 0; i < total; i++) {
+        char name[32];
+        g_snprintf(name, sizeof name, "file-%u", i);
+        lares_node_unref(must_make(f->s, &f->me, f->root, name, LARES_TYPE_REGULAR, 0600));
+    }
+    Listing l = {g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL), 70, 0, 0};
+    gboolean eof = FALSE;
+    for (guint page = 0; !eof; page++) {
+        l.taken = 0;
+        assert_ok(IFACE(f->s)->readdir(f->s, &f->me, f->root, l.cookie, take_entry, &l, &eof));
+        if (page == 10)
+            reopen(f, data != NULL); /* cookies survive a restart */
+    }
+    g_assert_cmpuint(g_hash_table_size(l.names), ==, total);
+    assert_status(IFACE(f->s)->readdir(f->s, &f->me, f->root, 1, take_entry, &l, &eof), LARES_BAD_COOKIE);
+    g_hash_table_unref(l.names);
+}
+
+static void
+test_handles(Fixture *f, gconstpointer data)
+{
+    LaresNode *dir = must_make(f->s, &f->me, f->root, "d", LARES_TYPE_DIRECTORY, 0755), *node;
+    LaresNode *file = must_make(f->s, &f->me, dir, "f", LARES_TYPE_REGULAR, 0600);
+    LaresNode *link = must_make(f->s, &f->me, dir, "l", LARES_TYPE_SYMLINK, 0600);
+    LaresHandle hr = f->root->handle, hd = dir->handle, hf = file->handle, hl = link->handle;
+    uint64_t fileid = file->fileid;
+    lares_node_unref(dir);
+    lares_node_unref(file);
+    lares_node_unref(link);
+    assert_ok(IFACE(f->s)->rename(f->s, &f->me, f->root, "d", f->root, "renamed", FALSE));
+    reopen(f, data != NULL);
+    assert_ok(IFACE(f->s)->from_handle(f->s, hf.bytes, hf.len, &node));
+    g_assert_cmpuint(node->fileid, ==, fileid);
+    g_assert_cmpint(node->type, ==, LARES_TYPE_REGULAR);
+    g_assert_cmpmem(node->handle.bytes, node->handle.len, hf.bytes, hf.len);
+    lares_node_unref(node);
+    assert_ok(IFACE(f->s)->from_handle(f->s, hd.bytes, hd.len, &node));
+    g_assert_cmpint(node->type, ==, LARES_TYPE_DIRECTORY);
+    lares_node_unref(node);
+    assert_ok(IFACE(f->s)->from_handle(f->s, hl.bytes, hl.len, &node));
+    g_assert_cmpint(node->type, ==, LARES_TYPE_SYMLINK);
+    lares_node_unref(node);
+    assert_ok(IFACE(f->s)->from_handle(f->s, hr.bytes, hr.len, &node));
+    g_assert_true(node == f->root);
+    lares_node_unref(node);
+    /* renamed behind our back, within its directory */
+    g_autofree char *old = g_build_filename(f->dir, "renamed", "f", NULL);
+    g_autofree char *new = g_build_filename(f->dir, "renamed", "other", NULL);
+    g_assert_cmpint(g_rename(old, new), ==, 0);
+    reopen(f, data != NULL);
+    assert_ok(IFACE(f->s)->from_handle(f->s, hf.bytes, hf.len, &node));
+    g_assert_cmpuint(node->fileid, ==, fileid);
+    lares_node_unref(node);
+    /* gone, and another in its place */
+    g_assert_cmpint(g_unlink(new), ==, 0);
+    g_assert_true(g_file_set_contents(new, "x", 1, NULL));
+    reopen(f, data != NULL);
+    assert_status(IFACE(f->s)->from_handle(f->s, hf.bytes, hf.len, &node), LARES_STALE);
+    /* out of the share: a directory */
+    g_autofree char *inside = g_build_filename(f->dir, "renamed", NULL);
+    g_autofree char *outside = g_build_filename(f->state, "renamed", NULL);
+    g_assert_cmpint(g_rename(inside, outside), ==, 0);
+    reopen(f, data != NULL);
+    assert_status(IFACE(f->s)->from_handle(f->s, hd.bytes, hd.len, &node), LARES_STALE);
+    assert_status(IFACE(f->s)->from_handle(f->s, hl.bytes, hl.len, &node), LARES_STALE);
+}
+
+static void
+test_handle_garbage(Fixture *f, gconstpointer data)
+{
+    LaresNode *file = must_make(f->s, &f->me, f->root, "f", LARES_TYPE_REGULAR, 0600), *node;
+    LaresHandle good = file->handle;
+    g_autoptr(GRand) rand = g_rand_new_with_seed(7);
+    for (int i = 0; i < 20000; i++) {
+        uint8_t bytes[LARES_HANDLE_MAX + 4];
+        size_t len = (size_t)g_rand_int_range(rand, 0, sizeof bytes + 1);
+        if (i % 3) {
+            len = good.len;
+            memcpy(bytes, good.bytes, len);
+            for (int n = g_rand_int_range(rand, 1, 4); n; n--)
+                bytes[g_rand_int_range(rand, 0, (int)len)] ^= (uint8_t)g_rand_int_range(rand, 1, 256);
+            if (i % 3 == 2)
+                len = (size_t)g_rand_int_range(rand, 0, (int)len);
+        } else {
+            for (size_t b = 0; b < len; b++)
+                bytes[b] = (uint8_t)g_rand_int(rand);
+            if (len)
+                bytes[0] = (uint8_t)g_rand_int_range(rand, 0, 4);
+        }
+        LaresStatus status = IFACE(f->s)->from_handle(f->s, bytes, len, &node);
+        if (status == LARES_OK) /* some other file of the same file system that lies inside, or the very bytes */
+            lares_node_unref(node);
+        else if (status != LARES_STALE)
+            assert_status(status, LARES_BADHANDLE);
+    }
+    lares_node_unref(file);
+}
+
+static void
+test_xattrs(Fixture *f, gconstpointer data)
+{
+    LaresNode *node = must_make(f->s, &f->me, f->root, "f", LARES_TYPE_REGULAR, 0600);
+    uint8_t buf[64];
+    char list[64];
+    size_t len;
+    LaresStatus status =
+        IFACE(f->s)->setxattr(f->s, &f->me, node, "color", (const uint8_t *)"red", 3, LARES_XATTR_CREATE);
+    if (status == LARES_NOTSUPP) {
+        g_test_skip("no user attributes here");
+        lares_node_unref(node);
+        return;
+    }
+    assert_ok(status);
+    assert_status(IFACE(f->s)->setxattr(f->s, &f->me, node, "color", buf, 3, LARES_XATTR_CREATE), LARES_EXIST);
+    assert_status(IFACE(f->s)->setxattr(f->s, &f->me, node, "shape", buf, 3, LARES_XATTR_REPLACE), LARES_NOXATTR);
+    assert_ok(IFACE(f->s)->getxattr(f->s, &f->me, node, "color", buf, sizeof buf, &len));
+    g_assert_cmpmem(buf, len, "red", 3);
+    assert_ok(IFACE(f->s)->getxattr(f->s, &f->me, node, "color", NULL, 0, &len));
+    g_assert_cmpuint(len, ==, 3);
+    assert_status(IFACE(f->s)->getxattr(f->s, &f->me, node, "color", buf, 2, &len), LARES_TOOSMALL);
+    assert_ok(IFACE(f->s)->setxattr(f->s, &f->me, node, "b", (const uint8_t *)"", 0, LARES_XATTR_EITHER));
+    assert_ok(IFACE(f->s)->listxattr(f->s, &f->me, node, list, sizeof list, &len));
+    g_assert_cmpuint(len, ==, 8);
+    assert_status(IFACE(f->s)->listxattr(f->s, &f->me, node, list, 3, &len), LARES_TOOSMALL);
+    g_assert_cmpuint(len, ==, 8);
+    assert_ok(IFACE(f->s)->removexattr(f->s, &f->me, node, "color"));
+    assert_status(IFACE(f->s)->removexattr(f->s, &f->me, node, "color"), LARES_NOXATTR);
+    lares_node_unref(node);
+}
+
+#define ADD(name, func)                                                                                                \
+    G_STMT_START                                                                                                       \
+    {                                                                                                                  \
+        g_test_add("/store-posix/" name, Fixture, NULL, set_up, func, tear_down);                                      \
+        g_test_add("/store-posix/inode-table/" name, Fixture, GINT_TO_POINTER(1), set_up, func, tear_down);            \
+    }                                                                                                                  \
+    G_STMT_END
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    base_dir = argc > 1 ? g_strdup(argv[1]) : g_dir_make_tmp("lares-store-XXXXXX", NULL);
+    g_chmod(base_dir, 0755);
+    ADD("names", test_names);
+    ADD("bad-names", test_bad_names);
+    ADD("io", test_io);
+    ADD("attributes", test_attributes);
+    ADD("change-always-moves", test_change_always_moves);
+    ADD("readdir", test_readdir);
+    ADD("handles", test_handles);
+    ADD("handle-garbage", test_handle_garbage);
+    ADD("xattrs", test_xattrs);
+    int result = g_test_run();
+    if (argc < 2)
+        g_rmdir(base_dir);
+    g_free(base_dir);
+    return result;
+}
