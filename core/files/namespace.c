@@ -180,8 +180,7 @@ emit_visible(const LaresDirEntry *entry, gpointer user)
     g_autoptr(LaresNode) node = NULL;
     if (STORE_IFACE(store)->lookup(store, &cred, v->dir->node, entry->name, &node) != LARES_OK)
         return TRUE;
-    g_autoptr(LaresShare) share = lares_pseudo_junction(node);
-    if (share && (!share->enabled || !share->store || !lares_share_allows_host(share, v->caller->peer)))
+    if (!lares_pseudo_visible(node, v->caller->peer))
         return TRUE;
     return v->emit(entry, v->user);
 }
