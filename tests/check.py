@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Runs the whole suite stage by stage and counts: the engine of ./check.
+
+Each stage builds what it needs in a folder of its own below build-check/ and reports single tests. A stage that cannot
+build counts as one failed test. The last line is "N passed, N failed, N skipped"; the exit code is 0 only if none
+failed.
+"""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+BUILDS = TOP / "build-check"
+JOBS = str(os.cpu_count() or 2)
+
+
+class Result:
+    def __init__(self):
+        self.passed, self.failed, self.skipped = [], [], []
+
+    def note(self, verdict, name, seconds=None):
+        {"PASS": self.passed, "FAIL": self.failed, "SKIP": self.skipped}[verdict].append(name)
+        took = f" ({seconds:.1f} s)" if seconds is not None else ""
+        print(f"  {verdict} {name}{took}", flush=True)
+
+
+def run(command, log, env=None, timeout=1500):
+    """True when the command succeeds; its output goes to the log file."""
+    with open(log, "wb") as out:
+        try:
+            return subprocess.run(command, cwd=TOP, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                                  env={**os.environ, **(env or {})}, timeout=timeout).returncode == 0
+        except subprocess.TimeoutExpired:
+            out.write(b"\n(timed out)\n")
+            return False
+
+
+def show_end(log, lines=40):
+    text = pathlib.Path(log).read_text(errors="replace").splitlines()
+    print("\n".join("    | " + line for line in text[-lines:]), flush=True)
+
+
+def build(result, name, options, env=None):
+    """Configures and builds; None when that fails."""
+    folder = BUILDS / name
+    log = BUILDS / f"{name}.log"
+    started = time.monotonic()
+    # A folder that meson gave up on half-way cannot be configured again.
+    ready = (folder / "build.ninja").exists()
+    setup = ["meson", "setup", str(folder), "-Dwerror=true", *options] + (["--reconfigure"] if ready else [])
+    if run(setup, log, env) and run(["ninja", "-C", str(folder), "-j", JOBS], log, env):
+        result.note("PASS", f"{name}: build", time.monotonic() - started)
+        return folder
+    show_end(log)
+    result.note("FAIL", f"{name}: build", time.monotonic() - started)
+    return None
+
+
+def meson_tests(result, folder, arguments, env=None):
+    """Runs meson's tests of a build folder and reports each."""
+    name = folder.name
+    log = BUILDS / f"{name}-tests.log"
+    records = folder / "meson-logs" / "testlog.json"
+    records.unlink(missing_ok=True)
+    run(["meson", "test", "-C", str(folder), "--no-rebuild", "--print-errorlogs", *arguments], log, env)
+    if not records.exists():
+        show_end(log)
+        result.note("FAIL", f"{name}: tests did not run")
+        return
+    ran = 0
+    for line in records.read_text().splitlines():
+        record = json.loads(line)
+        verdict = {"OK": "PASS", "EXPECTEDFAIL": "PASS", "SKIP": "SKIP"}.get(record["result"], "FAIL")
+        ran += 1
+        result.note(verdict, f"{name}: {record['name']}", record["duration"])
+        if verdict == "FAIL":
+            text = (record.get("stdout") or "") + (record.get("stderr") or "")
+            print("\n".join("    | " + line for line in text.splitlines()[-40:]), flush=True)
+    if not ran:
+        result.note("FAIL", f"{name}: no test ran")
+
+
+def stage_gcc(result):
+    folder = build(result, "gcc", [])
+    if folder:
+        meson_tests(result, folder, ["--num-processes", JOBS])
+
+
+def stage_clang(result):
+    build(result, "clang", ["-Dtests=false"], {"CC": "clang"})
+
+
+def stage_asan(result):
+    folder = build(result, "asan", ["-Db_sanitize=address,undefined", "-Db_lundef=false"])
+    if folder:
+        meson_tests(result, folder, ["--num-processes", JOBS, "--timeout-multiplier", "4", "--no-suite", "slow"],
+                    {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99",
+                     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=99"})
+
+
+def stage_tsan(result):
+    folder = build(result, "tsan", ["-Db_sanitize=thread", "-Db_lundef=false"])
+    if folder:
+        meson_tests(result, folder, ["--num-processes", JOBS, "--timeout-multiplier", "4", "--suite", "tsan"],
+                    {"TSAN_OPTIONS": "halt_on_error=1:exitcode=99:second_deadlock_stack=1"})
+
+
+def stage_fuzz(result):
+    folder = build(result, "fuzz", ["-Dfuzz=true", "-Db_sanitize=address,undefined", "-Db_lundef=false"],
+                   {"CC": "clang"})
+    if folder:
+        meson_tests(result, folder, ["--num-processes", JOBS, "--suite", "fuzz"])
+
+
+def stage_without_krb5(result):
+    """The server of a distribution that ships the krb5 module apart: everything else builds and passes."""
+    folder = build(result, "without-krb5", ["-Dkrb5=disabled"])
+    if folder:
+        meson_tests(result, folder, ["--num-processes", JOBS, "--suite", "unit"])
+
+
+VERDICT = re.compile(r"^(PASS|FAIL|SKIP)\s+(.*)$")
+
+
+def stage_vm(result):
+    """A real Linux kernel as the client."""
+    folder = build(result, "gcc", [])
+    if not folder:
+        return
+    log = BUILDS / "vm.log"
+    process = subprocess.Popen([str(TOP / "tests" / "vm" / "run"), "--build", str(folder)], cwd=TOP,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    ran = 0
+    with open(log, "w") as out:
+        for line in process.stdout:
+            out.write(line)
+            match = VERDICT.match(line)
+            if match:
+                result.note(match[1], f"vm: {match[2]}")
+                ran += 1
+            elif line.startswith("    ") or line.startswith("#"):
+                print("    | " + line.rstrip(), flush=True)
+    if process.wait() != 0 and not result.failed:
+        show_end(log)
+        result.note("FAIL", "vm: the run itself")
+    if not ran:
+        show_end(log)
+        result.note("FAIL", "vm: no check ran")
+
+
+STAGES = {name[len("stage_"):].replace("_", "-"): function for name, function in list(globals().items())
+          if name.startswith("stage_")}
+
+
+def main():
+    wanted = sys.argv[1:] or list(STAGES)
+    if wanted == ["--list"]:
+        print("\n".join(STAGES))
+        return 0
+    unknown = [name for name in wanted if name not in STAGES]
+    if unknown:
+        print(f"no such stage: {', '.join(unknown)} (there are: {', '.join(STAGES)})", file=sys.stderr)
+        return 2
+    BUILDS.mkdir(exist_ok=True)
+    result = Result()
+    for name in wanted:
+        started = time.monotonic()
+        print(f"== {name}", flush=True)
+        STAGES[name](result)
+        print(f"== {name}: {time.monotonic() - started:.0f} s", flush=True)
+    if result.failed:
+        print("\nFailed:")
+        for name in result.failed:
+            print(f"  {name}")
+    print(f"{len(result.passed)} passed, {len(result.failed)} failed, {len(result.skipped)} skipped")
+    return 1 if result.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
