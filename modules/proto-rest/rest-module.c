@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The module proto-rest: management over HTTP. */
+#include "rest.h"
+#include "lares-config.h"
+
+static const LaresKey keys[] = {
+    {"socket", LARES_KEY_PATH, NULL, 0, 0, "The control socket; RUN-DIR/control.sock when unset."},
+    {"admin-group", LARES_KEY_STRING, NULL, 0, 0,
+     "Members of this host group may manage the server, besides root and the server's own user."},
+    {NULL}};
+
+/* ---- HTTP ----------------------------------------------------------------------------------------------------------
+ */
+
+/* Refuses a large body before it is read. */
+static void
+check_size(SoupServerMessage *message, gpointer user)
+{
+    SoupMessageHeaders *headers = soup_server_message_get_request_headers(message);
+    if (soup_message_headers_get_content_length(headers) > REST_MAX_BODY)
+        rest_problem_text(message, SOUP_STATUS_REQUEST_ENTITY_TOO_LARGE, "too-large", "the body is too large");
+}
+
+/* A body without a length is counted as it comes. */
+static void
+count_chunk(SoupServerMessage *message, GBytes *chunk, gpointer user)
+{
+    SoupMessageBody *body = soup_server_message_get_request_body(message);
+    if (body->length + (goffset)g_bytes_get_size(chunk) > REST_MAX_BODY) {
+        soup_message_body_set_accumulate(body, FALSE);
+        rest_problem_text(message, SOUP_STATUS_REQUEST_ENTITY_TOO_LARGE, "too-large", "the body is too large");
+    }
+}
+
+static void
+request_started(SoupServer *soup, SoupServerMessage *message, gpointer user)
+{
+    g_signal_connect(message, "got-headers", G_CALLBACK(check_size), user);
+    g_signal_connect(message, "got-chunk", G_CALLBACK(count_chunk), user);
+}
+
+static void
+handle_verbs(SoupServer *soup, SoupServerMessage *message, const char *path, GHashTable *query, gpointer user)
+{
+    rest_verbs_handle(user, message, path);
+}
+
+static void
+handle_health(SoupServer *soup, SoupServerMessage *message, const char *path, GHashTable *query, gpointer user)
+{
+    JsonNode *node = json_node_new(JSON_NODE_OBJECT);
+    JsonObject *object = json_object_new();
+    json_object_set_string_member(object, "status", "ok");
+    json_node_take_object(node, object);
+    rest_answer(message, SOUP_STATUS_OK, "application/json", node);
+}
+
+static void
+handle_unknown(SoupServer *soup, SoupServerMessage *message, const char *path, GHashTable *query, gpointer user)
+{
+    rest_problem_text(message, SOUP_STATUS_NOT_FOUND, "not-found", "there is nothing at this path");
+}
+
+/* ---- The protocol ---------------------------------------------------------------------------------------------------
+ */
+
+typedef GObjectClass RestServerClass;
+
+static const char *
+get_name(LaresProtocol *protocol)
+{
+    return "rest";
+}
+
+static gboolean
+start(LaresProtocol *protocol, LaresHost *host, GError **error)
+{
+    RestServer *self = REST_SERVER(protocol);
+    self->host = host;
+    self->soup = soup_server_new("server-header", "lares", NULL);
+    g_signal_connect(self->soup, "request-started", G_CALLBACK(request_started), self);
+    soup_server_add_handler(self->soup, "/api/v1/verbs", handle_verbs, self, NULL);
+    soup_server_add_handler(self->soup, "/api/v1/health", handle_health, self, NULL);
+    soup_server_add_handler(self->soup, NULL, handle_unknown, self, NULL);
+    return rest_socket_start(self, error);
+}
+
+static void
+stop(LaresProtocol *protocol)
+{
+    RestServer *self = REST_SERVER(protocol);
+    rest_socket_stop(self);
+    if (self->soup)
+        soup_server_disconnect(self->soup);
+    g_clear_object(&self->soup);
+}
+
+static GVariant *
+get_status(LaresProtocol *protocol)
+{
+    RestServer *self = REST_SERVER(protocol);
+    GVariantDict dict;
+    g_variant_dict_init(&dict, NULL);
+    if (self->socket_path)
+        g_variant_dict_insert(&dict, "socket", "s", self->socket_path);
+    g_variant_dict_insert(&dict, "connections", "u", self->connections);
+    return g_variant_dict_end(&dict);
+}
+
+static void
+protocol_iface_init(LaresProtocolInterface *iface)
+{
+    iface->get_name = get_name;
+    iface->start = start;
+    iface->stop = stop;
+    iface->get_status = get_status;
+}
+
+G_DEFINE_FINAL_TYPE_WITH_CODE(RestServer, rest_server, G_TYPE_OBJECT,
+                              G_IMPLEMENT_INTERFACE(LARES_TYPE_PROTOCOL, protocol_iface_init))
+
+static void
+rest_server_class_init(RestServerClass *class)
+{
+}
+
+static void
+rest_server_init(RestServer *self)
+{
+}
+
+static gboolean
+load(LaresHost *host, LaresSettings *settings, GError **error)
+{
+    g_autoptr(RestServer) server = g_object_new(REST_TYPE_SERVER, NULL);
+    server->settings = settings;
+    return lares_host_add_protocol(host, LARES_PROTOCOL(server), error);
+}
+
+LARES_MODULE(LARES_MODULE_PROTOCOL, "proto-rest", .version = LARES_VERSION,
+             .description = "Management over a control socket (HTTP and JSON)", .keys = keys, .load = load);
