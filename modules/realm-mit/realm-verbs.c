@@ -302,6 +302,38 @@ kit_flavor(const LaresShare *share)
     return share->n_flavors ? share->flavor[0]->name : NULL;
 }
 
+/* The port on which a protocol serves now, for a kit that is true; the setting when it does not run. */
+static guint16
+live_port(RealmModule *self, const LaresControlCaller *caller, const char *protocol, const char *setting)
+{
+    LaresControl *control = lares_host_control(self->host);
+    g_autoptr(GVariant) status = lares_control_call(control, caller, "status", NULL, NULL);
+    g_autoptr(GVariant) all = NULL;
+    gsize n;
+
+    if (status)
+        all = g_variant_lookup_value(status, "protocols", G_VARIANT_TYPE("aa{sv}"));
+    n = all ? g_variant_n_children(all) : 0;
+    for (gsize i = 0; i < n; i++) {
+        g_autoptr(GVariant) one = g_variant_get_child_value(all, i);
+        g_autoptr(GVariant) details = NULL;
+        g_autoptr(GVariant) ports = NULL;
+        const char *name = "";
+        gint32 port = 0;
+
+        g_variant_lookup(one, "name", "&s", &name);
+        details = g_variant_lookup_value(one, "details", G_VARIANT_TYPE_VARDICT);
+        if (strcmp(name, protocol) != 0 || !details)
+            continue;
+        ports = g_variant_lookup_value(details, "ports", G_VARIANT_TYPE("ai"));
+        if (ports && g_variant_n_children(ports) > 0)
+            g_variant_get_child(ports, 0, "i", &port);
+        if (port > 0 && port < 65536)
+            return (guint16)port;
+    }
+    return (guint16)lares_settings_integer(self->settings, setting);
+}
+
 static GVariant *
 verb_client_config(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
 {
@@ -314,8 +346,8 @@ verb_client_config(LaresHost *host, const LaresControlCaller *caller, GVariant *
 
     if (!need_realm(self, error))
         return NULL;
-    info.nfs_port = (guint16)lares_settings_integer(self->settings, "nfs-port");
-    info.smb_port = (guint16)lares_settings_integer(self->settings, "smb-port");
+    info.nfs_port = live_port(self, caller, "nfs4", "nfs-port");
+    info.smb_port = live_port(self, caller, "smb2", "smb-port");
     shares = lares_shares_list(lares_host_shares(host));
     g_ptr_array_set_free_func(shares, (GDestroyNotify)lares_share_unref);
     rows = g_new0(RealmShare, shares->len + 1);

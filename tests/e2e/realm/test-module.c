@@ -62,6 +62,14 @@ lares_control_add(LaresControl *control, const LaresVerb *verbs, gpointer user, 
     host.user = user;
     return TRUE;
 }
+GVariant *
+lares_control_call(LaresControl *control, const LaresControlCaller *caller, const char *verb, GVariant *args,
+                   GError **error)
+{
+    g_assert_cmpstr(verb, ==, "status");
+    return g_variant_ref_sink(g_variant_new_parsed("{'protocols': <[{'name': <'rest'>}, {'name': <'nfs4'>, 'details': "
+                                                   "<{'ports': <[12049]>}>}]>}"));
+}
 static const LaresFlavor sys = {.name = "sys"}, krb5i = {.name = "krb5i"};
 static LaresShare media = {
     .name = "media", .pseudo = "/media", .enabled = TRUE, .flavor = {&sys, &krb5i}, .n_flavors = 2};
@@ -272,7 +280,7 @@ test_create_and_use(void)
 
     answer = good("realm.client-config", "{'platform': <'linux'>}");
     g_assert_true(g_variant_lookup(answer, "text", "&s", &text));
-    g_assert_nonnull(strstr(text, "sec=krb5i"));
+    g_assert_nonnull(strstr(text, "sec=krb5i,port=12049"));
     g_assert_nonnull(strstr(text, TEST_HOST ":/media"));
     g_variant_unref(answer);
     refused("realm.client-config", "{'platform': <'amiga'>}", LARES_ERROR_INVALID);
