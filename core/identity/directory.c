@@ -256,7 +256,7 @@ lares_directory_check_name(const char *what, const char *name, GError **error)
 {
     size_t len = strlen(name);
     gboolean bad = len == 0 || len >= LARES_NSS_NAME_MAX || !g_utf8_validate(name, (gssize)len, NULL) ||
-                   strpbrk(name, ":\\") || g_str_equal(name, ".") || g_str_equal(name, "..") ||
+                   strpbrk(name, ":\\*") || g_str_equal(name, ".") || g_str_equal(name, "..") ||
                    strspn(name, "0123456789") == len || name[0] == '-' || name[0] == '/';
     for (const char *p = name; *p && !bad; p = g_utf8_next_char(p))
         bad = g_unichar_iscntrl(g_utf8_get_char(p)) || g_unichar_isspace(g_utf8_get_char(p));
