@@ -4,7 +4,6 @@
 
 #include <lares/host.h>
 
-#pragma weak lares_host_directory
 
 LaresStatus
 lares_auth_login(LaresHost *host, LaresAuthContext *context, const LaresFlavor *flavor, const char *protocol,

@@ -4,15 +4,6 @@
 
 #include <lares/host.h>
 
-/* The daemon's rooms are linked in an order of their own. */
-#pragma weak lares_host_state_dir
-#pragma weak lares_host_domain
-#pragma weak lares_host_control
-#pragma weak lares_control_add
-#pragma weak lares_settings_string
-#pragma weak lares_settings_boolean
-#pragma weak lares_settings_integer
-#pragma weak lares_settings_list
 
 const LaresKey lares_directory_keys[] = {
     {"realms", LARES_KEY_LIST, NULL, 0, 0,

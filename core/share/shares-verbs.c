@@ -4,9 +4,6 @@
 
 #include <lares/host.h>
 
-#pragma weak lares_host_state_dir
-#pragma weak lares_host_control
-#pragma weak lares_control_add
 
 static void
 add_text(GVariantBuilder *b, const char *key, const char *value)
