@@ -204,6 +204,7 @@ create_and_open(Nfs4Compound *c, Nfs4Owner *owner, Nfs4OpenArgs *args, const cha
     LaresCreate how;
     LaresOpen *open = NULL;
     gboolean created = FALSE;
+    nfs4_fattr_settle(c, &c->current, &args->attrs);
     plan_create(args, &how);
     LaresStatus status = lares_files_open_create(c->files, &c->caller, &c->current, name, &how, args->access,
                                                  args->deny, holder, &result->object, &open, &created, &result->info);
