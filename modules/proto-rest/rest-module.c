@@ -12,13 +12,23 @@ static const LaresKey keys[] = {
 /* ---- HTTP ----------------------------------------------------------------------------------------------------------
  */
 
+static void
+refuse_large(SoupServerMessage *message)
+{
+    if (soup_server_message_get_status(message) == SOUP_STATUS_REQUEST_ENTITY_TOO_LARGE)
+        return;
+    soup_message_body_set_accumulate(soup_server_message_get_request_body(message), FALSE);
+    soup_message_headers_replace(soup_server_message_get_response_headers(message), "Connection", "close");
+    rest_problem_text(message, SOUP_STATUS_REQUEST_ENTITY_TOO_LARGE, "too-large", "the body is too large");
+}
+
 /* Refuses a large body before it is read. */
 static void
 check_size(SoupServerMessage *message, gpointer user)
 {
     SoupMessageHeaders *headers = soup_server_message_get_request_headers(message);
     if (soup_message_headers_get_content_length(headers) > REST_MAX_BODY)
-        rest_problem_text(message, SOUP_STATUS_REQUEST_ENTITY_TOO_LARGE, "too-large", "the body is too large");
+        refuse_large(message);
 }
 
 /* A body without a length is counted as it comes. */
@@ -26,10 +36,8 @@ static void
 count_chunk(SoupServerMessage *message, GBytes *chunk, gpointer user)
 {
     SoupMessageBody *body = soup_server_message_get_request_body(message);
-    if (body->length + (goffset)g_bytes_get_size(chunk) > REST_MAX_BODY) {
-        soup_message_body_set_accumulate(body, FALSE);
-        rest_problem_text(message, SOUP_STATUS_REQUEST_ENTITY_TOO_LARGE, "too-large", "the body is too large");
-    }
+    if (body->length + (goffset)g_bytes_get_size(chunk) > REST_MAX_BODY)
+        refuse_large(message);
 }
 
 static void

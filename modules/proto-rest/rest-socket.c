@@ -12,6 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* libsoup does not show a handed-over connection's socket, so the peer's credentials travel with its address. */
+#define CREDENTIALS_KEY "lares-credentials"
+
 static gboolean
 in_group(uid_t uid, const char *name)
 {
@@ -27,8 +30,8 @@ in_group(uid_t uid, const char *name)
 gboolean
 rest_socket_caller(RestServer *self, SoupServerMessage *message, LaresControlCaller *caller)
 {
-    GSocket *socket = soup_server_message_get_socket(message);
-    g_autoptr(GCredentials) credentials = socket ? g_socket_get_credentials(socket, NULL) : NULL;
+    GSocketAddress *remote = soup_server_message_get_remote_address(message);
+    GCredentials *credentials = remote ? g_object_get_data(G_OBJECT(remote), CREDENTIALS_KEY) : NULL;
     uid_t uid = credentials ? g_credentials_get_unix_user(credentials, NULL) : (uid_t)-1;
     const char *group = lares_settings_string(self->settings, "admin-group");
     if (uid == (uid_t)-1)
@@ -57,7 +60,11 @@ accept_connection(GSocketService *service, GSocketConnection *connection, GObjec
     RestServer *self = user;
     g_autoptr(GError) error = NULL;
     g_autoptr(GSocketAddress) local = g_unix_socket_address_new(self->socket_path);
-    if (!soup_server_accept_iostream(self->soup, G_IO_STREAM(connection), local, NULL, &error)) {
+    g_autoptr(GSocketAddress) remote = g_unix_socket_address_new_with_type("", 0, G_UNIX_SOCKET_ADDRESS_ANONYMOUS);
+    GCredentials *credentials = g_socket_get_credentials(g_socket_connection_get_socket(connection), NULL);
+    if (credentials)
+        g_object_set_data_full(G_OBJECT(remote), CREDENTIALS_KEY, credentials, g_object_unref);
+    if (!soup_server_accept_iostream(self->soup, G_IO_STREAM(connection), local, remote, &error)) {
         lares_log_limited(LARES_LOG_WARNING, REST_ROOM, "a connection to the control socket failed: %s",
                           error->message);
         return TRUE;
