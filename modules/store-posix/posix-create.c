@@ -13,7 +13,8 @@
 
 typedef struct {
     uint32_t mode;
-    LaresAcl *acl; /* NULL: the mode says it all */
+    LaresAcl *acl;   /* NULL: the mode says it all */
+    gboolean masked; /* the process's umask took part in making it */
 } Protection;
 
 static Protection
@@ -21,7 +22,7 @@ protection_of(PosixStore *store, PosixNode *dir, const LaresCreate *how)
 {
     gboolean directory = how->type == LARES_TYPE_DIRECTORY;
     gboolean given = (how->attrs.mask & LARES_ATTR_MODE) != 0;
-    Protection p = {given ? how->attrs.mode & 07777u : directory ? 0755u : 0644u, NULL};
+    Protection p = {given ? how->attrs.mode & 07777u : directory ? 0755u : 0644u, NULL, FALSE};
     if (how->type == LARES_TYPE_SYMLINK)
         return p;
     if (how->acl) {
@@ -125,6 +126,7 @@ finish(PosixStore *store, const LaresCred *cred, PosixNode *node, const LaresCre
     /* mkdir ignores set-id bits, and a change of owner takes them away again. */
     gboolean lost =
         p->mode & 06000 && (how->type == LARES_TYPE_DIRECTORY || rest.mask & (LARES_ATTR_UID | LARES_ATTR_GID));
+    lost |= p->masked && how->type != LARES_TYPE_SYMLINK;
     if (status != LARES_OK || !(p->acl || lost))
         return status;
     if (p->acl)
@@ -162,8 +164,13 @@ make_new(PosixStore *store, const LaresCred *cred, PosixNode *dir, const char *n
     Protection p = protection_of(store, dir, how);
     LaresStatus status = posix_guard(store, cred, dir, right | LARES_MASK_EXECUTE, NULL, 0);
     if (status == LARES_OK) {
-        status = lares_status_from_errno(make(dir, name, how, p.acl ? p.mode & 0700 : p.mode, access, &fd));
+        mode_t old;
+        p.masked = !posix_umask_clear(&old);
+        int err = make(dir, name, how, p.acl ? p.mode & 0700 : p.mode, access, &fd);
+        if (!p.masked)
+            umask(old);
         posix_cred_leave(store);
+        status = lares_status_from_errno(err);
     }
     if (status != LARES_OK) {
         lares_acl_free(p.acl);
@@ -171,7 +178,7 @@ make_new(PosixStore *store, const LaresCred *cred, PosixNode *dir, const char *n
     }
     posix_node_changed(dir);
     status = node_of_new(store, dir, name, fd, node);
-    if (status == LARES_OK && (p.acl || how->attrs.mask & ~(uint32_t)LARES_ATTR_MODE || p.mode & 06000)) {
+    if (status == LARES_OK && (p.acl || p.masked || how->attrs.mask & ~(uint32_t)LARES_ATTR_MODE || p.mode & 06000)) {
         status = finish(store, cred, *node, how, &p);
         if (status != LARES_OK) {
             lares_node_unref(&(*node)->base);

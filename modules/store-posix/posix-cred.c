@@ -10,6 +10,7 @@
 #include "posix.h"
 
 #include <linux/capability.h>
+#include <sched.h>
 #include <sys/syscall.h>
 
 #ifdef SYS_setgroups32
@@ -28,6 +29,7 @@ typedef struct {
     gboolean known; /* what follows is what the kernel has */
     gboolean away;  /* not the daemon's own uid now */
     gboolean lowered;
+    int own_umask; /* 1: the thread has a umask of its own, -1: it cannot have one */
     uint32_t gid;
     uint32_t n_groups;
     uint32_t *groups;
@@ -198,4 +200,18 @@ posix_cred_probe(GError **error)
     g_set_error(error, LARES_ERROR, LARES_ERROR_FAILED,
                 "this process cannot act as other users (CAP_SETUID, CAP_SETGID and CAP_DAC_OVERRIDE are needed)");
     return FALSE;
+}
+
+/* The umask belongs to the process, and everybody else in it wants a strict one; a thread that has left the shared
+ * file system context has its own. */
+gboolean
+posix_umask_clear(mode_t *old)
+{
+    ThreadCred *me = thread_cred();
+    if (G_UNLIKELY(me->own_umask == 0))
+        me->own_umask = unshare(CLONE_FS) == 0 ? 1 : -1;
+    if (me->own_umask < 0)
+        return FALSE;
+    *old = umask(0);
+    return TRUE;
 }

@@ -124,7 +124,6 @@ posix_store_new(const PosixOptions *options, GError **error)
     store->self_uid = (uint32_t)geteuid();
     store->no_handles = options->no_handles;
     store->acl_name = g_strdup(store->privileged ? "trusted.lares.acl" : "user.lares.acl");
-    umask(0); /* a mode is what the client asked for */
     set_limits(store, options);
     if (store->privileged && !posix_cred_probe(error))
         return NULL;

@@ -37,9 +37,11 @@ posix_table_open(const char *state_dir, const char *root_path, GError **error)
     g_autofree char *path = g_build_filename(state_dir, base, NULL);
     PosixTable *table = g_new0(PosixTable, 1);
     g_mutex_init(&table->lock);
-    mode_t old = umask(077);
+    /* Made here with a strict mode; SQLite gives its other files the same. */
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0)
+        close(fd);
     gboolean ok = sqlite3_open(path, &table->db) == SQLITE_OK && prepare(table);
-    umask(old);
     if (!ok) {
         g_set_error(error, LARES_ERROR, LARES_ERROR_FAILED,
                     "%s: the kernel gives no file handles here, and the inode table cannot be used: %s", path,

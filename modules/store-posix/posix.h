@@ -156,6 +156,9 @@ LaresStatus posix_cred_raise(PosixStore *store, uint32_t caps);
 /* Can this process become somebody else without keeping root's rights? */
 gboolean posix_cred_probe(GError **error);
 
+/* For this thread only, until umask(*old). FALSE where a thread cannot have its own: then modes must be set again. */
+gboolean posix_umask_clear(mode_t *old);
+
 /* ---- posix-node.c: the cache of nodes ---------------------------------------------------------------------------- */
 
 PosixNode *posix_cache_get(PosixStore *store, const LaresHandle *handle); /* a reference or NULL */
