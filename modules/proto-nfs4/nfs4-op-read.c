@@ -64,7 +64,8 @@ NFS4_OP(read)
     LaresIo io;
     nfs4_get_stateid(c->in, &stateid);
     uint64_t offset = lares_get_u64(c->in);
-    size_t want = MIN(lares_get_u32(c->in), c->service->settings.max_io);
+    size_t want = lares_get_u32(c->in);
+    want = MIN(want, c->service->settings.max_io);
     if (c->in->failed)
         return NFS4ERR_BADXDR;
     uint32_t status = nfs4_io_begin(c, &c->current, &stateid, LARES_ACCESS_READ, &io);
