@@ -225,8 +225,11 @@ run_one(Nfs4Compound *c)
             c->keep_body = FALSE;
         }
     }
-    if (status != NFS4_OK && !c->keep_body)
+    if (status != NFS4_OK && !c->keep_body) {
         lares_reply_rewind(c->reply, body, ranges);
+        if (c->op == OP_SETATTR) /* its result has a bitmap whatever the status: RFC 8881 18.30.2 */
+            lares_put_u32(c->out, 0);
+    }
     c->out->failed = FALSE;
     lares_patch_u32(c->out, start + 4, status);
     return status;
