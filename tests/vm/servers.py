@@ -7,6 +7,7 @@ the numbers of the guests (see guest.sh) and map alice@REALM to alice.
 """
 
 import ctypes
+import json
 import os
 import pathlib
 import shutil
@@ -152,9 +153,92 @@ NFSv4 {{ Grace_Period = {self.grace}; Lease_Lifetime = {self.lease}; RecoveryBac
         self.spawn([tool("ganesha.nfsd"), "-F", "-f", str(conf), "-L", str(self.dir / "server.log"), "-p", str(self.dir / "pid")], env)
 
 
+class Lares(Server):
+    """Our own laresd from the build folder ($LARES_BUILD or `build`)."""
+
+    name = "lares"
+    offers = frozenset(["holes", "copy", "clone", "acl", "xattr", "disable", "live-sec", "live-share", "btime"])
+    grace = 12
+    lease = 10
+
+    MODULES = ("auth-sys", "auth-krb5", "store-posix", "proto-nfs4", "proto-rest")
+
+    def __init__(self, directory, realm=None):
+        super().__init__(directory, realm)
+        self.build = pathlib.Path(os.environ.get("LARES_BUILD") or
+                                  pathlib.Path(__file__).resolve().parent.parent.parent / "build").absolute()
+        self.control = self.dir / "run" / "control.sock"
+        self.made = set()
+
+    def write_config(self):
+        modules, config = self.dir / "modules", self.dir / "modules.d"
+        for folder in (modules, config):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+        for name in self.MODULES:
+            if name == "auth-krb5" and not self.realm:
+                continue
+            (modules / f"{name}.so").symlink_to(self.build / "modules" / name / f"{name}.so")
+        settings = {"proto-nfs4": f"listen=127.0.0.1:{self.port}\nlease-time={self.lease}\ngrace-time={self.grace}\n"}
+        if self.realm:
+            settings["auth-krb5"] = f"keytab={self.realm.service_keytab}\n"
+        for name, text in settings.items():
+            (config / f"{name}.module").write_text(f"[module]\nenabled=true\n[settings]\n{text}")
+        (self.dir / "lares.conf").write_text("[server]\nhost-name=nas.lares.test\ndomain=lares.test\n")
+
+    def start(self):
+        self.write_config()
+        env = self.realm.env(keytab=self.realm.service_keytab) if self.realm else dict(os.environ)
+        self.spawn([str(self.build / "core" / "laresd"), "--config", str(self.dir / "lares.conf"),
+                    "--modules-dir", str(self.dir / "modules"), "--module-config-dir", str(self.dir / "modules.d"),
+                    "--state-dir", str(self.dir / "state"), "--run-dir", str(self.dir / "run")], env)
+        for name, (directory, sec) in self.shares.items():
+            if name not in self.made:
+                self.verb("share.create", name=name, path=str(directory), sec=sec, squash="none")
+                self.made.add(name)
+
+    def add_share(self, name, directory, sec):
+        super().add_share(name, directory, sec)
+        if self.process:
+            self.verb("share.create", name=name, path=str(directory), sec=list(sec), squash="none")
+            self.made.add(name)
+
+    def verb(self, name, **arguments):
+        """Runs a management verb over the control socket."""
+        body = json.dumps(arguments).encode()
+        deadline = time.monotonic() + 10
+        while True:
+            with socket.socket(socket.AF_UNIX) as s:
+                try:
+                    s.connect(str(self.control))
+                except OSError:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.05)
+                    continue
+                s.settimeout(30)
+                s.sendall(b"POST /api/v1/verbs/%s HTTP/1.1\r\nHost: lares\r\nConnection: close\r\n"
+                          b"Content-Length: %d\r\n\r\n%s" % (name.encode(), len(body), body))
+                answer = b"".join(iter(lambda: s.recv(65536), b""))
+                break
+        head, _, text = answer.partition(b"\r\n\r\n")
+        if b" 200 " not in head.split(b"\r\n")[0]:
+            raise ServerError(f"{name} {arguments}: {text.decode(errors='replace')}")
+        return json.loads(text)
+
+    def set_sec(self, name, sec):
+        self.verb("share.security.set", name=name, sec=list(sec))
+
+    def disable_user(self, user):
+        self.verb("user.disable", name=user)
+
+    def enable_user(self, user):
+        self.verb("user.enable", name=user)
+
+
 def make_server(name, directory, realm=None):
-    """A server by name: ganesha."""
-    kinds = {"ganesha": Ganesha}
+    """A server by name: lares or a peer, ganesha."""
+    kinds = {"lares": Lares, "ganesha": Ganesha}
     if name not in kinds:
         raise ServerError(f"no server named {name}")
     return kinds[name](directory, realm)
