@@ -235,6 +235,7 @@ load(LaresHost *host, LaresSettings *settings, GError **error)
 {
     module.host = host;
     module.settings = settings;
+    realm_rotate_allow(TRUE);
     take_programs(&module);
     return lares_control_add(lares_host_control(host), realm_verbs, &module, error) && take_realm(&module, error);
 }
@@ -243,6 +244,7 @@ static void
 unload(LaresHost *host)
 {
     realm_module_end(&module);
+    realm_rotate_allow(FALSE);
 }
 
 static gboolean

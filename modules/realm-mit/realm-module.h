@@ -44,6 +44,8 @@ void realm_module_end(RealmModule *self);
 gboolean realm_module_rotate(RealmModule *self, guint *grace, GError **error);
 void realm_rotate_begin(RealmModule *self);
 void realm_rotate_end(RealmModule *self);
+/* FALSE waits for a job that runs and lets no other begin. */
+void realm_rotate_allow(gboolean allow);
 
 /* JSON of the helper as the contract's GVariant, floating (realm-variant.c): an object becomes a{sv}, an array of
  * objects aa{sv}, of strings as, of numbers ax. */

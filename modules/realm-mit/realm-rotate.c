@@ -7,6 +7,7 @@
  *   them) -> purge, hourly, of keys older than every living ticket
  *
  * Thread: main thread, except job_run().
+ * Locks: job_lock is held while a job runs.
  */
 #include "realm-module.h"
 
@@ -20,6 +21,9 @@ typedef struct {
     guint committed, purged;
 } Job;
 
+static GMutex job_lock;
+static gboolean job_stop; /* under job_lock: the server ends, begin nothing */
+
 static void job_start(RealmModule *self, gboolean stage, gboolean commit);
 
 static void
@@ -31,18 +35,28 @@ job_free(gpointer data)
     g_free(job);
 }
 
+static gboolean
+job_steps(Job *job, GError **error)
+{
+    return realm_prepare(job->conf, &job->programs, error) && realm_service_sync(job->conf, &job->programs, error) &&
+           (!job->commit || realm_service_commit(job->conf, &job->programs, &job->committed, error)) &&
+           realm_service_purge(job->conf, &job->programs, 0, &job->purged, error) &&
+           (!job->stage || realm_service_stage(job->conf, &job->programs, error)) &&
+           realm_backup(job->conf, &job->programs, error);
+}
+
 /* Another thread. */
 static void
 job_run(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
     Job *job = data;
     GError *error = NULL;
+    gboolean good;
 
-    if (realm_prepare(job->conf, &job->programs, &error) && realm_service_sync(job->conf, &job->programs, &error) &&
-        (!job->commit || realm_service_commit(job->conf, &job->programs, &job->committed, &error)) &&
-        realm_service_purge(job->conf, &job->programs, 0, &job->purged, &error) &&
-        (!job->stage || realm_service_stage(job->conf, &job->programs, &error)) &&
-        realm_backup(job->conf, &job->programs, &error))
+    g_mutex_lock(&job_lock);
+    good = job_stop || job_steps(job, &error);
+    g_mutex_unlock(&job_lock);
+    if (good)
         g_task_return_boolean(task, TRUE);
     else
         g_task_return_error(task, error);
@@ -168,4 +182,13 @@ realm_rotate_end(RealmModule *self)
         g_source_remove(self->commit);
     self->tick = self->commit = 0;
     self->again = FALSE;
+}
+
+/* Nothing is written under the state directory once this returned. */
+void
+realm_rotate_allow(gboolean allow)
+{
+    g_mutex_lock(&job_lock);
+    job_stop = !allow;
+    g_mutex_unlock(&job_lock);
 }
