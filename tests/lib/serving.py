@@ -19,6 +19,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "vm")]
 from realm import Realm, RealmError, tool  # noqa: E402
 import servers  # noqa: E402
+from lares_server import LaresServer  # noqa: E402
 
 FLAVORS = ("sys", "krb5", "krb5i", "krb5p")
 
@@ -35,6 +36,11 @@ def skip_unless(kind):
         sys.exit(77)
 
 
+def make(kind, directory, realm):
+    return LaresServer(directory, realm) if kind == "lares" else \
+        servers.make_server(kind, directory, realm)
+
+
 @contextlib.contextmanager
 def serving(kind, sec=FLAVORS, user="alice"):
     """The user has a ticket in the ccache that .environ names; service nfs/localhost."""
@@ -49,7 +55,7 @@ def serving(kind, sec=FLAVORS, user="alice"):
             realm.krb5_conf.write_text(realm.krb5_conf.read_text().replace(
                 "[libdefaults]\n", "[libdefaults]\n    ignore_acceptor_hostname = true\n", 1))
             environ = realm.env(ccache=realm.kinit(user, work / "ccache"))
-            server = servers.make_server(kind, work / "server", realm)
+            server = make(kind, work / "server", realm)
             server.add_share("share", folder, list(sec))
             with server:
                 yield SimpleNamespace(server=server, port=server.port, realm=realm, folder=folder,
