@@ -353,12 +353,13 @@ def check_access(t):
     s.call(putfh(f.fh), ops.setattr(ANON, {"mode": 0o640, "owner": "2001",
                                            "owner_group": "3001"})).ok()
     seen = []
-    for cred in (auth_sys(2001, 9), auth_sys(9, 3001), auth_sys(9, 9, [3001]), auth_sys(9, 9)):
+    for cred in (auth_sys(2001, 2009), auth_sys(2009, 3001),
+                 auth_sys(2009, 2009, [3001]), auth_sys(2009, 2009)):
         seen.append(s.call(putfh(f.fh), access(0x0D), cred=cred).ok().last.access)
     assert [x & 1 for x in seen] == [1, 1, 1, 0] and [bool(x & 4) for x in seen] == \
         [True, False, False, False], seen
-    expect(s.call(putfh(f.fh), read(ANON, 0, 1), cred=auth_sys(9, 9)), "ACCESS")
-    expect(s.call(putfh(f.fh), write(ANON, 0, b"x"), cred=auth_sys(9, 3001)), "ACCESS")
+    expect(s.call(putfh(f.fh), read(ANON, 0, 1), cred=auth_sys(2009, 2009)), "ACCESS")
+    expect(s.call(putfh(f.fh), write(ANON, 0, b"x"), cred=auth_sys(2009, 3001)), "ACCESS")
 
 
 def check_secinfo(t):
