@@ -25,8 +25,7 @@ fail_gss(Conn *c, const char *what, OM_uint32 major, OM_uint32 minor)
     gss_display_status(&m, major, GSS_C_GSS_CODE, GSS_C_NO_OID, &more, &a);
     more = 0;
     gss_display_status(&m, minor, GSS_C_MECH_CODE, GSS_C_NO_OID, &more, &b);
-    conn_fail(c, "%s: %.*s: %.*s", what, (int)a.length, (char *)a.value, (int)b.length,
-              (char *)b.value);
+    conn_fail(c, "%s: %.*s: %.*s", what, (int)a.length, (char *)a.value, (int)b.length, (char *)b.value);
     gss_release_buffer(&m, &a);
     gss_release_buffer(&m, &b);
 }
@@ -189,8 +188,7 @@ unwrap_body(Conn *c, Slot *s, Cur *in, gss_buffer_desc *plain)
     } else {
         int conf = 0;
         gss_buffer_desc w = {n, (void *)p};
-        if (in->bad || gss_unwrap(&minor, c->ctx, &w, plain, &conf, NULL) != GSS_S_COMPLETE ||
-            !conf)
+        if (in->bad || gss_unwrap(&minor, c->ctx, &w, plain, &conf, NULL) != GSS_S_COMPLETE || !conf)
             return false;
         *in = cur_of(plain->value, plain->length);
     }
@@ -240,8 +238,7 @@ reply_open(Conn *c, Slot *s, Cur *in, bool unwrap, gss_buffer_desc *plain)
 
 /* Sends one context token and takes the server's answer. */
 static bool
-exchange_token(Conn *c, uint32_t gss_proc, gss_buffer_desc *out, Buf *in_token, uint32_t *major,
-               Buf *verf)
+exchange_token(Conn *c, uint32_t gss_proc, gss_buffer_desc *out, Buf *in_token, uint32_t *major, Buf *verf)
 {
     Slot *s = &c->slots[0];
     Cur body;
@@ -308,9 +305,9 @@ gss_establish(Conn *c)
         return false;
     do {
         gss_buffer_desc out = GSS_C_EMPTY_BUFFER, tok = {in.len, in.p};
-        major = gss_init_sec_context(&minor, GSS_C_NO_CREDENTIAL, &c->ctx, target,
-                                     (gss_OID)gss_mech_krb5, GSS_C_MUTUAL_FLAG, 0, NULL,
-                                     tok.length ? &tok : GSS_C_NO_BUFFER, NULL, &out, NULL, NULL);
+        major = gss_init_sec_context(&minor, GSS_C_NO_CREDENTIAL, &c->ctx, target, (gss_OID)gss_mech_krb5,
+                                     GSS_C_MUTUAL_FLAG, 0, NULL, tok.length ? &tok : GSS_C_NO_BUFFER, NULL, &out, NULL,
+                                     NULL);
         if (GSS_ERROR(major))
             fail_gss(c, "gss_init_sec_context", major, minor);
         else if (out.length > 0 && !exchange_token(c, gss_proc, &out, &in, &server, &verf))

@@ -243,8 +243,7 @@ connection_main(void *arg)
 {
     Conn *c = arg;
     bool use_nfs = work->next != NULL && strcmp(work->name, "null") != 0;
-    if (conn_open(c) && gss_establish(c) &&
-        (!use_nfs || (session_setup(c) && nfs_walk(c, c->opt->path, &c->dir)))) {
+    if (conn_open(c) && gss_establish(c) && (!use_nfs || (session_setup(c) && nfs_walk(c, c->opt->path, &c->dir)))) {
         work->setup(c);
         if (c->stats.errors > 0)
             conn_fail(c, "%" PRIu64 " errors while setting up", c->stats.errors);
@@ -291,15 +290,14 @@ report(const Options *o, Conn *conns, double seconds, double server, double self
     double ops = (double)all->ops, bytes = (double)all->bytes;
     printf("{\"workload\": \"%s\", \"sec\": \"%s\", \"connections\": %d, \"inflight\": %d, "
            "\"size\": %u, \"ops\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"entries\": %" PRIu64
-           ", \"seconds\": %.4f, \"mb_s\": %.2f, \"ops_s\": %.1f, \"lost\": %" PRIu64
-           ", \"errors\": %" PRIu64 ", \"strays\": %" PRIu64 ", \"unverified\": %" PRIu64
+           ", \"seconds\": %.4f, \"mb_s\": %.2f, \"ops_s\": %.1f, \"lost\": %" PRIu64 ", \"errors\": %" PRIu64
+           ", \"strays\": %" PRIu64 ", \"unverified\": %" PRIu64
            ", \"failed_connections\": %d, \"p50_us\": %.1f, \"p99_us\": %.1f, \"window\": %u, "
            "\"slots\": %u, \"server_cpu\": %.2f, \"client_cpu\": %.2f, \"other_cpu\": %.2f}\n",
-           work->name, sec_names[o->sec], o->connections, o->inflight, o->size, all->ops,
-           all->bytes, all->entries, seconds, seconds > 0 ? bytes / 1e6 / seconds : 0,
-           seconds > 0 ? ops / seconds : 0, all->lost, all->errors, all->strays, all->unverified,
-           dead, hist_quantile(all, 0.5), hist_quantile(all, 0.99), window, slots, server, self,
-           machine - server - self);
+           work->name, sec_names[o->sec], o->connections, o->inflight, o->size, all->ops, all->bytes, all->entries,
+           seconds, seconds > 0 ? bytes / 1e6 / seconds : 0, seconds > 0 ? ops / seconds : 0, all->lost, all->errors,
+           all->strays, all->unverified, dead, hist_quantile(all, 0.5), hist_quantile(all, 0.99), window, slots, server,
+           self, machine - server - self);
     int rc = dead > 0 && all->ops == 0 ? 2 : all->lost + all->errors > 0 || dead > 0 ? 1 : 0;
     free(all);
     return rc;

@@ -208,8 +208,7 @@ call_once(Conn *c, bool sequence, BuildFn build, const void *arg, Answer *a)
         conn_fail(c, "unusable reply header");
         return false;
     }
-    if (res_compound(&a->body, &a->status, &nops) && sequence && !res_sequence(&a->body) &&
-        !a->body.bad) {
+    if (res_compound(&a->body, &a->status, &nops) && sequence && !res_sequence(&a->body) && !a->body.bad) {
         s->seqid -= 1;
         a->body.bad = true;
     }

@@ -69,8 +69,7 @@ cpu_of_pids(const Options *o)
             continue;
         if (fgets(line, sizeof line, f) != NULL) {
             const char *p = strrchr(line, ')'); /* the name may hold anything */
-            if (p != NULL &&
-                sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &u, &s) == 2)
+            if (p != NULL && sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &u, &s) == 2)
                 sum += (double)(u + s) / (double)sysconf(_SC_CLK_TCK);
         }
         fclose(f);
@@ -83,8 +82,7 @@ cpu_of_self(void)
 {
     struct rusage r;
     getrusage(RUSAGE_SELF, &r);
-    return (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
-           (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6;
+    return (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) + (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6;
 }
 
 /* Time that all processors were not idle. */
@@ -95,8 +93,8 @@ cpu_of_machine(void)
     FILE *f = fopen("/proc/stat", "re");
     if (f == NULL)
         return 0;
-    int n = fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &v[0], &v[1], &v[2], &v[3],
-                   &v[4], &v[5], &v[6], &v[7]);
+    int n = fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6],
+                   &v[7]);
     fclose(f);
     if (n < 7)
         return 0;

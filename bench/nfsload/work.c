@@ -288,8 +288,7 @@ shared_file_setup(Conn *c)
 {
     uint64_t size = 0;
     pthread_mutex_lock(&fill_lock);
-    if (nfs_open_file(c, &c->dir, c->opt->file, true) && nfs_file_size(c, &size) &&
-        size < c->opt->filesize) {
+    if (nfs_open_file(c, &c->dir, c->opt->file, true) && nfs_file_size(c, &size) && size < c->opt->filesize) {
         work_run(c, &fill, c->opt->filesize / c->opt->size, 0);
         if (!c->dead && !c->broken)
             nfs_commit(c);
@@ -333,8 +332,7 @@ create_done(Conn *c, Slot *s, Cur *body, size_t total, bool *error)
 {
     uint32_t st;
     if (s->step == 0) {
-        *error = !(putfh_ok(body) && res_open(body, &s->stateid) && res_fh(body, &s->fh) &&
-                   getattr_ok(body));
+        *error = !(putfh_ok(body) && res_open(body, &s->stateid) && res_fh(body, &s->fh) && getattr_ok(body));
         s->step = 1;
         return false;
     }
@@ -465,8 +463,7 @@ lookup_done(Conn *c, Slot *s, Cur *body, size_t total, bool *error)
 {
     uint32_t st;
     Fh fh;
-    *error = body != NULL && !(putfh_ok(body) && res_op(body, OP_LOOKUP, &st) &&
-                               res_fh(body, &fh) && getattr_ok(body));
+    *error = body != NULL && !(putfh_ok(body) && res_op(body, OP_LOOKUP, &st) && res_fh(body, &fh) && getattr_ok(body));
     return true;
 }
 
@@ -517,16 +514,11 @@ null_setup(Conn *c)
 
 static const Workload workloads[] = {
     {"null", false, true, false, null_setup, null_next, null_done, NULL, null_setup},
-    {"getattr", false, true, false, own_file_setup, getattr_next, getattr_done, NULL,
-     own_file_cleanup},
-    {"read", false, true, false, shared_file_setup, read_next, read_done, NULL,
-     shared_file_cleanup},
-    {"randread", false, true, false, shared_file_setup, randread_next, read_done, NULL,
-     shared_file_cleanup},
-    {"write", false, true, false, own_file_setup, write_next, write_done, write_finish,
-     own_file_cleanup},
-    {"randwrite", false, true, false, own_file_setup, randwrite_next, write_done, write_finish,
-     own_file_cleanup},
+    {"getattr", false, true, false, own_file_setup, getattr_next, getattr_done, NULL, own_file_cleanup},
+    {"read", false, true, false, shared_file_setup, read_next, read_done, NULL, shared_file_cleanup},
+    {"randread", false, true, false, shared_file_setup, randread_next, read_done, NULL, shared_file_cleanup},
+    {"write", false, true, false, own_file_setup, write_next, write_done, write_finish, own_file_cleanup},
+    {"randwrite", false, true, false, own_file_setup, randwrite_next, write_done, write_finish, own_file_cleanup},
     {"create", true, false, false, folder_setup, create_next, create_done, NULL, names_cleanup},
     {"unlink", false, true, true, unlink_setup, unlink_next, unlink_done, NULL, unlink_cleanup},
     {"mkdir", false, true, false, folder_setup, mkdir_next, mkdir_done, NULL, names_cleanup},

@@ -4,7 +4,6 @@
 
 #include <lares/host.h>
 
-
 LaresStatus
 lares_auth_login(LaresHost *host, LaresAuthContext *context, const LaresFlavor *flavor, const char *protocol,
                  const LaresPeer *peer, LaresIdentity **identity)

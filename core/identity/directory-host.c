@@ -4,7 +4,6 @@
 
 #include <lares/host.h>
 
-
 const LaresKey lares_directory_keys[] = {
     {"realms", LARES_KEY_LIST, NULL, 0, 0,
      "Kerberos realms whose users are this server's own; when empty, every realm the server holds keys of."},

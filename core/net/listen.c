@@ -113,6 +113,11 @@ listen_inet(const char *address, GError **error)
         fail(error, address, "write it like [::]:2049, 192.0.2.7:2049, unix:/path or fd:NAME");
         return -1;
     }
+    guint64 port;
+    if (!g_ascii_string_to_unsigned(colon + 1, 10, 0, 65535, &port, NULL)) {
+        fail(error, address, "the port must be a number up to 65535");
+        return -1;
+    }
     g_autofree char *host = g_strndup(address, (gsize)(colon - address));
     size_t n = strlen(host);
     if (host[0] == '[' && host[n - 1] == ']') {

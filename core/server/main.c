@@ -75,19 +75,23 @@ take_down(LaresHost *host)
     g_clear_pointer(&host->control, lares_control_free);
 }
 
+/* Before anything is built, so that a stop that comes early is not the abrupt one. */
 static void
-wait_for_signals(Daemon *daemon)
+catch_signals(Daemon *daemon, guint source[3])
 {
     daemon->loop = g_main_loop_new(NULL, FALSE);
-    guint source[] = {g_unix_signal_add(SIGTERM, on_stop, daemon), g_unix_signal_add(SIGINT, on_stop, daemon),
-                      g_unix_signal_add(SIGHUP, on_reload, daemon)};
+    source[0] = g_unix_signal_add(SIGTERM, on_stop, daemon);
+    source[1] = g_unix_signal_add(SIGINT, on_stop, daemon);
+    source[2] = g_unix_signal_add(SIGHUP, on_reload, daemon);
+}
+
+static void
+serve(Daemon *daemon)
+{
     lares_server_notify("READY=1");
     lares_info("server", "lares %s is ready as %s", LARES_VERSION, daemon->host->name);
     g_main_loop_run(daemon->loop);
     lares_info("server", "stopping");
-    for (guint i = 0; i < G_N_ELEMENTS(source); i++)
-        g_source_remove(source[i]);
-    g_clear_pointer(&daemon->loop, g_main_loop_unref);
 }
 
 static gboolean
@@ -95,7 +99,9 @@ run(LaresHost *host, const LaresServerSettings *settings, GError **error)
 {
     Daemon daemon = {.host = host};
     g_autoptr(GError) warning = NULL;
+    guint source[3];
     int lock = -1;
+    catch_signals(&daemon, source);
     lares_net_inherit();
     lares_net_raise_files();
     gboolean ok = lares_server_make_dirs(host, &lock, error) && build_rooms(host, settings, error) &&
@@ -104,9 +110,12 @@ run(LaresHost *host, const LaresServerSettings *settings, GError **error)
         if (!lares_shares_open_all(host->shares, &warning))
             lares_error("server", "not all shares are there: %s", warning->message);
         lares_modules_start(host);
-        wait_for_signals(&daemon);
+        serve(&daemon);
     }
     take_down(host);
+    for (guint i = 0; i < G_N_ELEMENTS(source); i++)
+        g_source_remove(source[i]);
+    g_main_loop_unref(daemon.loop);
     if (lock >= 0)
         close(lock);
     return ok;

@@ -4,7 +4,6 @@
 
 #include <lares/host.h>
 
-
 static void
 add_text(GVariantBuilder *b, const char *key, const char *value)
 {

@@ -46,7 +46,7 @@ class LaresdError(Exception):
 
 class Laresd:
     def __init__(self, modules=None, server=None, raw=None, env=None, wait=None, directory=None, keep=False,
-                 wrapper=(), files=None, start=True):
+                 wrapper=(), files=None, start=True, pass_fds=()):
         """modules: {name: {key: value}} (value may be a bool, number, string); server: [server] keys; raw: text to
         append to lares.conf; wait: ports (or socket paths) that must accept before start() returns, by default every
         @PORT@ used; files: {name: text} of further .module files or modules to copy into the modules folder."""
@@ -68,6 +68,7 @@ class Laresd:
         self.config_dir = os.path.join(self.dir, "modules.d")
         self.control = os.path.join(self.run, "control.sock")
         self.autostart = start
+        self.pass_fds = pass_fds
         self.started_in = None
         self.write_config()
 
@@ -128,7 +129,8 @@ class Laresd:
         self.log_file = open(self.log_path, "ab")
         began = time.monotonic()
         self.process = subprocess.Popen(self.argv(), stdin=subprocess.DEVNULL, stdout=self.log_file,
-                                        stderr=self.log_file, env=self.env, cwd=self.dir)
+                                        stderr=self.log_file, env=self.env, cwd=self.dir,
+                                        pass_fds=self.pass_fds)
         waiting = list(self.wait if self.wait is not None else self.ports.values())
         while waiting:
             if self.process.poll() is not None:

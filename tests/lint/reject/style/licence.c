@@ -1,0 +1,2 @@
+/* Nobody says under which licence: must be refused. */
+int a;

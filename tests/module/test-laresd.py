@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The daemon itself: configuration, directories, one per state folder, signals, the service manager."""
+import os
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import tap
+from laresd import BUILD, Laresd, run_laresd
+
+ECHO = {"test-echo": {"listen": "127.0.0.1:@PORT@"}}
+SANITIZED = "sanitize" in BUILD
+
+
+def test_configuration_errors():
+    cases = {
+        "[server]\nworkres=2\n": 'lares.conf: [server] has an unknown key "workres"; did you mean "workers"?',
+        "[server]\nworkers=-1\n": "[server] workers = -1: must be between 0 and 1024",
+        "[server]\nlog-level=loud\n": "log-level = loud: must be error, warning, info or debug",
+        "[server]\nstate-dir=here\n": "must be an absolute path",
+        "[sever]\n": "unknown group [sever]",
+        "[identity]\ndomian=x\n": 'did you mean "domain"?',
+        "what?\n": "lares.conf: ",
+    }
+    with Laresd(ECHO, start=False) as d:
+        for text, words in cases.items():
+            with open(d.config, "w") as f:
+                f.write(text)
+            for more in ([], ["--check-config"]):
+                code, out = run_laresd(d, *more)
+                assert code == 1 and words in out, (text, out)
+        os.unlink(d.config)
+        code, out = run_laresd(d)
+        assert code == 1 and "No such file" in out, out
+        code, out = run_laresd(d, "--nonsense")
+        assert code == 2, out
+        code, out = run_laresd(d, "stray")
+        assert code == 2 and "stray" in out, out
+
+
+def test_check_config_and_version():
+    with Laresd(ECHO, start=False) as d:
+        code, out = run_laresd(d, "--check-config")
+        assert code == 0 and "the configuration is good" in out, out
+        assert not os.path.exists(d.state)
+        code, out = run_laresd(d, "--version")
+        assert code == 0 and out.startswith("laresd "), out
+
+
+def test_directories_and_lock():
+    with Laresd(ECHO) as d:
+        st = os.stat(d.state)
+        assert stat.S_IMODE(st.st_mode) == 0o700
+        code, out = run_laresd(d)
+        assert code == 1 and "another laresd uses " + d.state in out, out
+        d.kill()
+        d.start()  # the lock went with the process
+        d.stop()
+        os.rmdir(d.run)
+        with open(d.run, "w"):
+            pass
+        code, out = run_laresd(d)
+        assert code == 1 and d.run in out, out
+        os.unlink(d.run)
+
+
+def test_start_is_quick():
+    with Laresd(ECHO) as d:
+        times = []
+        for _ in range(3):
+            d.restart()
+            times.append(d.started_in)
+        print("# start to first answered connection: %.0f ms" % (min(times) * 1000))
+        assert SANITIZED or min(times) < 0.1, times
+        assert SANITIZED or d.rss() < 20 << 20, d.rss()
+
+
+def test_idle_costs_nothing():
+    with Laresd(ECHO) as d:
+        time.sleep(0.3)
+        cpu = d.cpu()
+        time.sleep(2)
+        assert d.cpu() - cpu < 0.01
+
+
+def test_notify():
+    with Laresd(ECHO, start=False) as d:
+        for address in (d.dir + "/notify", "\0lares-test-%d" % os.getpid()):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+                s.bind(address)
+                s.settimeout(10)
+                d.env["NOTIFY_SOCKET"] = address.replace("\0", "@")
+                d.start()
+                assert s.recv(100) == b"READY=1"
+                d.stop()
+                assert s.recv(100) == b"STOPPING=1"
+
+
+def test_stop_signals():
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        with Laresd(ECHO) as d:
+            d.process.send_signal(sig)
+            assert d.process.wait(10) == 0
+    with Laresd(ECHO, start=False) as d:  # at once, whatever it is doing
+        for delay in (0, 0.002, 0.005, 0.01):
+            p = subprocess.Popen(d.argv(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(delay)
+            p.terminate()
+            assert p.wait(20) in (0, -signal.SIGTERM)
+
+
+def test_unprivileged():
+    if os.geteuid() != 0:
+        tap.skip("already")
+    wrapper = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    with Laresd(ECHO, wrapper=wrapper, start=False) as d:
+        os.chown(d.dir, 65534, 65534)
+        d.start()
+        with d.connect() as s:
+            s.sendall(struct.pack(">III", 0x80000008, 1, 0))
+            assert len(s.recv(100)) == 12
+        assert os.stat(d.state).st_uid == 65534
+
+
+def test_audit_file():
+    with Laresd(ECHO, server={"audit-file": "@DIR@/audit"}) as d:
+        assert stat.S_IMODE(os.stat(d.dir + "/audit").st_mode) == 0o640
+    with Laresd(ECHO, server={"audit-file": "/nonexistent/audit"}, start=False) as d:
+        code, out = run_laresd(d)
+        assert code == 1 and "cannot write the audit log" in out, out
+
+
+if __name__ == "__main__":
+    tap.main(globals())

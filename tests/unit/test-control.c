@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The registry of verbs: rights, arguments, errors. */
+#include "control/control.h"
+
+static int calls;
+
+static GVariant *
+do_look(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    GVariantDict d;
+    calls++;
+    g_assert_true(user == &calls);
+    g_variant_dict_init(&d, args);
+    return g_variant_dict_end(&d);
+}
+
+static GVariant *
+do_change(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    calls++;
+    if (g_variant_n_children(args) == 1)
+        g_set_error(error, LARES_ERROR, LARES_ERROR_CONFLICT, "no");
+    return NULL;
+}
+
+static const LaresParam params[] = {
+    {"name", "s", TRUE, "its name"}, {"size", "x", FALSE, NULL}, {"hosts", "as", FALSE, NULL}, {NULL}};
+static const LaresVerb verbs[] = {
+    {"thing.look", LARES_RIGHT_READ, "Looks.", params, do_look},
+    {"thing.change", LARES_RIGHT_ADMIN, "Changes.", params, do_change},
+    {NULL},
+};
+static const LaresVerb broken[] = {{"thing.odd", LARES_RIGHT_READ, "No function.", NULL, NULL}, {NULL}};
+
+static LaresControl *
+make(void)
+{
+    g_autoptr(GError) error = NULL;
+    LaresControl *c = lares_control_new(NULL);
+    g_assert_true(lares_control_add(c, verbs, &calls, &error));
+    g_assert_no_error(error);
+    return c;
+}
+
+static void
+expect(LaresControl *c, LaresRight right, const char *verb, const char *args, gint code, const char *says)
+{
+    LaresControlCaller caller = {"test", "uid:1", "unix", right};
+    g_autoptr(GError) error = NULL;
+    GVariant *v = args ? g_variant_parse(G_VARIANT_TYPE_VARDICT, args, NULL, NULL, &error) : NULL;
+    g_assert_no_error(error);
+    g_autoptr(GVariant) result = lares_control_call(c, &caller, verb, v, &error);
+    if (v)
+        g_variant_unref(v);
+    if (code < 0) {
+        g_assert_no_error(error);
+        return;
+    }
+    g_assert_error(error, LARES_ERROR, code);
+    g_assert_null(result);
+    g_test_message("%s", error->message);
+    g_assert_nonnull(strstr(error->message, says));
+}
+
+static void
+test_calls(void)
+{
+    LaresControl *c = make();
+    calls = 0;
+    expect(c, LARES_RIGHT_READ, "thing.look", "{'name': <'a'>}", -1, NULL);
+    expect(c, LARES_RIGHT_ADMIN, "thing.change", "{'name': <'a'>, 'size': <int64 4>}", -1, NULL);
+    g_assert_cmpint(calls, ==, 2);
+    expect(c, LARES_RIGHT_ADMIN, "thing.change", "{'name': <'a'>}", LARES_ERROR_CONFLICT, "no");
+    g_assert_cmpint(calls, ==, 3);
+    expect(c, LARES_RIGHT_OPERATE, "thing.change", "{'name': <'a'>}", LARES_ERROR_DENIED, "needs the right \"admin\"");
+    expect(c, LARES_RIGHT_READ, "thing.lok", NULL, LARES_ERROR_NOT_FOUND, "did you mean \"thing.look\"");
+    expect(c, LARES_RIGHT_READ, "thing.look", NULL, LARES_ERROR_INVALID, "\"name\" is missing (its name)");
+    expect(c, LARES_RIGHT_READ, "thing.look", "{'nmae': <'a'>}", LARES_ERROR_INVALID, "did you mean \"name\"?");
+    expect(c, LARES_RIGHT_READ, "thing.look", "{'name': <4>}", LARES_ERROR_INVALID, "\"name\" must be a string");
+    expect(c, LARES_RIGHT_READ, "thing.look", "{'name': <'a'>, 'size': <'4'>}", LARES_ERROR_INVALID, "a whole number");
+    g_assert_cmpint(calls, ==, 3);
+    lares_control_free(c);
+}
+
+static void
+test_registry(void)
+{
+    g_autoptr(GError) error = NULL;
+    LaresControl *c = make();
+    g_assert_false(lares_control_add(c, verbs, NULL, &error));
+    g_assert_error(error, LARES_ERROR, LARES_ERROR_EXISTS);
+    g_clear_error(&error);
+    g_assert_false(lares_control_add(c, broken, NULL, &error));
+    g_assert_error(error, LARES_ERROR, LARES_ERROR_MODULE);
+    g_clear_error(&error);
+    g_assert_true(lares_control_add_builtin(c, &error));
+    g_autoptr(GPtrArray) list = lares_control_list(c);
+    g_assert_cmpuint(list->len, ==, 9);
+    for (guint i = 1; i < list->len; i++)
+        g_assert_cmpstr(((LaresVerb *)list->pdata[i - 1])->name, <, ((LaresVerb *)list->pdata[i])->name);
+    lares_control_free(c);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/control/calls", test_calls);
+    g_test_add_func("/control/registry", test_registry);
+    return g_test_run();
+}
