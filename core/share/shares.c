@@ -335,7 +335,7 @@ fold(const char *name)
 
 /* Names differ in more than case; no share hangs inside another one, where nobody could reach it. */
 static gboolean
-check_against_others(LaresShares *s, const LaresShareRecord *r, GPtrArray *warnings, GError **error)
+check_against_others(LaresShares *s, const LaresShareRecord *r, gboolean new_path, GPtrArray *warnings, GError **error)
 {
     g_autofree char *folded = fold(r->name);
     for (guint i = 0; i < s->records->len; i++) {
@@ -352,7 +352,7 @@ check_against_others(LaresShares *s, const LaresShareRecord *r, GPtrArray *warni
                         r->pseudo, other->pseudo, other->name);
             return FALSE;
         }
-        if (warnings && (is_below(r->path, other->path) || is_below(other->path, r->path)))
+        if (warnings && new_path && (is_below(r->path, other->path) || is_below(other->path, r->path)))
             g_ptr_array_add(warnings,
                             g_strdup_printf("%s overlaps with %s of share \"%s\": the same files under two policies",
                                             r->path, other->path, other->name));
@@ -442,8 +442,9 @@ lares_shares_create(LaresShares *s, GVariant *args, GPtrArray *warnings, GError 
     }
     if (!begin(s, error))
         return FALSE;
-    gboolean ok = end(s, check_against_others(s, r, warnings, error) && store_record(s, r, error), error);
-    log_warnings(r->name, warnings, from);
+    gboolean ok = end(s, check_against_others(s, r, TRUE, warnings, error) && store_record(s, r, error), error);
+    if (ok)
+        log_warnings(r->name, warnings, from);
     return ok;
 }
 
@@ -470,10 +471,12 @@ lares_shares_change(LaresShares *s, GVariant *args, GPtrArray *warnings, GError 
     const LaresShareRecord *old = find_record(s, name, error);
     g_autoptr(LaresShareRecord) r = old ? lares_share_record_copy(old) : NULL;
     gboolean ok = end(s,
-                      r && lares_share_record_apply(r, args, error) && check_against_others(s, r, warnings, error) &&
+                      r && lares_share_record_apply(r, args, error) &&
+                          check_against_others(s, r, !g_str_equal(r->path, old->path), warnings, error) &&
                           store_record(s, r, error),
                       error);
-    log_warnings(name, warnings, from);
+    if (ok)
+        log_warnings(name, warnings, from);
     return ok;
 }
 
