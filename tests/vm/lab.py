@@ -5,11 +5,13 @@ Host side only. A driver makes a Lab, writes the guest's part as a shell script,
 guests and prints what they found.
 """
 
+import ctypes
 import os
 import pathlib
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -100,6 +102,8 @@ class Lab:
         self.mounted = False
 
     def __enter__(self):
+        # `timeout` and the like: leave through __exit__.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         try:
             self.make_file_system()
             if self.realm:
@@ -132,6 +136,10 @@ class Lab:
         image = self.dir / "shares.img"
         with open(image, "wb") as stream:
             stream.truncate(4 << 30)
+        # In a mount namespace of our own, so that nothing stays mounted however this process ends.
+        libc = ctypes.CDLL(None)
+        if libc.unshare(0x00020000) == 0:  # CLONE_NEWNS
+            libc.mount(b"none", b"/", None, 16384 | (1 << 18), None)  # MS_REC | MS_PRIVATE
         made = subprocess.run(["/sbin/mkfs.ext4", "-q", "-F", str(image)], stdin=subprocess.DEVNULL, check=False)
         if made.returncode == 0:
             self.mounted = subprocess.run(["mount", "-o", "loop", str(image), str(shares)], check=False).returncode == 0

@@ -43,8 +43,9 @@ for combination in 4.2/krb5p 4.1/krb5i 4.0/sys; do
         wait "$holder"
         check a-wrote-under-lock test $? = 0
         as alice env VM_ID=a $T lock $F 0 0 --said $V.again --until b.said.$V.waiting > /tmp/hold 2>&1 &
+        holder=$!
         meet $V.blocked
-        wait
+        wait $holder
     else
         wait_for a.said.$V.again 60
         waits() {
@@ -119,7 +120,6 @@ for combination in 4.2/krb5p 4.1/krb5i 4.0/sys; do
             [ "$(cat /mnt/nfs/$V/moved)" = keep ] && [ ! -e /mnt/nfs/$V/gone ]
         fi
     }
-    mine b && [ "$sec" != sys ] && gone_as="as alice"
     check $VM_ID-renamed-while-open gone
     meet $V.end
     nfs_umount
