@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Every NFSv4 version with every security flavor: the battery of checks, through the Linux kernel client.
 
-    matrix.py [--kind ganesha]                  starts a realm and a server of that kind of its own
+    matrix.py [--kind lares|ganesha]     starts a realm and a server of that kind of its own
     matrix.py --server NAME:PORT --export PATH [--krb5-conf F --host-keytab F --keytab alice=F --keytab bob=F]
 
 With --server the server must listen on the loopback address of this network namespace, know alice (4101) and bob (4102),
@@ -106,7 +106,7 @@ def own_lab(options, report):
 
 def make_parser():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--kind", default="ganesha", help="the server to start when none is given")
+    parser.add_argument("--kind", default="lares", help="the server to start when none is given")
     parser.add_argument("--server", help="NAME:PORT of a running server on the loopback address")
     parser.add_argument("--export", default="/")
     parser.add_argument("--krb5-conf")

@@ -181,7 +181,7 @@ class Lares(Server):
             (modules / f"{name}.so").symlink_to(self.build / "modules" / name / f"{name}.so")
         settings = {"proto-nfs4": f"listen=127.0.0.1:{self.port}\nlease-time={self.lease}\ngrace-time={self.grace}\n"}
         if self.realm:
-            settings["auth-krb5"] = f"keytab={self.realm.service_keytab}\n"
+            settings["auth-krb5"] = f"keytab={self.realm.service_keytab}\nclock-skew={self.realm.clockskew}\n"
         for name, text in settings.items():
             (config / f"{name}.module").write_text(f"[module]\nenabled=true\n[settings]\n{text}")
         (self.dir / "lares.conf").write_text("[server]\nhost-name=nas.lares.test\ndomain=lares.test\n")
