@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The table of commands. Parsing, help, completion and the man page follow it. */
+#include "ctl.h"
+
+#include <glib/gi18n.h>
+
+const CtlGroup ctl_groups[] = {
+    {"share", N_("shared folders")},
+    {"share security", N_("who may use a share, and how")},
+    {"user", N_("users of the server's directory")},
+    {"group", N_("groups of the server's directory")},
+    {"mapping", N_("which Kerberos principals are which users")},
+    {"session", N_("clients that are connected")},
+    {"module", N_("the parts the server has loaded")},
+    {"realm", N_("the server's own Kerberos realm")},
+    {"realm user", N_("people who can get tickets")},
+    {"realm host", N_("machines of the realm and their keytabs")},
+    {NULL},
+};
+
+/* ---- Words ----------------------------------------------------------------------------------------------------- */
+
+static const CtlArg share_name[] = {{"name", N_("NAME"), N_("the share's name"), CTL_SHARE}, {NULL}};
+static const CtlArg share_name_path[] = {{"name", N_("NAME"), N_("a name for the share")},
+                                         {"path", N_("PATH"), N_("the folder on this machine"), CTL_FOLDER},
+                                         {NULL}};
+static const CtlArg share_security[] = {
+    {"name", N_("NAME"), N_("the share's name"), CTL_SHARE},
+    {"sec", N_("FLAVOR..."), N_("how clients may log in, best first: sys, krb5, krb5i, krb5p"), CTL_FLAVOR, TRUE},
+    {NULL}};
+static const CtlArg user_name[] = {{"name", N_("NAME"), N_("the user's name"), CTL_USER}, {NULL}};
+static const CtlArg new_user_name[] = {{"name", N_("NAME"), N_("the user's name")}, {NULL}};
+static const CtlArg group_name[] = {{"name", N_("NAME"), N_("the group's name"), CTL_GROUP}, {NULL}};
+static const CtlArg new_group_name[] = {{"name", N_("NAME"), N_("the group's name")}, {NULL}};
+static const CtlArg group_and_user[] = {{"name", N_("GROUP"), N_("the group's name"), CTL_GROUP},
+                                        {"member", N_("USER"), N_("the user's name"), CTL_USER},
+                                        {NULL}};
+static const CtlArg mapping[] = {
+    {"principal", N_("PRINCIPAL"), N_("a principal, or a pattern with one *"), CTL_MAPPING},
+    {"user", N_("USER"), N_("the user; a * stands for what the pattern's * matched"), CTL_USER},
+    {NULL}};
+static const CtlArg mapping_name[] = {{"principal", N_("PRINCIPAL"), N_("the principal or pattern"), CTL_MAPPING},
+                                      {NULL}};
+static const CtlArg session_id[] = {{"id", N_("ID"), N_("the id that \"session list\" shows"), CTL_SESSION}, {NULL}};
+static const CtlArg module_name[] = {{"name", N_("NAME"), N_("the module's name"), CTL_MODULE}, {NULL}};
+static const CtlArg realm_name[] = {{"name", N_("REALM"), N_("the realm's name, in capitals: HOME.LAN")}, {NULL}};
+static const CtlArg realm_user[] = {{"name", N_("NAME"), N_("the user, or NAME/admin"), CTL_REALM_USER}, {NULL}};
+static const CtlArg realm_new_user[] = {{"name", N_("NAME"), N_("the user, or NAME/admin"), CTL_USER}, {NULL}};
+static const CtlArg realm_host[] = {
+    {"name", N_("NAME"), N_("the machine's full name: laptop.home.lan"), CTL_REALM_HOST}, {NULL}};
+static const CtlArg platform[] = {
+    {"platform", N_("SYSTEM"), N_("linux, macos or windows"), CTL_NOTHING, FALSE, "linux macos windows"}, {NULL}};
+static const CtlArg shell[] = {{"shell", N_("SHELL"), N_("bash, zsh or fish"), CTL_NOTHING, FALSE, "bash zsh fish"},
+                               {NULL}};
+
+/* ---- Options --------------------------------------------------------------------------------------------------- */
+
+#define YES_NO "yes no"
+#define PLACE_OPTIONS                                                                                                  \
+    {"read-only", "read-only", CTL_YESNO, N_("yes|no"), N_("nobody may change anything"), CTL_NOTHING, YES_NO},        \
+        {"enabled", "enabled", CTL_YESNO, N_("yes|no"), N_("clients may use it"), CTL_NOTHING, YES_NO},                \
+        {"pseudo", "pseudo", CTL_TEXT, N_("PATH"), N_("its path for NFS clients; /NAME if not given")},                \
+        {"sync-metadata",                                                                                              \
+         "sync-metadata",                                                                                              \
+         CTL_YESNO,                                                                                                    \
+         N_("yes|no"),                                                                                                 \
+         N_("changes of folders are on the disk before they are answered"),                                            \
+         CTL_NOTHING,                                                                                                  \
+         YES_NO},                                                                                                      \
+    {                                                                                                                  \
+        "store", "store", CTL_TEXT, N_("KIND"), N_("the kind of storage; posix if not given")                          \
+    }
+#define SECURITY_OPTIONS                                                                                               \
+    {                                                                                                                  \
+        "sec",     "sec", CTL_LIST, N_("LIST"), N_("how clients may log in, best first: sys, krb5, krb5i, krb5p"),     \
+        CTL_FLAVOR},                                                                                                   \
+        {"hosts", "hosts", CTL_LIST, N_("LIST"), N_("addresses, networks and names that may use it; \"\" for all")},   \
+        {"squash",    "squash",       CTL_TEXT, N_("root|all|none"), N_("whose rights are taken away"),                \
+         CTL_NOTHING, "root all none"},                                                                                \
+        {"anonymous-uid", "anonymous-uid", CTL_NUMBER, N_("UID"), N_("the user that these act as")},                   \
+    {                                                                                                                  \
+        "anonymous-gid", "anonymous-gid", CTL_NUMBER, N_("GID"), N_("the group that these act as")                     \
+    }
+#define PASSWORD_OPTIONS                                                                                               \
+    {"password-stdin", NULL, CTL_FLAG, NULL, N_("read the password from standard input, one line for each user")},     \
+    {                                                                                                                  \
+        "generate-password", NULL, CTL_FLAG, NULL, N_("make a password up and print it")                               \
+    }
+
+static const CtlOption create_options[] = {SECURITY_OPTIONS, PLACE_OPTIONS, {NULL}};
+static const CtlOption set_options[] = {
+    {"path", "path", CTL_TEXT, N_("PATH"), N_("the folder on this machine"), CTL_FOLDER},
+    SECURITY_OPTIONS,
+    PLACE_OPTIONS,
+    {NULL}};
+static const CtlOption security_options[] = {SECURITY_OPTIONS, {NULL}};
+static const CtlOption user_options[] = {
+    {"uid", "uid", CTL_NUMBER, N_("UID"), N_("the user's number; chosen if not given")},
+    {"gid", "gid", CTL_NUMBER, N_("GID"), N_("the number of the primary group; the default group if not given")},
+    {"full-name", "full-name", CTL_TEXT, N_("TEXT"), N_("the name in full")},
+    {NULL}};
+static const CtlOption group_options[] = {
+    {"gid", "gid", CTL_NUMBER, N_("GID"), N_("the group's number; chosen if not given")}, {NULL}};
+static const CtlOption realm_options[] = {
+    {"user", NULL, CTL_LIST, N_("NAME"), N_("a user to add, too; may be given more than once")},
+    PASSWORD_OPTIONS,
+    {"alias", "aliases", CTL_LIST, N_("NAME"), N_("a further name of this server")},
+    {"listen", "listen", CTL_LIST, N_("ADDRESS"), N_("where the KDC listens; everywhere if not given")},
+    {"kdc-port", "kdc-port", CTL_NUMBER, N_("PORT"), N_("port of the KDC; 88 if not given")},
+    {"kadmin-port", "kadmin-port", CTL_NUMBER, N_("PORT"), N_("port of kadmind; 749 if not given")},
+    {"kpasswd-port", "kpasswd-port", CTL_NUMBER, N_("PORT"), N_("port for password changes; 464 if not given")},
+    {NULL}};
+static const CtlOption password_options[] = {PASSWORD_OPTIONS, {NULL}};
+static const CtlOption keytab_options[] = {
+    {"keytab", NULL, CTL_TEXT, N_("FILE"), N_("where the keytab goes; NAME.keytab if not given, - for standard output"),
+     CTL_FILE},
+    {"output", NULL, CTL_TEXT, N_("FILE"), N_("the same as --keytab"), CTL_FILE},
+    {"service", "services", CTL_LIST, N_("NAME"), N_("a service besides host: nfs, cifs, HTTP"), CTL_NOTHING,
+     "nfs cifs HTTP"},
+    {NULL}};
+static const CtlOption services_options[] = {{"service", "services", CTL_LIST, N_("NAME"),
+                                              N_("a service besides host: nfs, cifs, HTTP"), CTL_NOTHING,
+                                              "nfs cifs HTTP"},
+                                             {NULL}};
+
+/* ---- What is shown --------------------------------------------------------------------------------------------- */
+
+static const CtlField status_fields[] = {{"version", N_("Version")},
+                                         {"host", N_("Host")},
+                                         {"domain", N_("Domain")},
+                                         {"pid", N_("Process")},
+                                         {"uptime", N_("Running for"), CTL_AS_DURATION},
+                                         {"privileged", N_("Privileged")},
+                                         {"state-dir", N_("State")},
+                                         {"memory", N_("Memory"), CTL_AS_SIZE},
+                                         {"workers", N_("Workers")},
+                                         {"workers-idle", N_("Idle workers")},
+                                         {"connections", N_("Connections")},
+                                         {"connections-accepted", N_("Connections so far")},
+                                         {"requests", N_("Requests so far")},
+                                         {"modules", N_("Modules")},
+                                         {"protocols", N_("Protocols")},
+                                         {"problems", N_("Problems")},
+                                         {NULL}};
+static const CtlField share_columns[] = {
+    {"name", N_("Name")},           {"path", N_("Path")},       {"sec", N_("Security")},        {"hosts", N_("Hosts")},
+    {"read-only", N_("Read only")}, {"enabled", N_("Enabled")}, {"available", N_("Available")}, {NULL}};
+static const CtlField share_fields[] = {{"name", N_("Name")},
+                                        {"path", N_("Path")},
+                                        {"pseudo", N_("Path for NFS")},
+                                        {"sec", N_("Security")},
+                                        {"usable-sec", N_("Usable now")},
+                                        {"hosts", N_("Hosts")},
+                                        {"squash", N_("Squash")},
+                                        {"anonymous-uid", N_("Anonymous uid")},
+                                        {"anonymous-gid", N_("Anonymous gid")},
+                                        {"read-only", N_("Read only")},
+                                        {"enabled", N_("Enabled")},
+                                        {"available", N_("Available")},
+                                        {"sync-metadata", N_("Sync metadata")},
+                                        {"store", N_("Store")},
+                                        {"id", N_("Id")},
+                                        {NULL}};
+static const CtlField user_columns[] = {{"name", N_("Name")},         {"uid", N_("Uid")},
+                                        {"gid", N_("Gid")},           {"source", N_("Source")},
+                                        {"disabled", N_("Disabled")}, {"full-name", N_("Full name")},
+                                        {"groups", N_("Groups")},     {NULL}};
+static const CtlField user_fields[] = {{"name", N_("Name")},
+                                       {"full-name", N_("Full name")},
+                                       {"uid", N_("Uid")},
+                                       {"gid", N_("Gid")},
+                                       {"groups", N_("Groups")},
+                                       {"source", N_("Source")},
+                                       {"principal", N_("Principal")},
+                                       {"disabled", N_("Disabled")},
+                                       {"created", N_("Created"), CTL_AS_TIME},
+                                       {NULL}};
+static const CtlField group_columns[] = {{"name", N_("Name")}, {"gid", N_("Gid")}, {"members", N_("Members")}, {NULL}};
+static const CtlField mapping_columns[] = {{"principal", N_("Principal")}, {"user", N_("User")}, {NULL}};
+static const CtlField session_columns[] = {{"id", N_("Id")},
+                                           {"protocol", N_("Protocol")},
+                                           {"user", N_("User")},
+                                           {"flavor", N_("Security")},
+                                           {"client", N_("Client")},
+                                           {"since", N_("Since"), CTL_AS_TIME},
+                                           {"opens", N_("Open files")},
+                                           {"locks", N_("Locks")},
+                                           {NULL}};
+static const CtlField module_columns[] = {{"name", N_("Name")},   {"kind", N_("Kind")},     {"version", N_("Version")},
+                                          {"state", N_("State")}, {"reason", N_("Reason")}, {NULL}};
+static const CtlField module_fields[] = {{"name", N_("Name")},         {"description", N_("Description")},
+                                         {"kind", N_("Kind")},         {"version", N_("Version")},
+                                         {"state", N_("State")},       {"reason", N_("Reason")},
+                                         {"file", N_("File")},         {"config", N_("Configuration")},
+                                         {"settings", N_("Settings")}, {NULL}};
+static const CtlField realm_fields[] = {{"name", N_("Realm")},
+                                        {"running", N_("Running")},
+                                        {"problem", N_("Problem")},
+                                        {"names", N_("Server names")},
+                                        {"listen", N_("Listens on")},
+                                        {"kdc-port", N_("KDC port")},
+                                        {"kadmin-port", N_("Kadmin port")},
+                                        {"kpasswd-port", N_("Kpasswd port")},
+                                        {"keytab", N_("Keytab")},
+                                        {"krb5-conf", N_("krb5.conf")},
+                                        {"created", N_("Created"), CTL_AS_TIME},
+                                        {"rotated", N_("Keys of"), CTL_AS_TIME},
+                                        {"rotating", N_("Rotating now")},
+                                        {"daemons", N_("Daemons")},
+                                        {NULL}};
+static const CtlField rotate_fields[] = {{"in-use-after", N_("New keys in use in"), CTL_AS_DURATION}, {NULL}};
+static const CtlField principal_columns[] = {{"name", N_("Name")},
+                                             {"disabled", N_("Disabled")},
+                                             {"changed", N_("Password changed"), CTL_AS_TIME},
+                                             {"kvno", N_("Key version")},
+                                             {NULL}};
+static const CtlField host_columns[] = {{"name", N_("Name")},
+                                        {"disabled", N_("Disabled")},
+                                        {"changed", N_("Key made"), CTL_AS_TIME},
+                                        {"kvno", N_("Key version")},
+                                        {NULL}};
+static const CtlField removed_fields[] = {{"removed", N_("Principals removed")}, {NULL}};
+static const CtlField verb_columns[] = {
+    {"name", N_("Name")}, {"right", N_("Right")}, {"description", N_("Description")}, {NULL}};
+
+/* ---- The commands ---------------------------------------------------------------------------------------------- */
+
+const CtlCommand ctl_commands[] = {
+    {"status", "status", N_("show what the server is and how it is doing"), NULL, NULL, NULL, status_fields, NULL, NULL,
+     "laresctl status\nlaresctl status --json | jq .connections"},
+    {"reload", "server.reload", N_("read the modules' settings again"), NULL, NULL, NULL, NULL,
+     N_("The settings are read again."), NULL, "laresctl reload"},
+    {"verbs", "verb.list", N_("list everything the server can be asked"), NULL, NULL, NULL, verb_columns, NULL, NULL,
+     "laresctl verbs\nlaresctl verbs --json"},
+
+    {"share create", "share.create", N_("share a folder"),
+     N_("Without --sec, clients log in by number (sys): right for a trusted network only. With krb5p everything is "
+        "encrypted and users are who they say."),
+     share_name_path, create_options, share_fields, NULL, NULL,
+     "laresctl share create media /srv/media --sec krb5p,krb5i\n"
+     "laresctl share create iso /srv/iso --sec sys --read-only yes --hosts 192.168.1.0/24"},
+    {"share list", "share.list", N_("list the shares"), NULL, NULL, NULL, share_columns, NULL,
+     N_("There are no shares yet: \"laresctl share create NAME PATH\" makes one."), "laresctl share list"},
+    {"share show", "share.show", N_("show one share"), NULL, share_name, NULL, share_fields, NULL, NULL,
+     "laresctl share show media"},
+    {"share set", "share.set", N_("change a share; true at once, also for clients that are connected"), NULL,
+     share_name, set_options, share_fields, NULL, NULL,
+     "laresctl share set media --read-only yes\nlaresctl share set media --hosts 192.168.1.0/24,laptop.home.lan"},
+    {"share remove", "share.remove", N_("stop sharing a folder; its files stay"), NULL, share_name, NULL, NULL,
+     N_("The share %s is removed; its files are untouched."), NULL, "laresctl share remove media"},
+    {"share enable", "share.enable", N_("let clients use a share again"), NULL, share_name, NULL, NULL,
+     N_("The share %s is enabled."), NULL, "laresctl share enable media"},
+    {"share disable", "share.disable", N_("refuse a share to all clients from now on"), NULL, share_name, NULL, NULL,
+     N_("The share %s is disabled."), NULL, "laresctl share disable media"},
+    {"share security show", "share.security.show", N_("show who may use a share, and how"), NULL, share_name, NULL,
+     share_fields, NULL, NULL, "laresctl share security show media"},
+    {"share security set", "share.security.set", N_("change who may use a share, and how"),
+     N_("The flavors are in order of preference: clients that do not ask for one get the first they can use. A change "
+        "is "
+        "true at once, also for clients that are connected."),
+     share_security, security_options, share_fields, NULL, NULL,
+     "laresctl share security set media krb5p krb5i\nlaresctl share security set media --squash all --anonymous-uid "
+     "1000"},
+
+    {"user list", "user.list", N_("list the users"), NULL, NULL, NULL, user_columns, NULL,
+     N_("There are no users yet; the first login with a ticket makes one."), "laresctl user list"},
+    {"user show", "user.show", N_("show one user"), NULL, user_name, NULL, user_fields, NULL, NULL,
+     "laresctl user show ada"},
+    {"user add", "user.add", N_("add a user to the directory"),
+     N_("For a password in the server's own realm, use \"laresctl realm user add\": it makes the directory's user "
+        "too."),
+     new_user_name, user_options, user_fields, NULL, NULL,
+     "laresctl user add ada --full-name \"Ada Lovelace\"\nlaresctl user add scanner --uid 5001"},
+    {"user set", "user.set", N_("change a user"), NULL, user_name, user_options, user_fields, NULL, NULL,
+     "laresctl user set ada --full-name \"Ada King\""},
+    {"user disable", "user.disable", N_("refuse a user from now on, also where they are connected"), NULL, user_name,
+     NULL, NULL, N_("%s is refused from now on."), NULL, "laresctl user disable ada"},
+    {"user enable", "user.enable", N_("let a disabled user in again"), NULL, user_name, NULL, NULL,
+     N_("%s is let in again."), NULL, "laresctl user enable ada"},
+    {"user delete", "user.delete", N_("remove a user; a later login makes them anew, with the same number"), NULL,
+     user_name, NULL, NULL, N_("%s is removed from the directory."), NULL, "laresctl user delete ada"},
+
+    {"group list", "group.list", N_("list the groups"), NULL, NULL, NULL, group_columns, NULL,
+     N_("There are no groups yet: \"laresctl group add NAME\" makes one."), "laresctl group list"},
+    {"group add", "group.add", N_("add a group"), NULL, new_group_name, group_options, NULL,
+     N_("The group %s is made."), NULL, "laresctl group add family\nlaresctl group add music --gid 5010"},
+    {"group delete", "group.delete", N_("remove a group"), NULL, group_name, NULL, NULL, N_("The group %s is removed."),
+     NULL, "laresctl group delete family"},
+    {"group add-member", "group.add-member", N_("put a user into a group"), NULL, group_and_user, NULL, NULL,
+     N_("The group %s has a new member."), NULL, "laresctl group add-member family ada"},
+    {"group remove-member", "group.remove-member", N_("take a user out of a group"), NULL, group_and_user, NULL, NULL,
+     N_("The group %s has one member less."), NULL, "laresctl group remove-member family ada"},
+
+    {"mapping list", "mapping.list", N_("list the mappings"), NULL, NULL, NULL, mapping_columns, NULL,
+     N_("There are no mappings: principals of the realm are the users of the same name."), "laresctl mapping list"},
+    {"mapping set", "mapping.set", N_("let a principal be a user"), NULL, mapping, NULL, NULL, N_("%s is mapped."),
+     NULL, "laresctl mapping set ada/laptop@HOME.LAN ada\nlaresctl mapping set '*@PARTNER.ORG' guest"},
+    {"mapping delete", "mapping.delete", N_("remove a mapping"), NULL, mapping_name, NULL, NULL,
+     N_("The mapping of %s is removed."), NULL, "laresctl mapping delete ada/laptop@HOME.LAN"},
+
+    {"session list", "session.list", N_("list the clients that are connected"), NULL, NULL, NULL, session_columns, NULL,
+     N_("Nobody is connected."), "laresctl session list"},
+    {"session end", "session.end", N_("end one session"), NULL, session_id, NULL, NULL, N_("The session %s is ended."),
+     NULL, "laresctl session end 65f2a1b000000001"},
+
+    {"module list", "module.list", N_("list the modules and what became of them"), NULL, NULL, NULL, module_columns,
+     NULL, NULL, "laresctl module list"},
+    {"module show", "module.show", N_("show one module with its settings"), NULL, module_name, NULL, module_fields,
+     NULL, NULL, "laresctl module show proto-nfs4"},
+
+    {"realm create", "realm.create", N_("make this server's own realm"),
+     N_("Makes the database, the KDC and the server's keys. Each --user gets a password: asked for twice, or from "
+        "standard "
+        "input, or made up. Ports and addresses are for machines where the usual ones are taken."),
+     realm_name, realm_options, realm_fields, NULL, NULL,
+     "laresctl realm create HOME.LAN --user ada --user bob\nlaresctl realm create HOME.LAN --user ada "
+     "--generate-password",
+     ctl_run_realm_create},
+    {"realm status", "realm.status", N_("show the realm and its daemons"), NULL, NULL, NULL, realm_fields, NULL, NULL,
+     "laresctl realm status"},
+    {"realm rotate", "realm.rotate", N_("replace the server's keys without a break"), NULL, NULL, NULL, rotate_fields,
+     NULL, NULL, "laresctl realm rotate"},
+    {"realm client-config", "realm.client-config", N_("show how a client is set up"), NULL, platform, NULL, NULL, NULL,
+     NULL, "laresctl realm client-config linux\nlaresctl realm client-config macos --json", ctl_run_client_config},
+    {"realm user add", "realm.user.add", N_("add a user who can get tickets"),
+     N_("Makes the principal, and the directory's user of that name if there is none."), realm_new_user,
+     password_options, NULL, NULL, NULL,
+     "laresctl realm user add bob\necho \"$SECRET\" | laresctl realm user add bob --password-stdin",
+     ctl_run_realm_user_add},
+    {"realm user passwd", "realm.user.passwd", N_("set a user's password"), NULL, realm_user, password_options, NULL,
+     NULL, NULL, "laresctl realm user passwd bob\nlaresctl realm user passwd bob --generate-password",
+     ctl_run_realm_user_passwd},
+    {"realm user list", "realm.user.list", N_("list the users of the realm"), NULL, NULL, NULL, principal_columns, NULL,
+     N_("The realm has no users yet: \"laresctl realm user add NAME\" makes one."), "laresctl realm user list"},
+    {"realm user disable", "realm.user.disable", N_("give a user no more tickets"),
+     N_("Tickets they have stay good until they end: \"laresctl user disable\" refuses the user at once."), realm_user,
+     NULL, NULL, N_("%s gets no more tickets."), NULL, "laresctl realm user disable bob"},
+    {"realm user enable", "realm.user.enable", N_("give a user tickets again"), NULL, realm_user, NULL, NULL,
+     N_("%s can get tickets again."), NULL, "laresctl realm user enable bob"},
+    {"realm user remove", "realm.user.remove", N_("remove a user from the realm"), NULL, realm_user, NULL, NULL,
+     N_("%s is removed from the realm."), NULL, "laresctl realm user remove bob"},
+    {"realm host add", "realm.host.add", N_("add a machine and write its keytab"),
+     N_("The keytab holds the machine's keys: it is written with mode 0600 and belongs on that machine only."),
+     realm_host, keytab_options, NULL, NULL, NULL,
+     "laresctl realm host add laptop.home.lan\nlaresctl realm host add laptop.home.lan --keytab /root/laptop.keytab",
+     ctl_run_keytab},
+    {"realm host keytab", "realm.host.keytab", N_("write a machine's keytab once more"), NULL, realm_host,
+     keytab_options, NULL, NULL, NULL, "laresctl realm host keytab laptop.home.lan --keytab laptop.keytab",
+     ctl_run_keytab},
+    {"realm host list", "realm.host.list", N_("list the machines of the realm"), NULL, NULL, NULL, host_columns, NULL,
+     N_("The realm has no machines yet."), "laresctl realm host list"},
+    {"realm host remove", "realm.host.remove", N_("remove a machine from the realm"), NULL, realm_host,
+     services_options, removed_fields, NULL, NULL, "laresctl realm host remove laptop.home.lan"},
+
+    {"completion", NULL, N_("print a script that completes laresctl's words in your shell"), NULL, shell, NULL, NULL,
+     NULL, NULL,
+     "laresctl completion bash > /etc/bash_completion.d/laresctl\n"
+     "laresctl completion fish > ~/.config/fish/completions/laresctl.fish",
+     ctl_run_completion},
+    {"__manual", NULL, N_("print the commands for the manual page"), NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+     ctl_run_manual, TRUE},
+    {NULL},
+};

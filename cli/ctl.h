@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Inside laresctl: one table of commands, from which parsing, help, completion and the man page are made; a client of
+ * the control socket; tables and blocks for people.
+ *
+ * Errors are GErrors of CTL_ERROR; their code is the exit code of the program. */
+#pragma once
+
+#include <json-glib/json-glib.h>
+
+#define CTL_ERROR ctl_error_quark()
+GQuark ctl_error_quark(void);
+
+typedef enum {
+    CTL_EXIT_OK = 0,
+    CTL_EXIT_FAILED = 1,
+    CTL_EXIT_USAGE = 2,
+    CTL_EXIT_NOT_FOUND = 3,
+    CTL_EXIT_DENIED = 4,
+    CTL_EXIT_UNREACHABLE = 5,
+    CTL_EXIT_CONFLICT = 6,
+    CTL_EXIT_UNAVAILABLE = 7
+} CtlExit;
+
+/* ---- The table ------------------------------------------------------------------------------------------------- */
+
+typedef enum { CTL_TEXT, CTL_YESNO, CTL_NUMBER, CTL_LIST, CTL_FLAG } CtlType;
+
+/* What a word stands for; completion offers it. */
+typedef enum {
+    CTL_NOTHING,
+    CTL_FILE,
+    CTL_FOLDER,
+    CTL_SHARE,
+    CTL_USER,
+    CTL_GROUP,
+    CTL_MAPPING,
+    CTL_SESSION,
+    CTL_MODULE,
+    CTL_REALM_USER,
+    CTL_REALM_HOST,
+    CTL_FLAVOR
+} CtlKind;
+
+/* A word without dashes; `rest`: all that follow, as a list. */
+typedef struct {
+    const char *param;
+    const char *title;
+    const char *doc;
+    CtlKind kind;
+    gboolean rest;
+    const char *words; /* the only ones allowed, separated by blanks; or NULL */
+} CtlArg;
+
+/* --name VALUE; without `param` it is the command's own and not sent to the server. */
+typedef struct {
+    const char *name;
+    const char *param;
+    CtlType type;
+    const char *value;
+    const char *doc;
+    CtlKind kind;
+    const char *words;
+} CtlOption;
+
+typedef enum { CTL_AS_IS, CTL_AS_TIME, CTL_AS_DURATION, CTL_AS_SIZE } CtlFormat;
+
+/* One column of a table, one line of a block. In a block, "only" keys of a list are left out of nothing: what a command
+ * does not know is shown under its own key. */
+typedef struct {
+    const char *key;
+    const char *title;
+    CtlFormat format;
+} CtlField;
+
+typedef struct _CtlCommand CtlCommand;
+
+typedef struct {
+    const CtlCommand *command;
+    JsonObject *params; /* what goes to the server */
+    GHashTable *own;    /* option name -> GPtrArray of values, for options without `param` */
+    gboolean json;
+    gboolean help;
+    gboolean version;
+    char *socket; /* NULL: the default */
+} CtlCall;
+
+typedef gboolean (*CtlRun)(CtlCall *call, GError **error);
+
+struct _CtlCommand {
+    const char *words;
+    const char *verb;
+    const char *summary;
+    const char *about; /* a paragraph more, or NULL */
+    const CtlArg *args;
+    const CtlOption *options;
+    const CtlField *fields;
+    const char *done;  /* printed when the answer is empty; %s is the first argument */
+    const char *empty; /* printed instead of an empty table */
+    const char *examples;
+    CtlRun run; /* NULL: call the verb, print the answer */
+    gboolean hidden;
+};
+
+extern const CtlCommand ctl_commands[];
+extern const CtlOption ctl_global_options[];
+
+/* Titles and texts of whole groups ("share"); ends with a NULL name. */
+typedef struct {
+    const char *name;
+    const char *summary;
+} CtlGroup;
+extern const CtlGroup ctl_groups[];
+
+/* ---- Parsing --------------------------------------------------------------------------------------------------- */
+
+/* `words` is the group or command asked about when no complete command was given. */
+gboolean ctl_parse(int argc, char **argv, CtlCall *call, GString *words, GError **error);
+void ctl_call_clear(CtlCall *call);
+const char *ctl_own_text(CtlCall *call, const char *option);
+gboolean ctl_own_flag(CtlCall *call, const char *option);
+/* TRUE when `words` ("share", "share security") begins a command. */
+gboolean ctl_is_group(const char *words);
+const CtlCommand *ctl_find_command(const char *words);
+const CtlOption *ctl_find_option(const CtlCommand *command, const char *name);
+/* The nearest of the words by typing errors, or NULL. */
+const char *ctl_nearest(const char *word, GPtrArray *words);
+/* The word of a command behind a prefix of words: ("share create", "share") -> "create"; NULL when it is not below. */
+char *ctl_next_word(const CtlCommand *command, const char *prefix);
+
+/* ---- Help ------------------------------------------------------------------------------------------------------ */
+
+void ctl_help_top(void);
+void ctl_help_group(const char *words);
+void ctl_help_command(const CtlCommand *command);
+gboolean ctl_run_manual(CtlCall *call, GError **error);
+/* `words` are those typed so far, the last one unfinished. */
+void ctl_complete(int n, char **words);
+gboolean ctl_run_completion(CtlCall *call, GError **error);
+
+/* ---- The client ------------------------------------------------------------------------------------------------ */
+
+/* A password: in locked memory where the system allows it, wiped when freed. */
+typedef struct {
+    size_t length;
+    char text[1024];
+} CtlSecret;
+
+CtlSecret *ctl_secret_new(void);
+void ctl_secret_free(CtlSecret *secret);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CtlSecret, ctl_secret_free)
+/* From --generate-password, --password-stdin, or asked twice on the terminal. */
+CtlSecret *ctl_secret_obtain(CtlCall *call, const char *whom, gboolean *generated, GError **error);
+
+/* The socket in use: --socket, LARES_SOCKET, or the built-in one. */
+const char *ctl_socket(const CtlCall *call);
+/* Calls a verb; `params` is borrowed and may be NULL; `secret` (or NULL) goes as "password". Returns the answer, new.
+ */
+JsonNode *ctl_client_call(CtlCall *call, const char *verb, JsonObject *params, const CtlSecret *secret, GError **error);
+
+/* ---- Printing -------------------------------------------------------------------------------------------------- */
+
+void ctl_print_json(JsonNode *node);
+/* The answer of a command, as it asks for; warnings go to stderr. */
+void ctl_print_answer(CtlCall *call, JsonNode *answer);
+void ctl_print_table(JsonArray *rows, const CtlField *fields);
+void ctl_print_block(JsonObject *object, const CtlField *fields);
+void ctl_print_warnings(JsonNode *answer);
+/* Columns that the text takes on a terminal. */
+int ctl_width(const char *text);
+
+/* ---- Commands that do more than call one verb -------------------------------------------------------------------- */
+
+gboolean ctl_run_realm_create(CtlCall *call, GError **error);
+gboolean ctl_run_realm_user_add(CtlCall *call, GError **error);
+gboolean ctl_run_realm_user_passwd(CtlCall *call, GError **error);
+gboolean ctl_run_keytab(CtlCall *call, GError **error);
+gboolean ctl_run_client_config(CtlCall *call, GError **error);
