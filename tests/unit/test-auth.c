@@ -216,7 +216,7 @@ static void
 load_auth_sys(void)
 {
     g_autoptr(GError) error = NULL;
-    LaresHostModule module = {.name = (char *)"auth-sys"};
+    LaresHostModule module = {.name = (char *)"auth-sys", .module = &lares_module};
     if (lares_flavor_by_name("sys"))
         return;
     LaresHost *host = lares_host_new();
@@ -224,6 +224,7 @@ load_auth_sys(void)
     g_assert_true(lares_module.load(host, NULL, &error));
     g_assert_true(lares_host_end_load(host, TRUE, &error));
     g_assert_no_error(error);
+    g_clear_pointer(&module.protocols, g_ptr_array_unref);
     lares_host_free(host);
 }
 
