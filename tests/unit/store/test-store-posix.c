@@ -1,78 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* store-posix over a real directory: names, attributes, data, handles. Runs as whoever calls it; the folder to work in
  * is the first argument (a fresh one below the temporary directory otherwise). */
-#include "posix.h"
-#include "store-test.h"
-
-#include <glib/gstdio.h>
-
-static char *base_dir;
-
-typedef struct {
-    char *dir;   /* the share's root */
-    char *state; /* the daemon's state directory */
-    LaresStore *s;
-    LaresNode *root;
-    LaresCred me;
-} Fixture;
-
-static LaresStore *
-open_store(Fixture *f, gboolean no_handles)
-{
-    g_autoptr(GError) error = NULL;
-    PosixOptions options = {
-        .path = f->dir, .state_dir = f->state, .privileged = geteuid() == 0, .no_handles = no_handles};
-    PosixStore *store = posix_store_new(&options, &error);
-    g_assert_no_error(error);
-    return (LaresStore *)store;
-}
-
-static void
-set_up(Fixture *f, gconstpointer no_handles)
-{
-    f->dir = g_build_filename(base_dir, "share-XXXXXX", NULL);
-    f->state = g_build_filename(base_dir, "state-XXXXXX", NULL);
-    g_assert_nonnull(g_mkdtemp(f->dir));
-    g_assert_nonnull(g_mkdtemp(f->state));
-    g_assert_cmpint(g_chmod(f->dir, 0777), ==, 0);
-    f->me = cred_of(geteuid(), getegid());
-    f->s = open_store(f, no_handles != NULL);
-    f->root = store_root(f->s);
-}
-
-static void
-remove_tree(const char *path)
-{
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-    for (const char *name; dir && (name = g_dir_read_name(dir));) {
-        g_autofree char *child = g_build_filename(path, name, NULL);
-        if (g_file_test(child, G_FILE_TEST_IS_DIR) && !g_file_test(child, G_FILE_TEST_IS_SYMLINK))
-            remove_tree(child);
-        else
-            g_unlink(child);
-    }
-    g_rmdir(path);
-}
-
-static void
-tear_down(Fixture *f, gconstpointer no_handles)
-{
-    lares_node_unref(f->root);
-    g_assert_finalize_object(f->s);
-    remove_tree(f->dir);
-    remove_tree(f->state);
-    g_free(f->dir);
-    g_free(f->state);
-}
-
-static void
-reopen(Fixture *f, gboolean no_handles)
-{
-    lares_node_unref(f->root);
-    g_assert_finalize_object(f->s);
-    f->s = open_store(f, no_handles);
-    f->root = store_root(f->s);
-}
+#include "store-fixture.h"
 
 static void
 test_names(Fixture *f, gconstpointer data)
@@ -308,7 +237,7 @@ test_readdir(Fixture *f, gconstpointer data)
         l.taken = 0;
         assert_ok(IFACE(f->s)->readdir(f->s, &f->me, f->root, l.cookie, take_entry, &l, &eof));
         if (page == 10)
-            reopen(f, data != NULL); /* cookies survive a restart */
+            fixture_reopen(f, data != NULL); /* cookies survive a restart */
     }
     g_assert_cmpuint(g_hash_table_size(l.names), ==, total);
     assert_status(IFACE(f->s)->readdir(f->s, &f->me, f->root, 1, take_entry, &l, &eof), LARES_BAD_COOKIE);
@@ -327,7 +256,7 @@ test_handles(Fixture *f, gconstpointer data)
     lares_node_unref(file);
     lares_node_unref(link);
     assert_ok(IFACE(f->s)->rename(f->s, &f->me, f->root, "d", f->root, "renamed", FALSE));
-    reopen(f, data != NULL);
+    fixture_reopen(f, data != NULL);
     assert_ok(IFACE(f->s)->from_handle(f->s, hf.bytes, hf.len, &node));
     g_assert_cmpuint(node->fileid, ==, fileid);
     g_assert_cmpint(node->type, ==, LARES_TYPE_REGULAR);
@@ -346,20 +275,20 @@ test_handles(Fixture *f, gconstpointer data)
     g_autofree char *old = g_build_filename(f->dir, "renamed", "f", NULL);
     g_autofree char *new = g_build_filename(f->dir, "renamed", "other", NULL);
     g_assert_cmpint(g_rename(old, new), ==, 0);
-    reopen(f, data != NULL);
+    fixture_reopen(f, data != NULL);
     assert_ok(IFACE(f->s)->from_handle(f->s, hf.bytes, hf.len, &node));
     g_assert_cmpuint(node->fileid, ==, fileid);
     lares_node_unref(node);
     /* gone, and another in its place */
     g_assert_cmpint(g_unlink(new), ==, 0);
     g_assert_true(g_file_set_contents(new, "x", 1, NULL));
-    reopen(f, data != NULL);
+    fixture_reopen(f, data != NULL);
     assert_status(IFACE(f->s)->from_handle(f->s, hf.bytes, hf.len, &node), LARES_STALE);
     /* out of the share: a directory */
     g_autofree char *inside = g_build_filename(f->dir, "renamed", NULL);
     g_autofree char *outside = g_build_filename(f->state, "renamed", NULL);
     g_assert_cmpint(g_rename(inside, outside), ==, 0);
-    reopen(f, data != NULL);
+    fixture_reopen(f, data != NULL);
     assert_status(IFACE(f->s)->from_handle(f->s, hd.bytes, hd.len, &node), LARES_STALE);
     assert_status(IFACE(f->s)->from_handle(f->s, hl.bytes, hl.len, &node), LARES_STALE);
 }
@@ -430,17 +359,15 @@ test_xattrs(Fixture *f, gconstpointer data)
 #define ADD(name, func)                                                                                                \
     G_STMT_START                                                                                                       \
     {                                                                                                                  \
-        g_test_add("/store-posix/" name, Fixture, NULL, set_up, func, tear_down);                                      \
-        g_test_add("/store-posix/inode-table/" name, Fixture, GINT_TO_POINTER(1), set_up, func, tear_down);            \
+        g_test_add("/store-posix/" name, Fixture, NULL, fixture_set_up, func, fixture_tear_down);                      \
+        g_test_add("/store-posix/inode-table/" name, Fixture, GINT_TO_POINTER(1), fixture_set_up, func,                \
+                   fixture_tear_down);                                                                                 \
     }                                                                                                                  \
     G_STMT_END
 
-int
-main(int argc, char **argv)
+static void
+add_tests(void)
 {
-    g_test_init(&argc, &argv, NULL);
-    base_dir = argc > 1 ? g_strdup(argv[1]) : g_dir_make_tmp("lares-store-XXXXXX", NULL);
-    g_chmod(base_dir, 0755);
     ADD("names", test_names);
     ADD("bad-names", test_bad_names);
     ADD("io", test_io);
@@ -450,9 +377,10 @@ main(int argc, char **argv)
     ADD("handles", test_handles);
     ADD("handle-garbage", test_handle_garbage);
     ADD("xattrs", test_xattrs);
-    int result = g_test_run();
-    if (argc < 2)
-        g_rmdir(base_dir);
-    g_free(base_dir);
-    return result;
+}
+
+int
+main(int argc, char **argv)
+{
+    return fixture_main(&argc, &argv, add_tests);
 }

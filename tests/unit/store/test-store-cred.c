@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* store-posix acting as several users: needs root (skipped otherwise). */
+#include "store-fixture.h"
+
+#include <sys/wait.h>
+#include <sys/xattr.h>
+
+#define ADA  41001
+#define BOB  41002
+#define EVE  41003
+#define TEAM 42000
+
+static gboolean
+need_root(void)
+{
+    if (geteuid() == 0)
+        return TRUE;
+    g_test_skip("needs root");
+    return FALSE;
+}
+
+static void
+test_ownership(Fixture *f, gconstpointer data)
+{
+    LaresCred ada = cred_of(ADA, ADA), bob = cred_of(BOB, BOB), root = cred_of(0, 0);
+    if (!need_root())
+        return;
+    LaresNode *dir = must_make(f->s, &ada, f->root, "ada", LARES_TYPE_DIRECTORY, 0700);
+    LaresNode *file = must_make(f->s, &ada, dir, "f", LARES_TYPE_REGULAR, 0644), *node;
+    g_assert_cmpuint(attrs_of(f->s, file).uid, ==, ADA);
+    g_assert_cmpuint(attrs_of(f->s, file).gid, ==, ADA);
+    assert_status(try_lookup(f->s, &bob, dir, "f"), LARES_ACCESS);
+    assert_status(try_make(f->s, &bob, dir, "x", LARES_TYPE_REGULAR, 0600, NULL), LARES_ACCESS);
+    assert_status(IFACE(f->s)->remove(f->s, &bob, dir, "f"), LARES_ACCESS);
+    assert_status(IFACE(f->s)->rename(f->s, &bob, dir, "f", f->root, "g", TRUE), LARES_ACCESS);
+    assert_status(IFACE(f->s)->link(f->s, &bob, f->root, dir, "l"), LARES_ISDIR);
+    assert_status(try_chmod(f->s, &bob, file, 0777), LARES_PERM);
+    assert_status(try_open(f->s, &bob, file, RW), LARES_ACCESS);
+    assert_ok(try_open(f->s, &bob, file, LARES_ACCESS_READ));
+    assert_ok(try_open(f->s, &ada, file, RW));
+    assert_ok(try_open(f->s, &root, file, RW));
+    assert_ok(try_chmod(f->s, &ada, file, 0));
+    assert_status(try_open(f->s, &ada, file, LARES_ACCESS_READ), LARES_ACCESS);
+    assert_ok(try_open(f->s, &root, file, RW));
+    /* only root gives files away; nobody acts as uid -1 */
+    LaresSetAttrs set = {.mask = LARES_ATTR_UID, .uid = BOB};
+    assert_status(IFACE(f->s)->setattr(f->s, &ada, file, &set), LARES_PERM);
+    assert_ok(IFACE(f->s)->setattr(f->s, &root, file, &set));
+    g_assert_cmpuint(attrs_of(f->s, file).uid, ==, BOB);
+    LaresCred nobody = cred_of(UINT32_MAX, 5);
+    assert_status(try_make(f->s, &nobody, f->root, "n", LARES_TYPE_REGULAR, 0600, NULL), LARES_SERVERFAULT);
+    /* the size of one's own file, whatever the mode says */
+    set = (LaresSetAttrs){.mask = LARES_ATTR_SIZE, .size = 10};
+    assert_ok(IFACE(f->s)->setattr(f->s, &bob, file, &set));
+    assert_status(IFACE(f->s)->setattr(f->s, &ada, file, &set), LARES_ACCESS);
+    lares_node_unref(file);
+    /* the sticky bit */
+    assert_ok(try_chmod(f->s, &root, f->root, 01777));
+    file = must_make(f->s, &ada, f->root, "s", LARES_TYPE_REGULAR, 0666);
+    assert_status(IFACE(f->s)->remove(f->s, &bob, f->root, "s"), LARES_PERM);
+    assert_ok(IFACE(f->s)->remove(f->s, &ada, f->root, "s"));
+    lares_node_unref(file);
+    /* devices are root's */
+    assert_status(try_make(f->s, &ada, f->root, "dev", LARES_TYPE_BLOCK, 0600, NULL), LARES_PERM);
+    assert_status(IFACE(f->s)->parent(f->s, &bob, dir, &node), LARES_ACCESS);
+    lares_node_unref(dir);
+}
+
+static void
+test_groups(Fixture *f, gconstpointer data)
+{
+    uint32_t many[40];
+    LaresCred ada = cred_of(ADA, ADA), bob = cred_of(BOB, BOB);
+    if (!need_root())
+        return;
+    for (guint i = 0; i < G_N_ELEMENTS(many); i++)
+        many[i] = TEAM - 39 + i;
+    LaresNode *dir = must_make(f->s, &ada, f->root, "team", LARES_TYPE_DIRECTORY, 0770);
+    LaresSetAttrs set = {.mask = LARES_ATTR_GID, .gid = TEAM};
+    assert_status(IFACE(f->s)->setattr(f->s, &ada, dir, &set), LARES_PERM); /* not a member */
+    ada.groups = bob.groups = many;
+    ada.n_groups = G_N_ELEMENTS(many);
+    assert_ok(IFACE(f->s)->setattr(f->s, &ada, dir, &set));
+    assert_ok(try_chmod(f->s, &ada, dir, 02770));
+    assert_status(try_make(f->s, &bob, dir, "b", LARES_TYPE_REGULAR, 0660, NULL), LARES_ACCESS);
+    bob.n_groups = G_N_ELEMENTS(many) - 1;
+    assert_status(try_make(f->s, &bob, dir, "b", LARES_TYPE_REGULAR, 0660, NULL), LARES_ACCESS);
+    bob.n_groups = G_N_ELEMENTS(many); /* the fortieth is it */
+    LaresNode *file = must_make(f->s, &bob, dir, "b", LARES_TYPE_REGULAR, 0660);
+    g_assert_cmpuint(attrs_of(f->s, file).gid, ==, TEAM); /* setgid directory */
+    assert_ok(try_open(f->s, &ada, file, RW));
+    bob.n_groups = 0;
+    assert_ok(try_open(f->s, &bob, file, RW)); /* the owner */
+    LaresNode *sub = must_make(f->s, &ada, dir, "sub", LARES_TYPE_DIRECTORY, 0750);
+    g_assert_cmpuint(attrs_of(f->s, sub).mode, ==, 02750);
+    lares_node_unref(sub);
+    lares_node_unref(file);
+    lares_node_unref(dir);
+}
+
+static void
+test_set_id_bits(Fixture *f, gconstpointer data)
+{
+    LaresCred ada = cred_of(ADA, ADA), bob = cred_of(BOB, BOB), root = cred_of(0, 0);
+    if (!need_root())
+        return;
+    LaresNode *file = must_make(f->s, &ada, f->root, "f", LARES_TYPE_REGULAR, 04777);
+    g_assert_cmpuint(attrs_of(f->s, file).mode, ==, 04777);
+    LaresFile *open = must_open(f->s, &bob, file, RW);
+    must_write(f->s, open, 0, "x", 1);
+    g_assert_cmpuint(attrs_of(f->s, file).mode, ==, 0777);
+    assert_ok(try_chmod(f->s, &ada, file, 06777));
+    must_write(f->s, open, 0, "x", 1);
+    g_assert_cmpuint(attrs_of(f->s, file).mode, ==, 0777);
+    lares_file_unref(open);
+    open = must_open(f->s, &root, file, RW);
+    assert_ok(try_chmod(f->s, &ada, file, 04777));
+    must_write(f->s, open, 0, "x", 1);
+    g_assert_cmpuint(attrs_of(f->s, file).mode, ==, 04777);
+    lares_file_unref(open);
+    LaresSetAttrs set = {.mask = LARES_ATTR_SIZE, .size = 0};
+    assert_ok(IFACE(f->s)->setattr(f->s, &bob, file, &set));
+    g_assert_cmpuint(attrs_of(f->s, file).mode, ==, 0777);
+    lares_node_unref(file);
+}
+
+static void
+test_execute_only(Fixture *f, gconstpointer data)
+{
+    LaresCred ada = cred_of(ADA, ADA), bob = cred_of(BOB, BOB);
+    if (!need_root())
+        return;
+    LaresNode *file = must_make(f->s, &ada, f->root, "f", LARES_TYPE_REGULAR, 0711);
+    assert_ok(try_open(f->s, &bob, file, LARES_ACCESS_READ)); /* to execute it */
+    assert_status(try_open(f->s, &bob, file, RW), LARES_ACCESS);
+    g_assert_cmpuint(access_of(f->s, &bob, file, 0x1ff), ==, LARES_ACCESS_EXECUTE);
+    assert_ok(try_chmod(f->s, &ada, file, 0700));
+    assert_status(try_open(f->s, &bob, file, LARES_ACCESS_READ), LARES_ACCESS); /* no spare descriptor helps */
+    lares_node_unref(file);
+}
+
+/* The permissions that we compute must be the kernel's, for every mode and relation; and those of a POSIX ACL. */
+static void
+test_access_is_the_kernels(Fixture *f, gconstpointer data)
+{
+    uint32_t team[] = {TEAM};
+    LaresCred ada = cred_of(ADA, ADA), root = cred_of(0, 0);
+    LaresCred callers[] = {ada, {BOB, BOB, team, 1}, {BOB, TEAM, NULL, 0}, {EVE, EVE, NULL, 0}};
+    if (!need_root())
+        return;
+    LaresNode *node = must_make(f->s, &ada, f->root, "f", LARES_TYPE_REGULAR, 0);
+    LaresSetAttrs set = {.mask = LARES_ATTR_GID, .gid = TEAM};
+    assert_ok(IFACE(f->s)->setattr(f->s, &root, node, &set));
+    for (uint32_t mode = 0; mode <= 0777; mode += 1) {
+        assert_ok(try_chmod(f->s, &ada, node, mode));
+        for (guint i = 0; i < G_N_ELEMENTS(callers); i++) {
+            uint32_t shift = i == 0 ? 6 : i == 3 ? 0 : 3, bits = mode >> shift & 7;
+            uint32_t want = (bits & 4 ? LARES_ACCESS_READ : 0u) | (bits & 2 ? LARES_ACCESS_WRITE : 0u) |
+                            (bits & 1 ? LARES_ACCESS_EXECUTE : 0u);
+            g_assert_cmpuint(access_of(f->s, &callers[i], node, 7), ==, want);
+        }
+    }
+    /* user:EVE:--- and group mask: the mode alone would say yes */
+    static const uint8_t acl[] = {2,          0,        0,    0,    1,  0, 6, 0, 0xff, 0xff, 0xff, 0xff, 2,  0, 0, 0,
+                                  EVE & 0xff, EVE >> 8, 0,    0,    4,  0, 4, 0, 0xff, 0xff, 0xff, 0xff, 16, 0, 6, 0,
+                                  0xff,       0xff,     0xff, 0xff, 32, 0, 4, 0, 0xff, 0xff, 0xff, 0xff};
+    g_autofree char *path = g_build_filename(f->dir, "f", NULL);
+    if (setxattr(path, "system.posix_acl_access", acl, sizeof acl, 0) == 0) {
+        g_assert_cmpuint(access_of(f->s, &callers[3], node, 7), ==, 0);
+        g_assert_cmpuint(access_of(f->s, &callers[1], node, 7), ==, LARES_ACCESS_READ);
+        assert_status(try_open(f->s, &callers[3], node, LARES_ACCESS_READ), LARES_ACCESS);
+        assert_status(try_open(f->s, &callers[1], node, RW), LARES_ACCESS);
+        assert_ok(try_open(f->s, &ada, node, RW));
+    } else {
+        g_test_message("no POSIX ACLs here");
+    }
+    lares_node_unref(node);
+}
+
+/* ---- Our ACLs ---------------------------------------------------------------------------------------------------- */
+
+#define READ_BITS                                                                                                      \
+    (LARES_MASK_READ_DATA | LARES_MASK_EXECUTE | LARES_MASK_READ_ATTRIBUTES | LARES_MASK_READ_ACL |                    \
+     LARES_MASK_SYNCHRONIZE)
+#define WRITE_BITS (LARES_MASK_WRITE_DATA | LARES_MASK_APPEND_DATA | LARES_MASK_DELETE_CHILD)
+
+static LaresAcl *
+acl_with(uint32_t uid, LaresAceType type, uint32_t mask, uint32_t flags, uint32_t everyone)
+{
+    LaresAcl *acl = lares_acl_new(3);
+    acl->ace[0] = (LaresAce){.type = type, .who = LARES_WHO_ID, .flags = flags, .mask = mask, .id = uid};
+    acl->ace[1] = (LaresAce){.who = LARES_WHO_OWNER, .mask = READ_BITS | WRITE_BITS};
+    acl->ace[2] = (LaresAce){.who = LARES_WHO_EVERYONE, .mask = everyone};
+    return acl;
+}
+
+static void
+test_acl_gives_and_takes(Fixture *f, gconstpointer data)
+{
+    LaresCred ada = cred_of(ADA, ADA), bob = cred_of(BOB, BOB), eve = cred_of(EVE, EVE), root = cred_of(0, 0);
+    if (!need_root())
+        return;
+    LaresNode *dir = must_make(f->s, &ada, f->root, "d", LARES_TYPE_DIRECTORY, 0700), *node;
+    g_autoptr(LaresAcl) acl = acl_with(BOB, LARES_ACE_ALLOW, READ_BITS | WRITE_BITS, 0, 0);
+    LaresAcl *back = NULL;
+    assert_status(IFACE(f->s)->set_acl(f->s, &bob, dir, acl), LARES_PERM);
+    assert_ok(IFACE(f->s)->set_acl(f->s, &ada, dir, acl));
+    assert_ok(IFACE(f->s)->get_acl(f->s, dir, &back));
+    g_assert_true(lares_acl_equal(acl, back));
+    lares_acl_free(back);
+    g_assert_cmpuint(attrs_of(f->s, dir).mode, ==, 0700);
+    /* bob may do everything in it, as himself */
+    node = must_make(f->s, &bob, dir, "b", LARES_TYPE_REGULAR, 0600);
+    g_assert_cmpuint(attrs_of(f->s, node).uid, ==, BOB);
+    lares_node_unref(node);
+    lares_node_unref(must_make(f->s, &bob, dir, "sub", LARES_TYPE_DIRECTORY, 0700));
+    assert_ok(IFACE(f->s)->rename(f->s, &bob, dir, "b", dir, "c", FALSE));
+    lares_node_unref(must_lookup(f->s, &bob, dir, "c"));
+    assert_status(try_lookup(f->s, &eve, dir, "c"), LARES_ACCESS);
+    assert_status(try_make(f->s, &eve, dir, "e", LARES_TYPE_REGULAR, 0600, NULL), LARES_ACCESS);
+    /* the right on one directory is none on another */
+    LaresNode *other = must_make(f->s, &ada, f->root, "o", LARES_TYPE_DIRECTORY, 0755);
+    assert_status(IFACE(f->s)->rename(f->s, &bob, dir, "c", other, "c", FALSE), LARES_ACCESS);
+    lares_node_unref(other);
+    assert_ok(IFACE(f->s)->remove(f->s, &bob, dir, "c"));
+    assert_ok(IFACE(f->s)->remove(f->s, &bob, dir, "sub"));
+    /* an entry that denies wins over the mode */
+    node = must_make(f->s, &ada, f->root, "f", LARES_TYPE_REGULAR, 0644);
+    g_autoptr(LaresAcl) deny = acl_with(BOB, LARES_ACE_DENY, LARES_MASK_READ_DATA, 0, READ_BITS);
+    assert_ok(IFACE(f->s)->set_acl(f->s, &ada, node, deny));
+    g_assert_cmpuint(attrs_of(f->s, node).mode & 0777, ==, 0755);
+    assert_status(try_open(f->s, &bob, node, RW), LARES_ACCESS);
+    g_assert_cmpuint(access_of(f->s, &bob, node, 7), ==, LARES_ACCESS_EXECUTE);
+    assert_ok(try_open(f->s, &eve, node, LARES_ACCESS_READ));
+    /* chmod limits it, and is seen in it */
+    assert_ok(try_chmod(f->s, &ada, node, 0600));
+    assert_ok(IFACE(f->s)->get_acl(f->s, node, &back));
+    g_assert_cmpuint(lares_acl_to_mode(back), ==, 0600);
+    lares_acl_free(back);
+    assert_status(try_open(f->s, &eve, node, LARES_ACCESS_READ), LARES_ACCESS);
+    /* an ACL that says what a mode says leaves nothing behind */
+    back = lares_acl_from_mode(0640, FALSE);
+    assert_ok(IFACE(f->s)->set_acl(f->s, &ada, node, back));
+    g_autofree char *path = g_build_filename(f->dir, "f", NULL);
+    g_assert_cmpint(getxattr(path, "trusted.lares.acl", NULL, 0), ==, -1);
+    g_assert_cmpuint(attrs_of(f->s, node).mode, ==, 0640);
+    /* taken away behind our back: ctime moves, we look again */
+    assert_ok(IFACE(f->s)->set_acl(f->s, &ada, node, deny));
+    assert_status(try_open(f->s, &bob, node, RW), LARES_ACCESS);
+    g_assert_cmpint(removexattr(path, "trusted.lares.acl"), ==, 0);
+    assert_ok(try_open(f->s, &bob, node, LARES_ACCESS_READ));
+    /* a damaged one opens nothing */
+    g_assert_cmpint(setxattr(path, "trusted.lares.acl", "\x01\xff", 2, 0), ==, 0);
+    assert_status(try_open(f->s, &eve, node, LARES_ACCESS_READ), LARES_ACCESS);
+    assert_ok(try_open(f->s, &root, node, LARES_ACCESS_READ));
+    lares_acl_free(back);
+    back = NULL;
+    lares_node_unref(node);
+    lares_node_unref(dir);
+}
+
+static void
+test_acl_inheritance(Fixture *f, gconstpointer data)
+{
+    LaresCred ada = cred_of(ADA, ADA), bob = cred_of(BOB, BOB), eve = cred_of(EVE, EVE);
+    if (!need_root())
+        return;
+    LaresNode *dir = must_make(f->s, &ada, f->root, "d", LARES_TYPE_DIRECTORY, 0755);
+    g_autoptr(LaresAcl) acl = acl_with(BOB, LARES_ACE_ALLOW, READ_BITS | WRITE_BITS,
+                                       LARES_ACE_FILE_INHERIT | LARES_ACE_DIRECTORY_INHERIT, READ_BITS);
+    acl->ace[1].flags = acl->ace[2].flags = LARES_ACE_FILE_INHERIT | LARES_ACE_DIRECTORY_INHERIT;
+    assert_ok(IFACE(f->s)->set_acl(f->s, &ada, dir, acl));
+    LaresNode *file = must_make(f->s, &ada, dir, "f", LARES_TYPE_REGULAR, 0770);
+    g_assert_cmpuint(attrs_of(f->s, file).mode, ==, 0770);
+    assert_ok(try_open(f->s, &bob, file, RW));
+    assert_status(try_open(f->s, &eve, file, LARES_ACCESS_READ), LARES_ACCESS);
+    LaresNode *sub = must_make(f->s, &ada, dir, "sub", LARES_TYPE_DIRECTORY, 0775);
+    lares_node_unref(must_make(f->s, &bob, sub, "deep", LARES_TYPE_REGULAR, 0664));
+    /* the owner may remove bob's entry by DELETE of the object though the directory refuses */
+    LaresNode *mine = must_make(f->s, &bob, f->root, "closed", LARES_TYPE_DIRECTORY, 0755);
+    LaresNode *inner = must_make(f->s, &bob, mine, "x", LARES_TYPE_REGULAR, 0644);
+    g_autoptr(LaresAcl) deletable = acl_with(EVE, LARES_ACE_ALLOW, LARES_MASK_DELETE, 0, READ_BITS);
+    assert_status(IFACE(f->s)->remove(f->s, &eve, mine, "x"), LARES_ACCESS);
+    assert_ok(IFACE(f->s)->set_acl(f->s, &bob, inner, deletable));
+    assert_ok(IFACE(f->s)->remove(f->s, &eve, mine, "x"));
+    lares_node_unref(inner);
+    lares_node_unref(mine);
+    lares_node_unref(sub);
+    lares_node_unref(file);
+    lares_node_unref(dir);
+}
+
+/* A child process without privileges. */
+static void
+test_unprivileged_daemon(Fixture *f, gconstpointer data)
+{
+    if (!need_root())
+        return;
+    g_assert_cmpint(chown(f->dir, ADA, ADA), ==, 0);
+    g_assert_cmpint(chown(f->state, ADA, ADA), ==, 0);
+    g_assert_cmpint(chmod(f->dir, 0755), ==, 0);
+    pid_t child = fork();
+    if (child == 0) {
+        if (setgid(ADA) != 0 || setuid(ADA) != 0)
+            _exit(1);
+        g_autoptr(GError) error = NULL;
+        PosixOptions options = {.path = f->dir, .state_dir = f->state, .privileged = FALSE};
+        LaresStore *s = (LaresStore *)posix_store_new(&options, &error);
+        g_assert_no_error(error);
+        LaresCred ada = cred_of(ADA, ADA), eve = cred_of(EVE, EVE);
+        LaresNode *root = store_root(s), *node = must_make(s, &ada, root, "f", LARES_TYPE_REGULAR, 0604);
+        assert_ok(try_open(s, &ada, node, RW));
+        assert_ok(try_open(s, &eve, node, LARES_ACCESS_READ));
+        assert_status(try_open(s, &eve, node, RW), LARES_ACCESS);
+        assert_status(try_make(s, &eve, root, "g", LARES_TYPE_REGULAR, 0600, NULL), LARES_ACCESS);
+        assert_status(try_chmod(s, &eve, node, 0777), LARES_PERM);
+        assert_status(IFACE(s)->remove(s, &eve, root, "f"), LARES_ACCESS);
+        LaresHandle handle = node->handle;
+        lares_node_unref(node);
+        assert_ok(IFACE(s)->from_handle(s, handle.bytes, handle.len, &node));
+        lares_node_unref(node);
+        assert_ok(IFACE(s)->remove(s, &ada, root, "f"));
+        lares_node_unref(root);
+        g_object_unref(s);
+        _exit(0);
+    }
+    int status;
+    g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+    g_assert_cmpint(status, ==, 0);
+}
+
+#define ADD(name, func) g_test_add("/store-cred/" name, Fixture, NULL, fixture_set_up, func, fixture_tear_down)
+
+static void
+add_tests(void)
+{
+    ADD("ownership", test_ownership);
+    ADD("groups", test_groups);
+    ADD("set-id-bits", test_set_id_bits);
+    ADD("execute-only", test_execute_only);
+    ADD("access-is-the-kernels", test_access_is_the_kernels);
+    ADD("acl-gives-and-takes", test_acl_gives_and_takes);
+    ADD("acl-inheritance", test_acl_inheritance);
+    ADD("unprivileged-daemon", test_unprivileged_daemon);
+}
+
+int
+main(int argc, char **argv)
+{
+    return fixture_main(&argc, &argv, add_tests);
+}
