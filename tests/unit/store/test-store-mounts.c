@@ -6,17 +6,21 @@
 #include <sched.h>
 #include <sys/mount.h>
 
+static gboolean isolated;
+
+/* Before anything is opened: what is open stays in the namespace it came from. */
+static gboolean
+isolate(void)
+{
+    return geteuid() == 0 && unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
 static gboolean
 own_mounts(void)
 {
-    static int state;
-    if (state == 0)
-        state = geteuid() == 0 && unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0
-                    ? 1
-                    : -1;
-    if (state < 0)
+    if (!isolated)
         g_test_skip("needs root and mount namespaces");
-    return state > 0;
+    return isolated;
 }
 
 static void
@@ -111,5 +115,6 @@ add_tests(void)
 int
 main(int argc, char **argv)
 {
+    isolated = isolate();
     return fixture_main(&argc, &argv, add_tests);
 }
