@@ -184,7 +184,8 @@ class Lares(Server):
             settings["auth-krb5"] = f"keytab={self.realm.service_keytab}\nclock-skew={self.realm.clockskew}\n"
         for name, text in settings.items():
             (config / f"{name}.module").write_text(f"[module]\nenabled=true\n[settings]\n{text}")
-        (self.dir / "lares.conf").write_text("[server]\nhost-name=nas.lares.test\ndomain=lares.test\n")
+        realms = f"[identity]\nrealms={self.realm.name}\n" if self.realm else ""
+        (self.dir / "lares.conf").write_text(f"[server]\nhost-name=server.lares.test\ndomain=lares.test\n{realms}")
 
     def start(self):
         self.write_config()
@@ -203,7 +204,7 @@ class Lares(Server):
             self.verb("share.create", name=name, path=str(directory), sec=list(sec), squash="none")
             self.made.add(name)
 
-    def verb(self, name, **arguments):
+    def verb(self, verb, /, **arguments):
         """Runs a management verb over the control socket."""
         body = json.dumps(arguments).encode()
         deadline = time.monotonic() + 10
@@ -218,12 +219,12 @@ class Lares(Server):
                     continue
                 s.settimeout(30)
                 s.sendall(b"POST /api/v1/verbs/%s HTTP/1.1\r\nHost: lares\r\nConnection: close\r\n"
-                          b"Content-Length: %d\r\n\r\n%s" % (name.encode(), len(body), body))
+                          b"Content-Length: %d\r\n\r\n%s" % (verb.encode(), len(body), body))
                 answer = b"".join(iter(lambda: s.recv(65536), b""))
                 break
         head, _, text = answer.partition(b"\r\n\r\n")
         if b" 200 " not in head.split(b"\r\n")[0]:
-            raise ServerError(f"{name} {arguments}: {text.decode(errors='replace')}")
+            raise ServerError(f"{verb} {arguments}: {text.decode(errors='replace')}")
         return json.loads(text)
 
     def set_sec(self, name, sec):

@@ -69,6 +69,8 @@ exit 0
 def run(kind, report, keep=None):
     with Lab(kind, keep) as lab:
         lab.share("share", ["sys", "krb5", "krb5i", "krb5p"])
+        # A slow guest that waits between attempts to connect needs time to come back.
+        lab.server.grace = 30
         lab.server.start()
         job = lab.job("kill", SCRIPT)
         guests = {i: vm.Guest(job, i) for i in ("a", "b")}
