@@ -18,6 +18,9 @@ struct _LaresKrb5Provider {
     Krb5Keytab *keytab; /* NULL until the first that loads */
     char *error;        /* why there is none, or why the newer one is not used */
 
+    void (*realm_found)(const char *realm, gpointer user);
+    gpointer user;
+
     gint64 clock_skew; /* atomic from here on */
     guint accepted, refused, replayed;
 };
@@ -144,6 +147,18 @@ keys_failed(LaresKrb5Provider *self, const GError *error)
                   kept ? " (the keys loaded before stay in use)" : "");
 }
 
+/* Users of a realm that trusts us with keys are ours too. */
+static void
+announce_realms(LaresKrb5Provider *self, const Krb5Keytab *k)
+{
+    for (guint i = 0; self->realm_found != NULL && i < k->entries->len; i++) {
+        const Krb5KeytabEntry *entry = k->entries->pdata[i];
+        const char *at = strrchr(entry->principal, '@');
+        if (at != NULL)
+            self->realm_found(at + 1, self->user);
+    }
+}
+
 gboolean
 lares_krb5_provider_reload(LaresKrb5Provider *self)
 {
@@ -166,6 +181,7 @@ lares_krb5_provider_reload(LaresKrb5Provider *self)
     if (news) {
         lares_info(KRB5_ROOM, "%u keys from keytab %s", fresh->entries->len, fresh->source);
         warn_about(self, fresh);
+        announce_realms(self, fresh);
         krb5_keytab_unref(fresh);
     }
     return news;
@@ -191,6 +207,8 @@ lares_krb5_provider_configure(LaresKrb5Provider *self, const Krb5Config *config)
     self->hosts = g_strdupv((char **)config->hosts);
     self->base64 = g_strdup(config->base64);
     self->base64_source = g_strdup(config->base64_source);
+    self->realm_found = config->realm_found;
+    self->user = config->user;
     __atomic_store_n(&self->clock_skew, config->clock_skew, __ATOMIC_RELAXED);
     lares_krb5_provider_reload(self);
     if (self->base64 == NULL)

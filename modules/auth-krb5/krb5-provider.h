@@ -28,6 +28,9 @@ typedef struct {
     const char *const *services; /* "nfs", "cifs": those that should have keys */
     const char *const *hosts;    /* names of this server */
     gint64 clock_skew;           /* seconds */
+    /* Told each realm that the server holds keys of, in the main thread; may be NULL. */
+    void (*realm_found)(const char *realm, gpointer user);
+    gpointer user;
 } Krb5Config;
 
 LaresKrb5Provider *lares_krb5_provider_new(guint max_replays);

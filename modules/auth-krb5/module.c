@@ -6,6 +6,7 @@
 #include "krb5-provider.h"
 
 #include <lares/host.h>
+#include <lares/identity.h>
 #include <lares/log.h>
 #include <lares/module.h>
 #include <lares/settings.h>
@@ -27,6 +28,14 @@ static const LaresKey keys[] = {
 
 static LaresKrb5Provider *provider;
 
+static void
+realm_found(const char *realm, gpointer user)
+{
+    LaresHost *host = user;
+
+    lares_directory_add_local_realm(lares_host_directory(host), realm);
+}
+
 static gboolean
 apply(LaresHost *host, LaresSettings *settings, GError **error)
 {
@@ -46,6 +55,8 @@ apply(LaresHost *host, LaresSettings *settings, GError **error)
                                                 .services = lares_settings_list(settings, "services"),
                                                 .hosts = lares_host_aliases(host),
                                                 .clock_skew = skew,
+                                                .realm_found = realm_found,
+                                                .user = host,
                                             });
     return TRUE;
 }
