@@ -317,7 +317,7 @@ lares_net_add_worker(LaresNet *net, GError **error)
     worker->arena = lares_arena_new();
     g_mutex_lock(&net->lock);
     worker->number = net->next_number++;
-    net->n_workers++;
+    __atomic_store_n(&net->n_workers, net->n_workers + 1, __ATOMIC_RELAXED);
     g_ptr_array_add(net->workers, worker);
     g_mutex_unlock(&net->lock);
 
@@ -330,7 +330,7 @@ lares_net_add_worker(LaresNet *net, GError **error)
     if (worker->thread)
         return TRUE;
     g_mutex_lock(&net->lock);
-    net->n_workers--;
+    __atomic_store_n(&net->n_workers, net->n_workers - 1, __ATOMIC_RELAXED);
     g_ptr_array_remove(net->workers, worker);
     g_mutex_unlock(&net->lock);
     lares_arena_free(worker->arena);

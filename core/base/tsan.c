@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Only in builds with the thread sanitizer: tells it what GLib's locks do, which it cannot see because GLib itself is
+ * not built with it. Each function here stands before GLib's own of the same name, calls it, and notes the order it
+ * makes.
+ *
+ * Thread: any. */
+#include <dlfcn.h>
+#include <glib-object.h>
+
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
+
+#define REAL(name)                                                                                                     \
+    static __typeof__(name) *real;                                                                                     \
+    __typeof__(name) *known = __atomic_load_n(&real, __ATOMIC_RELAXED);                                                \
+    if (!known) {                                                                                                      \
+        known = (__typeof__(name) *)dlsym(RTLD_NEXT, #name);                                                           \
+        __atomic_store_n(&real, known, __ATOMIC_RELAXED);                                                              \
+    }
+
+#define TAKES(name, Type)                                                                                              \
+    __attribute__((visibility("default"), no_sanitize("thread"))) void name(Type *lock)                                \
+    {                                                                                                                  \
+        REAL(name)                                                                                                     \
+        known(lock);                                                                                                   \
+        __tsan_acquire(lock);                                                                                          \
+    }
+#define TRIES(name, Type)                                                                                              \
+    __attribute__((visibility("default"), no_sanitize("thread"))) gboolean name(Type *lock)                            \
+    {                                                                                                                  \
+        REAL(name)                                                                                                     \
+        gboolean taken = known(lock);                                                                                  \
+        if (taken)                                                                                                     \
+            __tsan_acquire(lock);                                                                                      \
+        return taken;                                                                                                  \
+    }
+#define GIVES(name, Type)                                                                                              \
+    __attribute__((visibility("default"), no_sanitize("thread"))) void name(Type *lock)                                \
+    {                                                                                                                  \
+        REAL(name)                                                                                                     \
+        __tsan_release(lock);                                                                                          \
+        known(lock);                                                                                                   \
+    }
+
+#undef g_mutex_lock
+#undef g_mutex_trylock
+#undef g_mutex_unlock
+
+TAKES(g_mutex_lock, GMutex)
+TRIES(g_mutex_trylock, GMutex)
+GIVES(g_mutex_unlock, GMutex)
+TAKES(g_rec_mutex_lock, GRecMutex)
+TRIES(g_rec_mutex_trylock, GRecMutex)
+GIVES(g_rec_mutex_unlock, GRecMutex)
+TAKES(g_rw_lock_reader_lock, GRWLock)
+TRIES(g_rw_lock_reader_trylock, GRWLock)
+GIVES(g_rw_lock_reader_unlock, GRWLock)
+TAKES(g_rw_lock_writer_lock, GRWLock)
+TRIES(g_rw_lock_writer_trylock, GRWLock)
+GIVES(g_rw_lock_writer_unlock, GRWLock)
+
+__attribute__((visibility("default"), no_sanitize("thread"))) void
+g_cond_wait(GCond *cond, GMutex *mutex)
+{
+    REAL(g_cond_wait)
+    __tsan_release(mutex);
+    known(cond, mutex);
+    __tsan_acquire(mutex);
+}
+
+__attribute__((visibility("default"), no_sanitize("thread"))) gboolean
+g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end)
+{
+    REAL(g_cond_wait_until)
+    __tsan_release(mutex);
+    gboolean signalled = known(cond, mutex, end);
+    __tsan_acquire(mutex);
+    return signalled;
+}
+
+/* The last reference meets what all others did. */
+__attribute__((visibility("default"), no_sanitize("thread"))) void(g_object_unref)(gpointer object)
+{
+    REAL(g_object_unref)
+    __tsan_release(object);
+    if (((GObject *)object)->ref_count == 1)
+        __tsan_acquire(object);
+    known(object);
+}
