@@ -125,6 +125,14 @@ static const CtlOption services_options[] = {{"service", "services", CTL_LIST, N
 
 /* ---- What is shown --------------------------------------------------------------------------------------------- */
 
+static const CtlField protocol_columns[] = {
+    {"name", N_("Name")}, {"running", N_("Running")}, {"details", N_("Details")}, {"reason", N_("Reason")}, {NULL}};
+static const CtlField setting_columns[] = {
+    {"key", N_("Key")}, {"value", N_("Value")}, {"default", N_("Default")}, {"description", N_("Description")}, {NULL}};
+static const CtlField daemon_columns[] = {{"program", N_("Program")},       {"state", N_("State")},
+                                          {"pid", N_("Process")},           {"since", N_("Since"), CTL_AS_TIME},
+                                          {"restarts", N_("Restarts")},     {"ports", N_("Ports")},
+                                          {"last-error", N_("Last error")}, {NULL}};
 static const CtlField status_fields[] = {{"version", N_("Version")},
                                          {"host", N_("Host")},
                                          {"domain", N_("Domain")},
@@ -139,18 +147,19 @@ static const CtlField status_fields[] = {{"version", N_("Version")},
                                          {"connections-accepted", N_("Connections so far")},
                                          {"requests", N_("Requests so far")},
                                          {"modules", N_("Modules")},
-                                         {"protocols", N_("Protocols")},
+                                         {"protocols", N_("Protocols"), CTL_AS_IS, protocol_columns},
                                          {"problems", N_("Problems")},
                                          {NULL}};
-static const CtlField share_columns[] = {
-    {"name", N_("Name")},           {"path", N_("Path")},       {"sec", N_("Security")},        {"hosts", N_("Hosts")},
-    {"read-only", N_("Read only")}, {"enabled", N_("Enabled")}, {"available", N_("Available")}, {NULL}};
+static const CtlField share_columns[] = {{"name", N_("Name")},           {"path", N_("Path")},
+                                         {"sec", N_("Security")},        {"hosts", N_("Hosts"), CTL_OR_ALL},
+                                         {"read-only", N_("Read only")}, {"enabled", N_("Enabled")},
+                                         {"available", N_("Available")}, {NULL}};
 static const CtlField share_fields[] = {{"name", N_("Name")},
                                         {"path", N_("Path")},
                                         {"pseudo", N_("Path for NFS")},
                                         {"sec", N_("Security")},
                                         {"usable-sec", N_("Usable now")},
-                                        {"hosts", N_("Hosts")},
+                                        {"hosts", N_("Hosts"), CTL_OR_ALL},
                                         {"squash", N_("Squash")},
                                         {"anonymous-uid", N_("Anonymous uid")},
                                         {"anonymous-gid", N_("Anonymous gid")},
@@ -188,16 +197,21 @@ static const CtlField session_columns[] = {{"id", N_("Id")},
                                            {NULL}};
 static const CtlField module_columns[] = {{"name", N_("Name")},   {"kind", N_("Kind")},     {"version", N_("Version")},
                                           {"state", N_("State")}, {"reason", N_("Reason")}, {NULL}};
-static const CtlField module_fields[] = {{"name", N_("Name")},         {"description", N_("Description")},
-                                         {"kind", N_("Kind")},         {"version", N_("Version")},
-                                         {"state", N_("State")},       {"reason", N_("Reason")},
-                                         {"file", N_("File")},         {"config", N_("Configuration")},
-                                         {"settings", N_("Settings")}, {NULL}};
+static const CtlField module_fields[] = {{"name", N_("Name")},
+                                         {"description", N_("Description")},
+                                         {"kind", N_("Kind")},
+                                         {"version", N_("Version")},
+                                         {"state", N_("State")},
+                                         {"reason", N_("Reason")},
+                                         {"file", N_("File")},
+                                         {"config", N_("Configuration")},
+                                         {"settings", N_("Settings"), CTL_AS_IS, setting_columns},
+                                         {NULL}};
 static const CtlField realm_fields[] = {{"name", N_("Realm")},
                                         {"running", N_("Running")},
                                         {"problem", N_("Problem")},
                                         {"names", N_("Server names")},
-                                        {"listen", N_("Listens on")},
+                                        {"listen", N_("Listens on"), CTL_OR_ALL},
                                         {"kdc-port", N_("KDC port")},
                                         {"kadmin-port", N_("Kadmin port")},
                                         {"kpasswd-port", N_("Kpasswd port")},
@@ -206,7 +220,7 @@ static const CtlField realm_fields[] = {{"name", N_("Realm")},
                                         {"created", N_("Created"), CTL_AS_TIME},
                                         {"rotated", N_("Keys of"), CTL_AS_TIME},
                                         {"rotating", N_("Rotating now")},
-                                        {"daemons", N_("Daemons")},
+                                        {"daemons", N_("Daemons"), CTL_AS_IS, daemon_columns},
                                         {NULL}};
 static const CtlField rotate_fields[] = {{"in-use-after", N_("New keys in use in"), CTL_AS_DURATION}, {NULL}};
 static const CtlField principal_columns[] = {{"name", N_("Name")},

@@ -62,15 +62,18 @@ typedef struct {
     const char *words;
 } CtlOption;
 
-typedef enum { CTL_AS_IS, CTL_AS_TIME, CTL_AS_DURATION, CTL_AS_SIZE } CtlFormat;
+/* CTL_OR_ALL: an empty list means everything. */
+typedef enum { CTL_AS_IS, CTL_AS_TIME, CTL_AS_DURATION, CTL_AS_SIZE, CTL_OR_ALL } CtlFormat;
 
-/* One column of a table, one line of a block. In a block, "only" keys of a list are left out of nothing: what a command
- * does not know is shown under its own key. */
-typedef struct {
+/* One column of a table, one line of a block; `rows`: the columns of a table within a block. A block also shows what
+ * has no field here, under its own key. */
+typedef struct _CtlField CtlField;
+struct _CtlField {
     const char *key;
     const char *title;
     CtlFormat format;
-} CtlField;
+    const CtlField *rows;
+};
 
 typedef struct _CtlCommand CtlCommand;
 
@@ -165,6 +168,8 @@ void ctl_print_answer(CtlCall *call, JsonNode *answer);
 void ctl_print_table(JsonArray *rows, const CtlField *fields);
 void ctl_print_block(JsonObject *object, const CtlField *fields);
 void ctl_print_warnings(JsonNode *answer);
+/* Pairs of texts in two columns under a title; ends with NULL. */
+void ctl_print_pairs(const char *title, const char *const *texts);
 /* Columns that the text takes on a terminal. */
 int ctl_width(const char *text);
 

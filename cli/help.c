@@ -35,42 +35,38 @@ print_wrapped(const char *text, const char *indent)
     g_print("\n");
 }
 
-static void
-print_pair(const char *left, const char *right, int width)
-{
-    g_print("  %s%*s%s\n", left, MAX(width - ctl_width(left), 0) + 3, "", right);
-}
-
-typedef struct {
-    GPtrArray *left, *right;
-} Pairs;
-
-static void
-pairs_init(Pairs *pairs)
-{
-    pairs->left = g_ptr_array_new_with_free_func(g_free);
-    pairs->right = g_ptr_array_new_with_free_func(g_free);
-}
-
-static void
-pairs_add(Pairs *pairs, char *left, const char *right)
-{
-    g_ptr_array_add(pairs->left, left);
-    g_ptr_array_add(pairs->right, g_strdup(right));
-}
-
-static void
-pairs_print(Pairs *pairs, const char *title)
+void
+ctl_print_pairs(const char *title, const char *const *texts)
 {
     int width = 0;
-    for (guint i = 0; i < pairs->left->len; i++)
-        width = MAX(width, ctl_width(pairs->left->pdata[i]));
-    if (pairs->left->len)
+    for (const char *const *t = texts; *t; t += 2)
+        width = MAX(width, ctl_width(t[0]));
+    if (texts[0])
         g_print("\n%s\n", title);
-    for (guint i = 0; i < pairs->left->len; i++)
-        print_pair(pairs->left->pdata[i], pairs->right->pdata[i], width);
-    g_ptr_array_unref(pairs->left);
-    g_ptr_array_unref(pairs->right);
+    for (const char *const *t = texts; *t; t += 2)
+        g_print("  %s%*s%s\n", t[0], width - ctl_width(t[0]) + 3, "", t[1]);
+}
+
+static GPtrArray *
+pairs_new(void)
+{
+    return g_ptr_array_new_with_free_func(g_free);
+}
+
+/* Takes `left`. */
+static void
+pairs_add(GPtrArray *pairs, char *left, const char *right)
+{
+    g_ptr_array_add(pairs, left);
+    g_ptr_array_add(pairs, g_strdup(right));
+}
+
+static void
+pairs_print(GPtrArray *pairs, const char *title)
+{
+    g_ptr_array_add(pairs, NULL);
+    ctl_print_pairs(title, (const char *const *)pairs->pdata);
+    g_ptr_array_unref(pairs);
 }
 
 static char *
@@ -82,11 +78,10 @@ option_text(const CtlOption *o)
 static void
 print_options(const CtlOption *options, const char *title)
 {
-    Pairs pairs;
-    pairs_init(&pairs);
+    GPtrArray *pairs = pairs_new();
     for (const CtlOption *o = options; o && o->name; o++)
-        pairs_add(&pairs, option_text(o), _(o->doc));
-    pairs_print(&pairs, title);
+        pairs_add(pairs, option_text(o), _(o->doc));
+    pairs_print(pairs, title);
 }
 
 static void
@@ -104,18 +99,17 @@ static void
 print_commands(const char *prefix, const char *title)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    Pairs pairs;
-    pairs_init(&pairs);
+    GPtrArray *pairs = pairs_new();
     for (const CtlCommand *c = ctl_commands; c->words; c++) {
         g_autofree char *next = c->hidden ? NULL : ctl_next_word(c, prefix);
         if (!next || g_hash_table_contains(seen, next))
             continue;
         g_autofree char *full = prefix[0] ? g_strdup_printf("%s %s", prefix, next) : g_strdup(next);
         const CtlCommand *whole = ctl_find_command(full);
-        pairs_add(&pairs, g_strdup(full), whole ? _(whole->summary) : group_summary(full));
+        pairs_add(pairs, g_strdup(full), whole ? _(whole->summary) : group_summary(full));
         g_hash_table_add(seen, g_steal_pointer(&next));
     }
-    pairs_print(&pairs, title);
+    pairs_print(pairs, title);
 }
 
 static const struct {
@@ -135,11 +129,10 @@ static const struct {
 static void
 print_exits(void)
 {
-    Pairs pairs;
-    pairs_init(&pairs);
+    GPtrArray *pairs = pairs_new();
     for (guint i = 0; i < G_N_ELEMENTS(exits); i++)
-        pairs_add(&pairs, g_strdup_printf("%d", exits[i].code), _(exits[i].text));
-    pairs_print(&pairs, _("Exit codes:"));
+        pairs_add(pairs, g_strdup_printf("%d", exits[i].code), _(exits[i].text));
+    pairs_print(pairs, _("Exit codes:"));
 }
 
 void
@@ -163,6 +156,14 @@ ctl_help_group(const char *words)
     g_print(_("\n\"laresctl %s COMMAND --help\" explains a command.\n"), words);
 }
 
+static char *
+as_sentence(const char *text)
+{
+    char first[8] = {0};
+    g_unichar_to_utf8(g_unichar_toupper(g_utf8_get_char(text)), first);
+    return g_strdup_printf("%s%s.", first, g_utf8_next_char(text));
+}
+
 static void
 print_usage(const CtlCommand *command)
 {
@@ -175,18 +176,17 @@ print_usage(const CtlCommand *command)
 void
 ctl_help_command(const CtlCommand *command)
 {
-    Pairs pairs;
     print_usage(command);
-    g_autofree char *sentence = g_strdup_printf(_("Task: %s."), _(command->summary));
+    g_autofree char *sentence = as_sentence(_(command->summary));
     print_wrapped(sentence, "");
     if (command->about) {
         g_print("\n");
         print_wrapped(_(command->about), "");
     }
-    pairs_init(&pairs);
+    GPtrArray *pairs = pairs_new();
     for (const CtlArg *a = command->args; a && a->param; a++)
-        pairs_add(&pairs, g_strdup(_(a->title)), _(a->doc));
-    pairs_print(&pairs, _("Words:"));
+        pairs_add(pairs, g_strdup(_(a->title)), _(a->doc));
+    pairs_print(pairs, _("Words:"));
     print_options(command->options, _("Options:"));
     print_options(ctl_global_options, _("Options of every command:"));
     print_examples(command->examples);
@@ -218,9 +218,9 @@ manual_command(const CtlCommand *c)
     for (const CtlArg *a = c->args; a && a->param; a++)
         g_print(a->rest ? " [%s]" : " %s", a->title);
     g_print("\"\n");
-    g_print("%c", g_ascii_toupper(c->summary[0]));
-    print_roff(c->summary + 1);
-    g_print(".\n");
+    g_autofree char *sentence = as_sentence(c->summary);
+    print_roff(sentence);
+    g_print("\n");
     if (c->about) {
         print_roff(c->about);
         g_print("\n");

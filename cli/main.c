@@ -83,5 +83,9 @@ main(int argc, char **argv)
     else if (!run(&call, &error))
         code = fail(error);
     ctl_call_clear(&call);
+    if (fflush(stdout) != 0 && code == CTL_EXIT_OK) {
+        g_printerr("laresctl: %s\n", _("the output cannot be written"));
+        code = CTL_EXIT_FAILED;
+    }
     return code;
 }

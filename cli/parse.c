@@ -325,7 +325,7 @@ parse_words(CtlCall *call, int argc, char **argv, int *at, GString *words, GErro
 {
     for (; *at < argc && !call->command; (*at)++) {
         const char *word = argv[*at];
-        if (g_str_equal(word, "-h"))
+        if (g_str_equal(word, "-h") || (words->len == 0 && g_str_equal(word, "help")))
             call->help = TRUE;
         else if (g_str_has_prefix(word, "--") && word[2]) {
             if (!parse_option(call, argc, argv, at, error))

@@ -55,7 +55,7 @@ time_text(gint64 seconds)
 static char *value_text(JsonNode *node, CtlFormat format);
 
 static char *
-list_text(JsonArray *array)
+list_text(JsonArray *array, CtlFormat format)
 {
     GString *text = g_string_new(NULL);
     for (guint i = 0; i < json_array_get_length(array); i++) {
@@ -63,7 +63,7 @@ list_text(JsonArray *array)
         g_string_append_printf(text, "%s%s", i ? ", " : "", one);
     }
     if (!text->len)
-        g_string_append_c(text, '-');
+        g_string_append(text, format == CTL_OR_ALL ? _("all") : "-");
     return g_string_free(text, FALSE);
 }
 
@@ -105,7 +105,7 @@ value_text(JsonNode *node, CtlFormat format)
     if (!node || JSON_NODE_HOLDS_NULL(node))
         return g_strdup("-");
     if (JSON_NODE_HOLDS_ARRAY(node))
-        return list_text(json_node_get_array(node));
+        return list_text(json_node_get_array(node), format);
     if (JSON_NODE_HOLDS_OBJECT(node))
         return object_text(json_node_get_object(node));
     GType type = json_node_get_value_type(node);
@@ -165,7 +165,7 @@ guess_fields(JsonArray *rows)
         const char *name;
         json_object_iter_init_ordered(&iter, json_array_get_object_element(rows, i));
         while (json_object_iter_next_ordered(&iter, &name, NULL)) {
-            CtlField field = {name, name, CTL_AS_IS};
+            CtlField field = {name, name, CTL_AS_IS, NULL};
             if (!find_field((const CtlField *)(gpointer)fields->data, name))
                 g_array_append_val(fields, field);
         }
@@ -224,13 +224,14 @@ typedef struct {
     const char *title;
     CtlFormat format;
     JsonNode *node;
+    const CtlField *rows;
 } Line;
 
 static void
-add_line(GArray *lines, const char *key, const char *title, CtlFormat format, JsonNode *node)
+add_line(GArray *lines, const CtlField *field, JsonNode *node)
 {
-    Line line = {key, title, format, node};
-    if (node && !g_str_equal(key, "warnings"))
+    Line line = {field->key, _(field->title), field->format, node, field->rows};
+    if (node && !g_str_equal(field->key, "warnings"))
         g_array_append_val(lines, line);
 }
 
@@ -238,7 +239,7 @@ static void
 print_subtable(const Line *line)
 {
     g_print("\n%s:\n", line->title);
-    ctl_print_table(json_node_get_array(line->node), NULL);
+    ctl_print_table(json_node_get_array(line->node), line->rows);
 }
 
 /* A list of whole sentences reads better one below the other. */
@@ -269,11 +270,13 @@ ctl_print_block(JsonObject *object, const CtlField *fields)
     JsonNode *node;
     int width = 0;
     for (const CtlField *f = fields; f && f->key; f++)
-        add_line(lines, f->key, _(f->title), f->format, json_object_get_member(object, f->key));
+        add_line(lines, f, json_object_get_member(object, f->key));
     json_object_iter_init_ordered(&iter, object);
-    while (json_object_iter_next_ordered(&iter, &name, &node))
+    while (json_object_iter_next_ordered(&iter, &name, &node)) {
+        const CtlField unknown = {name, name, CTL_AS_IS, NULL};
         if (!find_field(fields, name))
-            add_line(lines, name, name, CTL_AS_IS, node);
+            add_line(lines, &unknown, node);
+    }
     for (guint i = 0; i < lines->len; i++)
         width = MAX(width, ctl_width(g_array_index(lines, Line, i).title));
     for (guint i = 0; i < lines->len; i++) {

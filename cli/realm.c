@@ -147,17 +147,23 @@ add_realm_user(CtlCall *call, const char *name, const CtlSecret *secret, gboolea
 static void
 print_next_steps(CtlCall *call, GPtrArray *users)
 {
-    const char *user = users && users->len ? users->pdata[0] : _("USER");
-    g_print(_("\nNext:\n"));
-    if (!users || !users->len)
-        g_print(_("  laresctl realm user add %s                       adds a user\n"), user);
-    g_print(
-        _("  laresctl share create media /srv/media --sec krb5p    shares a folder, encrypted\n"
-          "  laresctl realm host add laptop.home.lan               makes the keytab of a client\n"
-          "  laresctl realm client-config linux                    shows how a client is set up (also macos, windows)\n"
-          "On a client that is set up, get a ticket with:\n"
-          "  kinit %s@%s\n"),
-        user, name_of(call));
+    const char *realm = name_of(call);
+    const char *user = users && users->len ? users->pdata[0] : "NAME";
+    g_autofree char *domain = g_ascii_strdown(realm, -1);
+    g_autofree char *host = g_strdup_printf("laresctl realm host add laptop.%s", domain);
+    g_autofree char *kinit = g_strdup_printf("kinit %s@%s", user, realm);
+    const char *const steps[] = {"laresctl realm user add NAME",
+                                 _("add a user"),
+                                 "laresctl share create media /srv/media --sec krb5p",
+                                 _("share a folder, encrypted"),
+                                 host,
+                                 _("make the keytab of a client"),
+                                 "laresctl realm client-config linux",
+                                 _("show how a client is set up; also macos, windows"),
+                                 kinit,
+                                 _("on a client that is set up: get a ticket"),
+                                 NULL};
+    ctl_print_pairs(_("What to do next:"), steps);
 }
 
 gboolean

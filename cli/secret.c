@@ -17,6 +17,8 @@
 #define GROUPS     4
 #define GROUP_SIZE 5
 
+static volatile sig_atomic_t interrupted;
+
 CtlSecret *
 ctl_secret_new(void)
 {
@@ -44,7 +46,7 @@ read_line(int fd, CtlSecret *secret, GError **error)
     ssize_t n;
     secret->length = 0;
     while ((n = read(fd, &c, 1)) != 0) {
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && errno == EINTR && !interrupted)
             continue;
         if (n < 0) {
             g_set_error(error, CTL_ERROR, CTL_EXIT_FAILED, _("the password cannot be read: %s"), g_strerror(errno));
@@ -61,7 +63,7 @@ read_line(int fd, CtlSecret *secret, GError **error)
     if (secret->length > 0)
         return TRUE;
     g_set_error_literal(error, CTL_ERROR, CTL_EXIT_USAGE,
-                        _("there is no password on standard input; --password-stdin takes one line for each user"));
+                        _("there is no password to read; --password-stdin takes one line for each user"));
     return FALSE;
 }
 
@@ -108,34 +110,43 @@ make_up(void)
 
 /* ---- The terminal ---------------------------------------------------------------------------------------------- */
 
-/* Signals wait until the echo is on again. */
+static void
+interrupt(int signal)
+{
+    interrupted = 1;
+}
+
+/* A signal ends the reading, so that the echo comes back before the program ends; stopping in between is not offered.
+ */
+static void
+catch_signals(struct sigaction *before, gboolean begin)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
+    for (guint i = 0; i < G_N_ELEMENTS(signals); i++) {
+        struct sigaction action = {.sa_handler = signals[i] == SIGTSTP ? SIG_IGN : interrupt};
+        sigaction(signals[i], begin ? &action : &before[i], begin ? &before[i] : NULL);
+    }
+}
+
 static gboolean
 ask_once(int tty, const char *prompt, CtlSecret *secret, GError **error)
 {
     struct termios old, quiet;
-    sigset_t block, before;
+    struct sigaction before[8];
     if (tcgetattr(tty, &old) != 0) {
         g_set_error(error, CTL_ERROR, CTL_EXIT_FAILED, _("the password cannot be read: %s"), g_strerror(errno));
         return FALSE;
     }
-    sigemptyset(&block);
-    sigaddset(&block, SIGINT);
-    sigaddset(&block, SIGTERM);
-    sigaddset(&block, SIGTSTP);
-    sigprocmask(SIG_BLOCK, &block, &before);
+    catch_signals(before, TRUE);
     quiet = old;
-    quiet.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
+    quiet.c_lflag &= ~(tcflag_t)ECHO;
     quiet.c_lflag |= ICANON;
     tcsetattr(tty, TCSAFLUSH, &quiet);
     gboolean good = write(tty, prompt, strlen(prompt)) >= 0 && read_line(tty, secret, error);
-    /* ISIG is off, so an interrupt arrives as a character: nobody has that in a password. */
-    gboolean interrupted = good && memchr(secret->text, old.c_cc[VINTR], secret->length) != NULL;
     tcsetattr(tty, TCSAFLUSH, &old);
     good = write(tty, "\n", 1) == 1 && good;
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    if (interrupted)
-        g_set_error_literal(error, CTL_ERROR, CTL_EXIT_FAILED, _("interrupted"));
-    return good && !interrupted;
+    catch_signals(before, FALSE);
+    return good;
 }
 
 static CtlSecret *

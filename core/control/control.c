@@ -165,7 +165,7 @@ check_args(const LaresVerb *verb, GVariant *args, GError **error)
 static char *
 object_of(GVariant *args)
 {
-    static const char *const keys[] = {"name", "share", "user", "group", "principal", "id"};
+    static const char *const keys[] = {"name", "share", "principal", "user", "group", "id"};
     for (guint i = 0; i < G_N_ELEMENTS(keys); i++) {
         g_autoptr(GVariant) v = g_variant_lookup_value(args, keys[i], NULL);
         if (v && g_variant_is_of_type(v, G_VARIANT_TYPE_STRING))

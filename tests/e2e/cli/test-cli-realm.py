@@ -1,0 +1,175 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""laresctl makes a realm: users with passwords from everywhere they may come from, machines and their keytabs, client
+kits; and no password is ever in a log or on a command line."""
+import os
+import shutil
+import stat
+import subprocess
+import unittest
+
+from climate import CONFLICT, DENIED, NOT_FOUND, OK, REALM, USAGE, Served, block, on_terminal, rows
+from laresd import free_port
+
+SECRET = 'Zebra"\\-ünique-7'
+SECOND = "Giraffe-unique-8"
+
+
+class Realm(Served):
+    realm = True
+    passwords = [SECRET, SECOND]
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.ports = [str(free_port()) for _ in range(3)]
+
+    def kinit(self, user, password):
+        cache = self.path("cc-" + user.replace("/", "-"))
+        env = dict(os.environ, KRB5_CONFIG=os.path.join(self.d.state, "realm", "krb5.conf"), KRB5CCNAME="FILE:" + cache,
+                   LC_ALL="C.UTF-8")
+        return subprocess.run(["kinit", "%s@%s" % (user, REALM)], input=password + "\n", env=env, capture_output=True,
+                              text=True, timeout=30)
+
+    def assert_ticket(self, user, password):
+        done = self.kinit(user, password)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def make(self, *more, **kw):
+        return self.run_ctl("realm", "create", REALM, "--listen", "127.0.0.1", "--kdc-port", self.ports[0],
+                            "--kadmin-port", self.ports[1], "--kpasswd-port", self.ports[2], *more, **kw)
+
+    # Tests run in the order of their names: the realm grows from one to the next.
+
+    def test_1_before_there_is_a_realm(self):
+        self.assertIn("realm create", self.refused(NOT_FOUND, "realm", "status"))
+        self.refused(NOT_FOUND, "realm", "user", "add", "ada", "--generate-password")
+        self.refused(USAGE, "realm", "create", "home.lan")
+
+    def test_2_create_with_users(self):
+        done = self.make("--user", "ada,bob", "--password-stdin", stdin=SECRET + "\n" + SECOND + "\n")
+        self.assertEqual((done.returncode, done.stderr), (OK, ""))
+        for part in ("The realm HOME.LAN is made.", "What to do next:", "kinit ada@HOME.LAN",
+                     "laresctl realm client-config linux"):
+            self.assertIn(part, done.stdout)
+        self.assert_ticket("ada", SECRET)
+        self.assert_ticket("bob", SECOND)
+        self.assertNotEqual(self.kinit("ada", "wrong").returncode, 0)
+        self.assertEqual([r["NAME"] for r in rows(self.ok("realm", "user", "list"))], ["ada", "bob"])
+        self.assertEqual([u["name"] for u in self.json("user", "list")], ["ada", "bob"])
+        shown = block(self.ok("realm", "status"))
+        self.assertEqual((shown["Realm"], shown["Running"], shown["KDC port"]), (REALM, "yes", self.ports[0]))
+
+    def test_3_create_again_keeps_what_is_there(self):
+        done = self.make("--user", "ada", "--generate-password", "--json")
+        self.assertEqual(done.returncode, OK, done.stderr)
+        self.assertIn("keeps the password", done.stderr)
+        self.assertIn('"created" : false', done.stdout)
+        self.assertNotIn('"password"', done.stdout)
+        self.assert_ticket("ada", SECRET)
+        self.refused(CONFLICT, "realm", "create", "OTHER.LAN")
+
+    def test_4_passwords_from_everywhere(self):
+        made = self.json("realm", "user", "add", "cyd", "--generate-password")
+        self.passwords.append(made["password"])
+        self.assertGreaterEqual(len(made["password"]), 20)
+        self.assert_ticket("cyd", made["password"])
+        self.refused(CONFLICT, "realm", "user", "add", "cyd", "--generate-password")
+        self.ok("realm", "user", "passwd", "cyd", "--password-stdin", stdin=SECOND)
+        self.assert_ticket("cyd", SECOND)
+        text = self.ok("realm", "user", "passwd", "cyd", "--generate-password")
+        self.passwords.append(text.split()[-1])
+        self.assert_ticket("cyd", self.passwords[-1])
+        self.refused(USAGE, "realm", "user", "passwd", "cyd", "--password-stdin", stdin="short")
+        self.refused(USAGE, "realm", "user", "passwd", "cyd", "--password-stdin", stdin="")
+        self.refused(USAGE, "realm", "user", "passwd", "cyd", "--password-stdin", "--generate-password")
+        self.refused(NOT_FOUND, "realm", "user", "passwd", "nix", "--generate-password")
+        self.refused(USAGE, "realm", "user", "add", "no way", "--generate-password")
+        self.assertIn("--password-stdin", self.refused(USAGE, "realm", "user", "passwd", "cyd", start_new_session=True))
+
+    def test_5_asked_for_on_a_terminal(self):
+        words = ["--socket", self.d.control, "realm", "user", "add", "dee"]
+        code, seen = on_terminal(words, [("New password for dee", SECRET + "\n"), ("Once more", SECOND + "\n")])
+        self.assertEqual(code, USAGE)
+        self.assertIn("differ", seen)
+        code, seen = on_terminal(words, [("New password for dee", SECRET + "\n"), ("Once more", SECRET + "\n")])
+        self.assertEqual(code, OK, seen)
+        self.assertNotIn("Zebra", seen)
+        self.assert_ticket("dee", SECRET)
+        code, seen = on_terminal(words, [("New password for dee", "\x03")])
+        self.assertNotEqual(code, OK)
+
+    def test_6_disable_enable_remove(self):
+        self.ok("realm", "user", "disable", "bob")
+        self.assertNotEqual(self.kinit("bob", SECOND).returncode, 0)
+        table = {r["NAME"]: r for r in rows(self.ok("realm", "user", "list"))}
+        self.assertEqual((table["bob"]["DISABLED"], table["ada"]["DISABLED"]), ("yes", "no"))
+        self.ok("realm", "user", "enable", "bob")
+        self.assert_ticket("bob", SECOND)
+        self.ok("realm", "user", "remove", "bob")
+        self.assertNotEqual(self.kinit("bob", SECOND).returncode, 0)
+        self.refused(NOT_FOUND, "realm", "user", "remove", "bob")
+
+    def test_7_machines(self):
+        path = self.path("laptop.keytab")
+        self.assertIn(path, self.ok("realm", "host", "add", "laptop.home.lan", "--keytab", path))
+        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
+        listed = subprocess.run(["klist", "-kt", path], capture_output=True, text=True, timeout=30).stdout
+        self.assertIn("host/laptop.home.lan@HOME.LAN", listed)
+        env = dict(os.environ, KRB5_CONFIG=os.path.join(self.d.state, "realm", "krb5.conf"),
+                   KRB5CCNAME="FILE:" + self.path("cc-host"))
+        done = subprocess.run(["kinit", "-kt", path, "host/laptop.home.lan"], env=env, capture_output=True, text=True,
+                              timeout=30)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("laptop.home.lan", [r["NAME"] for r in rows(self.ok("realm", "host", "list"))])
+        self.refused(CONFLICT, "realm", "host", "keytab", "laptop.home.lan", "--keytab", path)
+        with open(path, "rb") as f:
+            first = f.read()
+        again = self.path("again.keytab")
+        self.ok("realm", "host", "keytab", "laptop.home.lan", "--output", again)
+        with open(again, "rb") as f:
+            self.assertEqual(f.read(), first)
+        self.refused(CONFLICT, "realm", "host", "add", "laptop.home.lan", "--keytab", self.path("more.keytab"))
+        self.assertFalse(os.path.exists(self.path("more.keytab")))
+        self.ok("realm", "host", "add", "tv.home.lan", "--service", "nfs", cwd=self.d.dir)
+        self.assertTrue(os.path.exists(self.path("tv.home.lan.keytab")))
+        self.refused(NOT_FOUND, "realm", "host", "keytab", "nix.home.lan", "--keytab", self.path("nix.keytab"))
+        self.assertFalse(os.path.exists(self.path("nix.keytab")))
+        self.ok("realm", "host", "remove", "tv.home.lan")
+        self.refused(CONFLICT, "realm", "host", "remove", "nas.home.lan")
+        self.refused(USAGE, "realm", "host", "add", "10.0.0.1", "--keytab", self.path("ip.keytab"))
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root to become somebody else")
+    def test_7_a_keytab_that_cannot_be_written_changes_nothing(self):
+        self.refused(DENIED, "realm", "host", "add", "pad.home.lan", "--keytab", self.path("pad.keytab"), user=65534,
+                     group=65534, extra_groups=[])
+        self.assertNotIn("pad.home.lan", self.ok("realm", "host", "list"))
+
+    def test_8_client_kits(self):
+        self.ok("share", "create", "media", self.path("media"), "--sec", "krb5p")
+        for system, part in (("linux", "nas.home.lan:/media"), ("macos", "nas.home.lan"), ("windows", "ksetup")):
+            text = self.ok("realm", "client-config", system)
+            self.assertIn(part, text)
+            self.assertEqual(self.json("realm", "client-config", system)["text"].rstrip("\n"), text.rstrip("\n"))
+        self.ok("share", "remove", "media")
+
+    def test_8_rotate(self):
+        self.assertIn("New keys in use in", self.ok("realm", "rotate"))
+
+    def test_9_no_password_anywhere_in_the_log(self):
+        log = self.d.log()
+        self.assertIn("verb=realm.user.add object=dee", log)
+        for password in self.passwords:
+            self.assertNotIn(password, log)
+            self.assertNotIn(password.split('"')[0], log)
+        calls = [li for li in log.splitlines() if "event=control" in li and "verb=realm.user." in li]
+        self.assertGreater(len(calls), 5)
+        for line in calls:
+            self.assertNotIn("password=", line)
+
+
+if __name__ == "__main__":
+    if not all(shutil.which(p, path=os.environ["PATH"] + ":/usr/sbin") for p in ("krb5kdc", "kadmind", "kinit")):
+        print("MIT krb5's programs are missing")
+        raise SystemExit(77)
+    unittest.main(verbosity=2)
