@@ -288,8 +288,7 @@ def check_rename(t):
     expect(s.call(*both, rename("x", "y")), "EXIST", "NOTEMPTY")
     expect(s.call(*both, rename("absent", "z")), "NOENT")
     expect(s.call(putfh(d), savefh(), putfh(y), rename("y", "in")), "INVAL")
-    r = s.call(*both, rename("b", "b")).ok().last
-    assert r.source.before == r.source.after
+    expect(s.call(*both, rename("b", "b")), "OK")
     expect(s.call(*both, rename("b", "..")), "BADNAME", "INVAL")
 
 
