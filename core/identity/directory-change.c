@@ -245,7 +245,11 @@ disable_user(LaresDirectory *d, const char *name, gboolean disable, GError **err
     LaresNssEntry entry;
     if (lares_directory_copy_user(d, name, &copy))
         return lares_db_run(d->db, error, "UPDATE users SET disabled=?2 WHERE name=?1", "si", name, (gint64)disable);
-    if (lares_nss_user_by_name(d->nss, name, &entry) != LARES_NSS_FOUND)
+    LaresNssAnswer answer = lares_nss_user_by_name(d->nss, name, &entry);
+    if (answer == LARES_NSS_ERROR)
+        return refuse(error, LARES_ERROR_FAILED, "may be an account of this host, but its name service does not answer",
+                      name);
+    if (answer == LARES_NSS_ABSENT)
         return refuse(error, LARES_ERROR_NOT_FOUND, "is neither in the directory nor an account of this host", name);
     return !disable || insert_user(d, entry.name, entry.id, entry.gid, LARES_USER_HOST, TRUE, NULL, NULL, error);
 }

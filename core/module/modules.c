@@ -5,6 +5,7 @@
  * Thread: main. */
 #include "base/settings.h"
 #include "module/host-private.h"
+#include "share/shares.h"
 
 #include <string.h>
 
@@ -359,5 +360,9 @@ lares_modules_reload(LaresHost *host, GError **error)
             g_propagate_error(error, g_steal_pointer(&local));
         ok = FALSE;
     }
+    /* A module that came now may offer the flavor or the store that a share waits for. */
+    g_autoptr(GError) local = NULL;
+    if (host->shares && !lares_shares_open_all(host->shares, &local))
+        lares_error("module", "the shares could not be looked at again: %s", local->message);
     return ok;
 }

@@ -359,6 +359,8 @@ check_against_others(LaresShares *s, const LaresShareRecord *r, gboolean new_pat
     }
     if (warnings && !g_file_test(r->path, G_FILE_TEST_IS_DIR))
         g_ptr_array_add(warnings, g_strdup_printf("%s is not a directory (yet)", r->path));
+    if (warnings && (r->anonymous_uid == 0 || r->anonymous_gid == 0))
+        g_ptr_array_add(warnings, g_strdup("anonymous callers become the superuser here"));
     for (guint i = 0; warnings && r->sec[i]; i++) {
         if (!lares_flavor_by_name(r->sec[i]))
             g_ptr_array_add(warnings, g_strdup_printf("no loaded module offers the flavor %s", r->sec[i]));

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "lib"), os.path.join(HERE, "..", "wire")]
@@ -53,6 +54,7 @@ class Server:
 
     def __init__(self, module, folder):
         self.d = Laresd(MODULES, start=False)
+        self.d.wait = [self.d.port, self.d.control]
         self.module = module
         self.add_module()
         os.chmod(folder, 0o777)
@@ -165,6 +167,17 @@ def test_negotiation():
                 raise AssertionError("an unknown flavor was taken")
             except ControlError as e:
                 assert "example" in str(e)
+
+            # It comes back while the server runs, and the share with it.
+            s.add_module()
+            s.d.reload()
+            s.d.wait_log("server: reloading")
+            for _ in range(200):
+                if s.verb("share.security.show", name="tokens")["usable-sec"]:
+                    break
+                time.sleep(0.02)
+            with s.conn(token(b"xyzzy")) as ben:
+                assert look(ben, "tokens").status == 0
 
 
 if __name__ == "__main__":
