@@ -28,8 +28,8 @@ get_attribute(PosixNode *node, const char *name, void *buf, size_t size)
 }
 
 /* An attribute that is there but cannot be read must not open the file to everybody: an ACL without entries. */
-static PosixAclKind
-load(PosixStore *store, PosixNode *node, LaresAcl **acl)
+static LaresAcl *
+load(PosixStore *store, PosixNode *node)
 {
     uint8_t small[512];
     g_autofree uint8_t *large = NULL;
@@ -39,22 +39,42 @@ load(PosixStore *store, PosixNode *node, LaresAcl **acl)
         bytes = large = g_malloc(ACL_BYTES_MAX);
         n = get_attribute(node, store->acl_name, large, ACL_BYTES_MAX);
     }
-    if (n >= 0 || (errno != ENODATA && errno != EOPNOTSUPP && errno != EPERM && errno != EACCES)) {
-        *acl = n >= 0 ? lares_acl_parse(bytes, (size_t)n) : NULL;
-        if (!*acl) {
-            lares_log_limited(LARES_LOG_WARNING, "store-posix", "inode %" G_GUINT64_FORMAT " has a damaged ACL",
-                              node->ino);
-            *acl = lares_acl_new(0);
-        }
-        return POSIX_ACL_OURS;
+    if (n < 0 && (errno == ENODATA || errno == EOPNOTSUPP || errno == EPERM || errno == EACCES))
+        return NULL;
+    LaresAcl *acl = n >= 0 ? lares_acl_parse(bytes, (size_t)n) : NULL;
+    if (!acl) {
+        lares_log_limited(LARES_LOG_WARNING, "store-posix", "inode %" G_GUINT64_FORMAT " has a damaged ACL", node->ino);
+        acl = lares_acl_new(0);
     }
-    if (get_attribute(node, KERNEL_ACL, NULL, 0) > 0)
-        return POSIX_ACL_KERNEL;
-    return POSIX_ACL_NONE;
+    return acl;
 }
 
-PosixAclKind
-posix_acl_kind(PosixStore *store, PosixNode *node, const struct statx *st, LaresAcl **acl)
+/* What is remembered, if it still holds; *acl gets a copy of ours. */
+static PosixAclKind
+recall(PosixNode *node, uint64_t ctime, LaresAcl **acl)
+{
+    g_mutex_lock(&node->lock);
+    PosixAclKind kind = node->acl_ctime == ctime ? node->acl_kind : POSIX_ACL_UNKNOWN;
+    if (acl && kind == POSIX_ACL_OURS)
+        *acl = lares_acl_copy(node->acl);
+    g_mutex_unlock(&node->lock);
+    return kind;
+}
+
+/* Takes `acl`. */
+static void
+remember(PosixNode *node, uint64_t ctime, PosixAclKind kind, LaresAcl *acl)
+{
+    g_mutex_lock(&node->lock);
+    lares_acl_free(node->acl);
+    node->acl = acl;
+    node->acl_kind = kind;
+    node->acl_ctime = ctime;
+    g_mutex_unlock(&node->lock);
+}
+
+static PosixAclKind
+find_kind(PosixStore *store, PosixNode *node, const struct statx *st, gboolean ours_only, LaresAcl **acl)
 {
     struct statx own;
     if (acl)
@@ -67,27 +87,32 @@ posix_acl_kind(PosixStore *store, PosixNode *node, const struct statx *st, Lares
         st = &own;
     }
     uint64_t ctime = ctime_of(st);
-    g_mutex_lock(&node->lock);
-    PosixAclKind kind = node->acl_kind;
-    if (kind != POSIX_ACL_UNKNOWN && node->acl_ctime == ctime) {
-        if (acl && kind == POSIX_ACL_OURS)
-            *acl = lares_acl_copy(node->acl);
-        g_mutex_unlock(&node->lock);
+    PosixAclKind kind = recall(node, ctime, acl);
+    if (kind != POSIX_ACL_UNKNOWN && (ours_only || kind != POSIX_ACL_NOT_OURS))
         return kind;
-    }
-    g_mutex_unlock(&node->lock);
-
-    LaresAcl *fresh = NULL;
-    kind = load(store, node, &fresh);
+    LaresAcl *fresh = kind == POSIX_ACL_NOT_OURS ? NULL : load(store, node);
+    if (fresh)
+        kind = POSIX_ACL_OURS;
+    else if (ours_only)
+        kind = POSIX_ACL_NOT_OURS;
+    else
+        kind = get_attribute(node, KERNEL_ACL, NULL, 0) > 0 ? POSIX_ACL_KERNEL : POSIX_ACL_NONE;
     if (acl && fresh)
         *acl = lares_acl_copy(fresh);
-    g_mutex_lock(&node->lock);
-    lares_acl_free(node->acl);
-    node->acl = fresh;
-    node->acl_kind = kind;
-    node->acl_ctime = ctime;
-    g_mutex_unlock(&node->lock);
+    remember(node, ctime, kind, fresh);
     return kind;
+}
+
+PosixAclKind
+posix_acl_kind(PosixStore *store, PosixNode *node, const struct statx *st, LaresAcl **acl)
+{
+    return find_kind(store, node, st, FALSE, acl);
+}
+
+gboolean
+posix_acl_is_ours(PosixStore *store, PosixNode *node, LaresAcl **acl)
+{
+    return find_kind(store, node, NULL, TRUE, acl) == POSIX_ACL_OURS;
 }
 
 static void
@@ -151,7 +176,6 @@ posix_set_acl(LaresStore *base, const LaresCred *cred, LaresNode *node, const La
     PosixNode *pn = posix_node(node);
     gboolean directory = node->type == LARES_TYPE_DIRECTORY;
     struct statx st;
-    char number[16];
     if (node->type == LARES_TYPE_SYMLINK || !can_be_kept(acl))
         return node->type == LARES_TYPE_SYMLINK ? LARES_NOTSUPP : LARES_INVAL;
     int err = posix_stat(pn, &st);
@@ -171,10 +195,9 @@ posix_set_acl(LaresStore *base, const LaresCred *cred, LaresNode *node, const La
         return status;
     if (!owner)
         status = posix_cred_raise(store, POSIX_CAP_OWNER | POSIX_CAP_DAC);
-    snprintf(number, sizeof number, "%d", pn->fd);
     if (status == LARES_OK && kept)
         status = lares_status_from_errno(posix_acl_write(store, pn, kept));
-    if (status == LARES_OK && fchmodat(store->proc_fd, number, (st.stx_mode & 07000) | mode, 0) != 0)
+    if (status == LARES_OK && posix_chmod(store, pn, (st.stx_mode & 07000) | mode) != 0)
         status = lares_status_from_errno(errno);
     if (status == LARES_OK && !kept)
         status = lares_status_from_errno(posix_acl_write(store, pn, NULL));

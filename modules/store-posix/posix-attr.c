@@ -6,6 +6,7 @@
 #include "posix.h"
 
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <linux/magic.h>
@@ -182,8 +183,27 @@ set_size(PosixStore *store, PosixNode *node, const char *number, uint64_t size)
     return status;
 }
 
+#ifndef SYS_fchmodat2
+#define SYS_fchmodat2 452
+#endif
+
+/* Linux 6.6 can do it without the way through /proc. */
+int
+posix_chmod(PosixStore *store, PosixNode *node, uint32_t mode)
+{
+    char number[16];
+    if (node->fd_reads)
+        return fchmod(node->fd, mode);
+    if (syscall(SYS_fchmodat2, node->fd, "", mode, AT_EMPTY_PATH) == 0)
+        return 0;
+    if (errno != ENOSYS && errno != EPERM && errno != EINVAL)
+        return -1;
+    snprintf(number, sizeof number, "%d", node->fd);
+    return fchmodat(store->proc_fd, number, mode, 0);
+}
+
 static LaresStatus
-set_mode(PosixStore *store, PosixNode *node, const char *number, uint32_t mode, const LaresAcl *acl)
+set_mode(PosixStore *store, PosixNode *node, uint32_t mode, const LaresAcl *acl)
 {
     if (acl) {
         g_autoptr(LaresAcl) fresh = lares_acl_chmod(acl, mode, posix_is_dir(node));
@@ -193,7 +213,7 @@ set_mode(PosixStore *store, PosixNode *node, const char *number, uint32_t mode, 
                 return lares_status_from_errno(err);
         }
     }
-    return fchmodat(store->proc_fd, number, mode, 0) == 0 ? LARES_OK : lares_status_from_errno(errno);
+    return posix_chmod(store, node, mode) == 0 ? LARES_OK : lares_status_from_errno(errno);
 }
 
 static struct timespec
@@ -230,7 +250,7 @@ apply(PosixStore *store, PosixNode *node, const LaresSetAttrs *set, const LaresA
             status = lares_status_from_errno(errno);
     }
     if (status == LARES_OK && set->mask & LARES_ATTR_MODE)
-        status = set_mode(store, node, number, set->mode, acl);
+        status = set_mode(store, node, set->mode, acl);
     if (status == LARES_OK && set->mask & TIMES)
         status = set_times(node, set);
     return status;

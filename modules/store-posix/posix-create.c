@@ -13,8 +13,9 @@
 
 typedef struct {
     uint32_t mode;
-    LaresAcl *acl;   /* NULL: the mode says it all */
-    gboolean masked; /* the process's umask took part in making it */
+    LaresAcl *acl;    /* NULL: the mode says it all */
+    gboolean masked;  /* the process's umask took part in making it */
+    gboolean dir_has; /* the directory has an ACL of ours */
 } Protection;
 
 static Protection
@@ -22,15 +23,15 @@ protection_of(PosixStore *store, PosixNode *dir, const LaresCreate *how)
 {
     gboolean directory = how->type == LARES_TYPE_DIRECTORY;
     gboolean given = (how->attrs.mask & LARES_ATTR_MODE) != 0;
-    Protection p = {given ? how->attrs.mode & 07777u : directory ? 0755u : 0644u, NULL, FALSE};
+    Protection p = {given ? how->attrs.mode & 07777u : directory ? 0755u : 0644u, NULL, FALSE, FALSE};
+    g_autoptr(LaresAcl) parent = NULL;
+    p.dir_has = posix_acl_is_ours(store, dir, &parent);
     if (how->type == LARES_TYPE_SYMLINK)
         return p;
     if (how->acl) {
         p.acl = lares_acl_copy(how->acl);
-    } else {
-        g_autoptr(LaresAcl) parent = NULL;
-        if (posix_acl_kind(store, dir, NULL, &parent) == POSIX_ACL_OURS)
-            p.acl = lares_acl_inherit(parent, directory);
+    } else if (parent) {
+        p.acl = lares_acl_inherit(parent, directory);
         if (p.acl && given) {
             LaresAcl *limited = lares_acl_chmod(p.acl, p.mode, directory);
             lares_acl_free(p.acl);
@@ -92,24 +93,22 @@ make(PosixNode *dir, const char *name, const LaresCreate *how, uint32_t mode, ui
 static LaresStatus
 node_of_new(PosixStore *store, PosixNode *dir, const char *name, int file_fd, PosixNode **node)
 {
-    struct stat made, found;
+    struct stat made;
+    char number[16];
     int fd = openat(dir->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (file_fd >= 0) {
-        if (fstat(file_fd, &made) != 0)
-            made.st_ino = 0;
-        if (fd >= 0 && (fstat(fd, &found) != 0 || found.st_ino != made.st_ino || found.st_dev != made.st_dev)) {
-            close(fd);
-            fd = -1;
-        }
-        if (fd < 0) {
-            char number[16];
-            snprintf(number, sizeof number, "%d", file_fd);
-            fd = openat(store->proc_fd, number, O_PATH | O_CLOEXEC);
-        }
-    }
-    if (fd < 0)
+    if (fd < 0 && file_fd < 0)
         return lares_status_from_errno(errno);
-    return posix_node_from_fd(store, fd, dir, name, node);
+    LaresStatus status = fd < 0 ? LARES_NOENT : posix_node_from_fd(store, fd, dir, name, node);
+    if (file_fd < 0)
+        return status;
+    if (status == LARES_OK) {
+        if (fstat(file_fd, &made) == 0 && made.st_ino == (*node)->ino)
+            return LARES_OK;
+        lares_node_unref(&(*node)->base);
+    }
+    snprintf(number, sizeof number, "%d", file_fd);
+    fd = openat(store->proc_fd, number, O_PATH | O_CLOEXEC);
+    return fd < 0 ? lares_status_from_errno(errno) : posix_node_from_fd(store, fd, dir, name, node);
 }
 
 /* Everything that the making call could not do. */
@@ -136,10 +135,8 @@ finish(PosixStore *store, const LaresCred *cred, PosixNode *node, const LaresCre
     if (status != LARES_OK)
         return status;
     struct statx st;
-    char number[16];
-    snprintf(number, sizeof number, "%d", node->fd);
     uint32_t inherited = posix_stat(node, &st) == 0 && posix_is_dir(node) ? st.stx_mode & S_ISGID : 0;
-    if (fchmodat(store->proc_fd, number, p->mode | inherited, 0) != 0)
+    if (posix_chmod(store, node, p->mode | inherited) != 0)
         status = lares_status_from_errno(errno);
     posix_cred_leave(store);
     posix_node_changed(node);
@@ -162,7 +159,8 @@ make_new(PosixStore *store, const LaresCred *cred, PosixNode *dir, const char *n
     int fd = -1;
     uint32_t right = how->type == LARES_TYPE_DIRECTORY ? LARES_MASK_APPEND_DATA : LARES_MASK_WRITE_DATA;
     Protection p = protection_of(store, dir, how);
-    LaresStatus status = posix_guard(store, cred, dir, right | LARES_MASK_EXECUTE, NULL, 0);
+    LaresStatus status = posix_guard_decided(store, cred, posix_decides(store, cred, p.dir_has), dir,
+                                             right | LARES_MASK_EXECUTE, NULL, 0);
     if (status == LARES_OK) {
         mode_t old;
         p.masked = !posix_umask_clear(&old);

@@ -89,11 +89,12 @@ current_fsuid(void)
     return (uint32_t)syscall(CALL_SETFSUID, (uid_t)-1);
 }
 
+/* The call itself cannot say that it failed: look. *was gets what it was before. */
 static gboolean
-set_fsuid(uint32_t uid)
+set_fsuid(uint32_t uid, uint32_t *was)
 {
-    syscall(CALL_SETFSUID, (uid_t)uid);
-    return current_fsuid() == uid; /* the call itself cannot say that it failed */
+    *was = (uint32_t)syscall(CALL_SETFSUID, (uid_t)uid);
+    return current_fsuid() == uid;
 }
 
 static gboolean
@@ -131,8 +132,12 @@ become(PosixStore *store, ThreadCred *me, const LaresCred *cred)
     me->known = TRUE;
     if (cred->uid == store->self_uid && store->self_uid == 0)
         return TRUE;
+    uint32_t was;
     me->away = TRUE;
-    if (!set_fsuid(cred->uid))
+    gboolean done = set_fsuid(cred->uid, &was);
+    if (was != store->self_uid)
+        g_error("a thread was left as uid %u", was);
+    if (!done)
         return FALSE;
     if (lower_by_hand && cred->uid != 0) {
         me->lowered = TRUE;
@@ -163,8 +168,8 @@ posix_cred_leave(PosixStore *store)
         return;
     int saved = errno;
     if (me->away) {
-        if (!set_fsuid(store->self_uid))
-            g_error("cannot return to uid %u", store->self_uid); /* going on would act as a stranger */
+        /* Back to one's own uid is always allowed; the next call that goes away looks where it started. */
+        syscall(CALL_SETFSUID, (uid_t)store->self_uid);
         me->away = FALSE;
     }
     if (me->lowered) {
@@ -190,11 +195,11 @@ gboolean
 posix_cred_probe(GError **error)
 {
     const uint32_t stranger = 65534;
-    uint32_t self = current_fsuid();
-    gboolean there = set_fsuid(stranger);
+    uint32_t self = current_fsuid(), was;
+    gboolean there = set_fsuid(stranger, &was);
     lower_by_hand = there && has_caps(FILE_CAPS);
     gboolean lowered = !lower_by_hand || (change_caps(0, FILE_CAPS) && !has_caps(FILE_CAPS));
-    gboolean back = set_fsuid(self) && (!lower_by_hand || change_caps(FILE_CAPS, 0));
+    gboolean back = set_fsuid(self, &was) && (!lower_by_hand || change_caps(FILE_CAPS, 0));
     if (there && lowered && back && has_caps(BIT(CAP_DAC_OVERRIDE)))
         return TRUE;
     g_set_error(error, LARES_ERROR, LARES_ERROR_FAILED,

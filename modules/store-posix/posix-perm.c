@@ -165,20 +165,24 @@ posix_may(PosixStore *store, const LaresCred *cred, PosixNode *node, uint32_t wa
     return status;
 }
 
+gboolean
+posix_decides(const PosixStore *store, const LaresCred *cred, gboolean ours)
+{
+    if (posix_is_root(store, cred))
+        return FALSE;
+    return ours || (!store->privileged && cred->uid != store->self_uid);
+}
+
 static gboolean
 decided_here(PosixStore *store, const LaresCred *cred, PosixNode *node)
 {
-    if (!node || posix_is_root(store, cred))
-        return FALSE;
-    if (!store->privileged && cred->uid != store->self_uid)
-        return TRUE;
-    return posix_acl_kind(store, node, NULL, NULL) == POSIX_ACL_OURS;
+    return node && !posix_is_root(store, cred) && posix_decides(store, cred, posix_acl_is_ours(store, node, NULL));
 }
 
 LaresStatus
-posix_guard(PosixStore *store, const LaresCred *cred, PosixNode *a, uint32_t mask_a, PosixNode *b, uint32_t mask_b)
+posix_guard_decided(PosixStore *store, const LaresCred *cred, gboolean here, PosixNode *a, uint32_t mask_a,
+                    PosixNode *b, uint32_t mask_b)
 {
-    gboolean here = decided_here(store, cred, a) || decided_here(store, cred, b);
     LaresStatus status = LARES_OK;
     if (here) {
         /* The kernel steps back for both, so both must be judged. */
@@ -194,6 +198,13 @@ posix_guard(PosixStore *store, const LaresCred *cred, PosixNode *a, uint32_t mas
             posix_cred_leave(store);
     }
     return status;
+}
+
+LaresStatus
+posix_guard(PosixStore *store, const LaresCred *cred, PosixNode *a, uint32_t mask_a, PosixNode *b, uint32_t mask_b)
+{
+    gboolean here = decided_here(store, cred, a) || (b != a && decided_here(store, cred, b));
+    return posix_guard_decided(store, cred, here, a, mask_a, b, mask_b);
 }
 
 /* The rights that each bit of LaresAccess stands for. With a plain mode DELETE has a meaning for directories only:

@@ -87,7 +87,13 @@ struct _PosixStore {
     gboolean no_handles;
 };
 
-typedef enum { POSIX_ACL_UNKNOWN, POSIX_ACL_NONE, POSIX_ACL_OURS, POSIX_ACL_KERNEL } PosixAclKind;
+typedef enum {
+    POSIX_ACL_UNKNOWN,
+    POSIX_ACL_NOT_OURS, /* whether the kernel has one was not asked yet */
+    POSIX_ACL_NONE,
+    POSIX_ACL_OURS,
+    POSIX_ACL_KERNEL /* a POSIX ACL */
+} PosixAclKind;
 
 struct _PosixNode {
     LaresNode base;
@@ -210,6 +216,11 @@ LaresStatus posix_may(PosixStore *store, const LaresCred *cred, PosixNode *node,
  * they are evaluated here and the kernel is told to step back. After LARES_OK call posix_cred_leave(). */
 LaresStatus posix_guard(PosixStore *store, const LaresCred *cred, PosixNode *a, uint32_t mask_a, PosixNode *b,
                         uint32_t mask_b);
+/* The same when it is known whether the rights are evaluated here. */
+LaresStatus posix_guard_decided(PosixStore *store, const LaresCred *cred, gboolean here, PosixNode *a, uint32_t mask_a,
+                                PosixNode *b, uint32_t mask_b);
+/* Whether they are, for a node that has an ACL of ours or not. */
+gboolean posix_decides(const PosixStore *store, const LaresCred *cred, gboolean ours);
 gboolean posix_is_root(const PosixStore *store, const LaresCred *cred);
 /* May the caller do what only the owner may? */
 gboolean posix_is_owner(const PosixStore *store, const LaresCred *cred, const struct statx *st);
@@ -218,6 +229,8 @@ LaresStatus posix_access(LaresStore *store, const LaresCred *cred, LaresNode *no
 
 /* Which ACL the node has now; *acl (may be NULL) gets a copy of ours. `st` or NULL to look again. */
 PosixAclKind posix_acl_kind(PosixStore *store, PosixNode *node, const struct statx *st, LaresAcl **acl);
+/* The same for who needs to know about ours only. */
+gboolean posix_acl_is_ours(PosixStore *store, PosixNode *node, LaresAcl **acl);
 /* Writes ours (NULL: removes it). errno value or 0. */
 int posix_acl_write(PosixStore *store, PosixNode *node, const LaresAcl *acl);
 LaresStatus posix_get_acl(LaresStore *store, LaresNode *node, LaresAcl **acl);
@@ -235,6 +248,8 @@ LaresStatus posix_find(PosixStore *store, PosixNode *dir, const char *name, Posi
 
 LaresStatus posix_getattr(LaresStore *store, LaresNode *node, uint32_t mask, LaresAttrs *attrs);
 LaresStatus posix_statfs(LaresStore *store, LaresNode *node, LaresSpace *space);
+/* As the caller already; 0, or -1 with errno. */
+int posix_chmod(PosixStore *store, PosixNode *node, uint32_t mode);
 LaresStatus posix_setattr(LaresStore *store, const LaresCred *cred, LaresNode *node, const LaresSetAttrs *set);
 
 LaresStatus posix_create(LaresStore *store, const LaresCred *cred, LaresNode *dir, const char *name,
