@@ -27,6 +27,7 @@ test_known_uid_gets_server_groups(Fixture *f, gconstpointer data)
     g_assert_false(has_gid(grace, 0) || has_gid(grace, 4));
     gint asked = fake_asked;
     g_autoptr(LaresIdentity) again = login_sys(f, 1000, 1000, lies, 2);
+    g_assert_nonnull(again);
     g_assert_cmpint(fake_asked, ==, asked); /* remembered */
 }
 
@@ -283,6 +284,7 @@ test_database_file_is_private(Fixture *f, gconstpointer data)
 {
     static const char *const suffixes[] = {"", "-wal", "-shm"};
     g_autoptr(LaresIdentity) ada = login(f, "ada@HOME.LAN", NULL);
+    g_assert_nonnull(ada);
     for (guint i = 0; i < G_N_ELEMENTS(suffixes); i++) {
         struct stat st;
         g_autofree char *path = g_strconcat(f->file, suffixes[i], NULL);

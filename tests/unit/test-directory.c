@@ -55,6 +55,7 @@ static void
 test_disabled_is_not_provisioned_again(Fixture *f, gconstpointer data)
 {
     g_autoptr(LaresIdentity) ada = login(f, "ada@HOME.LAN", NULL);
+    g_assert_nonnull(ada);
     guint before = lares_directory_generation();
     g_assert_true(lares_directory_user_disable(f->d, "ada", TRUE, NULL));
     g_assert_cmpuint(lares_directory_generation(), !=, before);
@@ -349,8 +350,10 @@ static void
 test_provisioning_leaves_the_generation(Fixture *f, gconstpointer data)
 {
     g_autoptr(LaresIdentity) ada = login(f, "ada@HOME.LAN", NULL);
+    g_assert_nonnull(ada);
     guint before = lares_directory_generation();
     g_autoptr(LaresIdentity) ben = login(f, "ben@HOME.LAN", NULL);
+    g_assert_nonnull(ben);
     g_autoptr(LaresIdentity) grace = login(f, "grace@HOME.LAN", NULL);
     g_assert_cmpuint(lares_directory_generation(), ==, before);
 }
