@@ -371,7 +371,7 @@ const CtlCommand ctl_commands[] = {
      "laresctl completion bash > /etc/bash_completion.d/laresctl\n"
      "laresctl completion fish > ~/.config/fish/completions/laresctl.fish",
      ctl_run_completion},
-    {"__manual", NULL, N_("print the commands for the manual page"), NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    {"__manual", NULL, "print the commands for the manual page", NULL, NULL, NULL, NULL, NULL, NULL, NULL,
      ctl_run_manual, TRUE},
     {NULL},
 };

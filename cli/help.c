@@ -153,7 +153,8 @@ ctl_help_group(const char *words)
 {
     g_print("%s laresctl %s %s\n", _("Usage:"), words, _("COMMAND [WORD...] [OPTION...]"));
     print_commands(words, _("Commands:"));
-    g_print(_("\n\"laresctl %s COMMAND --help\" explains a command.\n"), words);
+    g_print("\n");
+    g_print(_("\"laresctl %s COMMAND --help\" explains a command.\n"), words);
 }
 
 static char *
