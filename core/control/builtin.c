@@ -265,7 +265,7 @@ do_session_end(LaresHost *host, const LaresControlCaller *caller, GVariant *args
 static GVariant *
 do_reload(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
 {
-    lares_modules_reload(host, error);
+    host->reload(host, error);
     return NULL;
 }
 
@@ -315,7 +315,7 @@ static const LaresVerb verbs[] = {
     {"module.show", LARES_RIGHT_READ, "One module with its settings.", module_params, do_module_show},
     {"session.list", LARES_RIGHT_READ, "Who is connected, over which protocol.", NULL, do_session_list},
     {"session.end", LARES_RIGHT_OPERATE, "Ends one session.", session_params, do_session_end},
-    {"server.reload", LARES_RIGHT_OPERATE, "Reads the modules' settings again.", NULL, do_reload},
+    {"server.reload", LARES_RIGHT_OPERATE, "Reads lares.conf and the modules' files again.", NULL, do_reload},
     {"verb.list", LARES_RIGHT_READ, "All verbs with their arguments.", NULL, do_verb_list},
     {NULL},
 };

@@ -50,6 +50,8 @@ struct _LaresHost {
     gint64 started; /* monotonic microseconds */
     char *modules_dir, *module_config_dir;
     GPtrArray *modules; /* of LaresHostModule, by name */
+    /* Reads lares.conf again, then the modules' files; the daemon's. */
+    gboolean (*reload)(LaresHost *host, GError **error);
     /* While a load() runs: what it registers, kept back until it has succeeded. */
     LaresHostModule *loading;
     GPtrArray *new_providers; /* LaresAuthProvider */

@@ -25,6 +25,7 @@ take_spare(LaresNet *net)
         c = g_new0(LaresConnection, 1);
         g_mutex_init(&c->lock);
     }
+    g_atomic_int_inc(&net->held);
     return c;
 }
 
@@ -92,6 +93,7 @@ lares_connection_unref(LaresConnection *c)
     c->link.data = net->spare;
     net->spare = c;
     g_mutex_unlock(&net->lock);
+    g_atomic_int_add(&net->held, -1);
 }
 
 gboolean

@@ -185,6 +185,7 @@ struct _LaresNet {
     gint stopping;    /* atomic */
     gint stalled;     /* atomic: connections with a part of a record or a full socket */
     gint connections; /* atomic */
+    gint held;        /* atomic: connections that somebody refers to, over or not */
     guint64 accepted; /* atomic */
     guint64 last_id;  /* atomic */
     guint64 retired;  /* net lock: requests done by workers that ended */

@@ -179,6 +179,8 @@ stop_workers(LaresNet *net)
     g_ptr_array_unref(net->workers);
 }
 
+static LaresNet *kept;
+
 void
 lares_net_free(LaresNet *net)
 {
@@ -198,7 +200,6 @@ lares_net_free(LaresNet *net)
         lares_listener_free(l);
     }
     lares_buffers_trim(net);
-    lares_connections_free(net);
     g_ptr_array_unref(net->arenas);
     if (net->wake_fd >= 0)
         close(net->wake_fd);
@@ -206,6 +207,11 @@ lares_net_free(LaresNet *net)
         close(net->stop_fd);
     if (net->epoll >= 0)
         close(net->epoll);
+    if (g_atomic_int_get(&net->held) > 0) { /* a module has not let go yet; what it refers to stays */
+        kept = net;
+        return;
+    }
+    lares_connections_free(net);
     g_cond_clear(&net->changed);
     g_mutex_clear(&net->lock);
     g_free(net);

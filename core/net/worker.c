@@ -56,6 +56,7 @@ void
 lares_net_defer(LaresHost *host, void (*work)(gpointer data), gpointer data)
 {
     LaresNet *net = lares_host_net(host);
+    g_return_if_fail(net != NULL); /* not in unload(): the workers have ended */
     LaresDeferred *job = g_new(LaresDeferred, 1);
     *job = (LaresDeferred){work, data};
     g_mutex_lock(&net->lock);

@@ -74,6 +74,7 @@ lares_options_clear(LaresOptions *options)
     g_free(options->state_dir);
     g_free(options->run_dir);
     g_free(options->check_module);
+    *options = (LaresOptions){0};
 }
 
 static gboolean

@@ -23,6 +23,8 @@ typedef struct {
     GMainLoop *loop;
 } Daemon;
 
+static LaresOptions running_options; /* as given at the start */
+
 static gboolean
 on_stop(gpointer data)
 {
@@ -33,13 +35,38 @@ on_stop(gpointer data)
 }
 
 static gboolean
+start_log(const LaresServerSettings *settings, GError **error)
+{
+    LaresLogLevel level = LARES_LOG_INFO;
+    const char *file = lares_settings_string(settings->server, "audit-file");
+    lares_log_level_parse(lares_settings_string(settings->server, "log-level"), &level);
+    lares_log_set_level(level);
+    return !file || lares_audit_open(file, error);
+}
+
+/* What of lares.conf can change in a running server: the log (and its file, opened anew after a rotation), identity. */
+static gboolean
+reload_config(LaresHost *host, GError **error)
+{
+    g_auto(LaresServerSettings) settings = {0};
+    return lares_server_read(&settings, &running_options, error) && start_log(&settings, error) &&
+           lares_directory_configure(host->directory, settings.identity, error);
+}
+
+static gboolean
+reload(LaresHost *host, GError **error)
+{
+    lares_info("server", "reloading");
+    return reload_config(host, error) && lares_modules_reload(host, error);
+}
+
+static gboolean
 on_reload(gpointer data)
 {
     Daemon *daemon = data;
     g_autoptr(GError) error = NULL;
-    lares_info("server", "reloading");
-    if (!lares_modules_reload(daemon->host, &error))
-        lares_warning("server", "reload was not complete");
+    if (!reload(daemon->host, &error))
+        lares_warning("server", "reload is not complete: %s", error ? error->message : "no reason given");
     return G_SOURCE_CONTINUE;
 }
 
@@ -144,40 +171,31 @@ check_config(LaresHost *host, GError **error)
     return 0;
 }
 
-static gboolean
-start_log(const LaresServerSettings *settings, GError **error)
-{
-    LaresLogLevel level = LARES_LOG_INFO;
-    const char *file = lares_settings_string(settings->server, "audit-file");
-    lares_log_level_parse(lares_settings_string(settings->server, "log-level"), &level);
-    lares_log_set_level(level);
-    return !file || lares_audit_open(file, error);
-}
-
 int
 lares_server_main(int argc, char **argv)
 {
-    g_auto(LaresOptions) options = {0};
+    LaresOptions *options = &running_options;
     g_auto(LaresServerSettings) settings = {0};
     g_autoptr(GError) error = NULL;
     int result = 1;
     setlocale(LC_ALL, "");
     umask(022);
     signal(SIGPIPE, SIG_IGN); /* sendfile(2) knows no MSG_NOSIGNAL */
-    if (!lares_options_parse(&options, &argc, &argv, &error)) {
+    if (!lares_options_parse(options, &argc, &argv, &error)) {
         fprintf(stderr, "laresd: %s\n", error->message);
         return 2;
     }
-    if (options.version) {
+    if (options->version) {
         printf("laresd %s (module ABI %d.%d)\n", LARES_VERSION, LARES_ABI_MAJOR, LARES_ABI_MINOR);
         return 0;
     }
-    if (options.check_module)
-        return check_module(options.check_module);
+    if (options->check_module)
+        return check_module(options->check_module);
     LaresHost *host = lares_host_new();
-    if (lares_server_read(&settings, &options, &error) &&
-        lares_server_fill_host(host, &options, settings.server, &error)) {
-        if (options.check_config)
+    host->reload = reload;
+    if (lares_server_read(&settings, options, &error) &&
+        lares_server_fill_host(host, options, settings.server, &error)) {
+        if (options->check_config)
             result = check_config(host, &error);
         else if (start_log(&settings, &error))
             result = run(host, &settings, &error) ? 0 : 1;
@@ -185,5 +203,6 @@ lares_server_main(int argc, char **argv)
     if (error)
         fprintf(stderr, "laresd: %s\n", error->message);
     lares_host_free(host);
+    lares_options_clear(options);
     return result;
 }

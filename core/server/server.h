@@ -16,7 +16,6 @@ typedef struct {
 
 gboolean lares_options_parse(LaresOptions *options, int *argc, char ***argv, GError **error);
 void lares_options_clear(LaresOptions *options);
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(LaresOptions, lares_options_clear)
 
 /* lares.conf, checked. */
 typedef struct {

@@ -136,5 +136,26 @@ def test_audit_file():
         assert code == 1 and "cannot write the audit log" in out, out
 
 
+def test_reload_of_the_configuration():
+    with Laresd(ECHO, server={"audit-file": "@DIR@/audit"}) as d:
+        os.rename(d.dir + "/audit", d.dir + "/audit.1")
+        with open(d.config, "a") as f:
+            f.write("log-level=debug\n[identity]\ndomain=other.lan\n")
+        mark = len(d.log())
+        d.reload()
+        d.wait_log("reloading", start=mark)
+        end = time.monotonic() + 10
+        while not os.path.exists(d.dir + "/audit"):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        with open(d.config, "a") as f:
+            f.write("domian=other.lan\n")
+        d.reload()
+        assert 'did you mean "domain"' in d.wait_log("reload is not complete")
+        with d.connect() as s:
+            s.sendall(struct.pack(">III", 0x80000008, 1, 0))
+            assert len(s.recv(100)) == 12
+
+
 if __name__ == "__main__":
     tap.main(globals())
