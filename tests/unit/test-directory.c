@@ -355,6 +355,7 @@ test_provisioning_leaves_the_generation(Fixture *f, gconstpointer data)
     g_autoptr(LaresIdentity) ben = login(f, "ben@HOME.LAN", NULL);
     g_assert_nonnull(ben);
     g_autoptr(LaresIdentity) grace = login(f, "grace@HOME.LAN", NULL);
+    g_assert_nonnull(grace);
     g_assert_cmpuint(lares_directory_generation(), ==, before);
 }
 
