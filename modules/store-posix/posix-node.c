@@ -262,7 +262,7 @@ sweep_spares(PosixStore *store, PosixShard *shard, gint64 before)
             g_mutex_lock(&node->lock);
             if (node->spare && node->spare->spare_since < before) {
                 g_ptr_array_add(closing, node->spare);
-                node->spare = NULL;
+                g_atomic_pointer_set(&node->spare, NULL);
                 g_atomic_int_add(&store->n_spare, -1);
             }
             g_mutex_unlock(&node->lock);
@@ -310,7 +310,8 @@ posix_node_take_spare(PosixStore *store, PosixNode *node)
     if (!g_atomic_pointer_get(&node->spare))
         return NULL;
     g_mutex_lock(&node->lock);
-    PosixFile *spare = g_steal_pointer(&node->spare);
+    PosixFile *spare = node->spare;
+    g_atomic_pointer_set(&node->spare, NULL);
     g_mutex_unlock(&node->lock);
     if (spare)
         g_atomic_int_add(&store->n_spare, -1);
