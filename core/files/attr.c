@@ -4,6 +4,7 @@
 #include "share/pseudo.h"
 #include "state/state-private.h"
 
+#include <lares/log.h>
 #include <limits.h>
 
 void
@@ -16,10 +17,24 @@ lares_files_change_before(const LaresObject *dir, LaresChangeInfo *info)
     info->before = attrs.change;
 }
 
+/* On a share with sync_metadata what the client is told is on the disk first. */
+static void
+settle(const LaresObject *object)
+{
+    const LaresStoreInterface *iface = STORE_IFACE(object->share->store);
+    if (!object->share->sync_metadata || !iface->sync)
+        return;
+    LaresStatus status = iface->sync(object->share->store, object->node);
+    if (status != LARES_OK)
+        lares_log_limited(LARES_LOG_ERROR, "files", "share %s: a change did not reach the disk: %s",
+                          object->share->name, lares_status_name(status));
+}
+
 /* Never atomic: local programs change the same directories (RFC 7530 3.2.10 leaves the client to look again). */
 void
 lares_files_change_after(const LaresObject *dir, LaresChangeInfo *info)
 {
+    settle(dir);
     LaresAttrs attrs = {0};
     if (STORE_IFACE(dir->share->store)->getattr(dir->share->store, dir->node, LARES_ATTR_CHANGE, &attrs) != LARES_OK)
         attrs.change = info->before + 1;
@@ -85,6 +100,8 @@ lares_files_setattr(LaresFiles *files, const LaresCaller *caller, const LaresObj
     }
     if (status == LARES_OK && rest.mask)
         status = STORE_IFACE(object->share->store)->setattr(object->share->store, &cred, object->node, &rest);
+    if (status == LARES_OK)
+        settle(object);
     return status;
 }
 
