@@ -67,7 +67,7 @@ def make_job(directory, script, krb5_conf=None, keytabs=None, **variables):
     job = pathlib.Path(directory)
     shutil.rmtree(job, ignore_errors=True)
     job.mkdir(parents=True)
-    variables = {"TESTS": HERE, "SERVER": SERVER_NAME, **variables}
+    variables = {"TESTS": HERE, "SERVER": SERVER_NAME, "PATIENCE": vm.PATIENCE, **variables}
     (job / "env.sh").write_text("".join(f"{k}={shlex.quote(str(v))}\n" for k, v in variables.items()))
     (job / "job.sh").write_text('. ./env.sh\n. "$TESTS/guest.sh"\nsetup_basics\n' + script)
     if krb5_conf:
@@ -123,7 +123,7 @@ class Lab:
         if self.realm:
             self.realm.stop()
         if self.mounted:
-            subprocess.run(["umount", "-l", str(self.dir / "shares")], check=False)
+            subprocess.run(["umount", "-l", str(self.dir / "shares")], stderr=subprocess.DEVNULL, check=False)
             self.mounted = False
         if not self.keep:
             shutil.rmtree(self.dir, ignore_errors=True)

@@ -70,7 +70,7 @@ def run_boot(options, name, versions, flavors, work, target):
     small = [f"{v}-{s}" for v in versions for s in flavors if not full(f"{v}-{s}")]
     battery = ["--only", options.only] if options.only else []
     battery += [f"--{flag}" for flag in ("strict", "times") if getattr(options, flag)]
-    battery += ["--patience", str(options.patience)]
+    battery += ["--patience", str(options.patience * vm.PATIENCE)]
     job = make_job(work / f"job-{name}", SCRIPT, target["krb5_conf"], target["keytabs"], SERVER=target["name"], PORT=target["port"],
                    EXPORT=target["export"], VERSIONS=" ".join(versions), SECS=" ".join(flavors), QUICK=" ".join(small), BATTERY=shlex.join(battery))
     status = vm.run(job, timeout=options.timeout * len(versions) * len(flavors))["a"]

@@ -13,6 +13,7 @@ runs JOBDIR/job.sh (bash, root, cwd /job, VM_ID set) in one guest per id, at the
 folder. Each guest leaves out/ID.log (output), out/ID.status (exit status) and out/ID.console.
 The exit status is the highest of the guests', or 124 after a timeout (the guests are ended then).
 
+$LARES_VM_PATIENCE (1) multiplies every time limit, also in the guests: for machines busy with something else.
 The cache is $LARES_VM_CACHE, by default ${XDG_CACHE_HOME:-~/.cache}/lares-vm.
 """
 
@@ -29,6 +30,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+PATIENCE = int(os.environ.get("LARES_VM_PATIENCE", "1"))
 
 # What must be loaded before the host's tree and the module folder can be mounted.
 BOOT_MODULES = ["virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_net", "virtio_rng"]
@@ -238,7 +241,7 @@ class Guest:
     def wait(self, timeout):
         """The job's exit status; 124 if it had to be ended, 125 if the machine died without one."""
         try:
-            self.process.wait(timeout)
+            self.process.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             self.stop()
             return 124
@@ -260,7 +263,7 @@ class Guest:
 
     def heard(self, name, timeout):
         """Wait until the guest did `tell NAME`; False if it ended or took too long."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         path = self.out / f"{self.ident}.said.{name}"
         while time.monotonic() < deadline:
             if path.exists():

@@ -49,7 +49,7 @@ for combination in 4.2/krb5p 4.1/krb5 4.0/sys; do
         check nothing-lost lost
         nfs_umount
     else
-        wait_for a.said.locked$number 120 || exit 1
+        wait_for a.said.locked$number 300 || exit 1
         nfs_mount $vers $sec /mnt/nfs || exit 1
         tell ready$number
         wait_for back$number 200 || exit 1

@@ -14,7 +14,7 @@ data() { # NAME VERS SEC OPTIONS
     check mount nfs_mount $2 $3 /mnt/nfs "$4" || return
     check mount-second nfs_mount $2 $3 /mnt/second "nosharecache,actimeo=0,lookupcache=none"
     python3 -B "$TESTS/battery.py" --quick --dir /mnt/nfs --second /mnt/second --vers $2 --sec $3 --prefix "$PREFIX" --results "$RESULTS" \
-        --only data/,dir/list,tree/tar --patience 2
+        --only data/,dir/list,tree/tar --patience $((2 * PATIENCE))
     nfs_umount /mnt/second
     check umount timeout -k 2 40 umount /mnt/nfs || nfs_umount
 }
