@@ -193,14 +193,12 @@ watch(LaresConnection *c)
 
 /* Called once, by a worker (or by whoever closes last), nothing of the connection runs any more. */
 static void
-finalize(LaresConnection *c)
+finalize(LaresConnection *c, LaresOut *unsent)
 {
     LaresNet *net = c->net;
     if (c->service->closed)
         c->service->closed(c, c->data);
-    lares_output_drop(net, g_steal_pointer(&c->out_head));
-    c->out_tail = NULL;
-    lares_input_drop(c);
+    lares_output_drop(net, unsent);
     close(c->fd);
     g_atomic_int_add(&net->connections, -1);
     g_mutex_lock(&net->lock);
@@ -214,14 +212,18 @@ static void
 leave_closing(LaresConnection *c)
 {
     gboolean over = !c->finalized && c->in_flight == 0 && !c->reading && !c->sending;
+    LaresOut *unsent = NULL;
     if (over) {
         c->finalized = TRUE;
         c->alive = FALSE;
+        unsent = g_steal_pointer(&c->out_head);
+        c->out_tail = NULL;
+        lares_input_drop(c);
         watch(c);
     }
     g_mutex_unlock(&c->lock);
     if (over)
-        finalize(c);
+        finalize(c, unsent);
 }
 
 static void

@@ -264,7 +264,7 @@ note_sent(LaresConnection *c, SendResult result, size_t sent)
 {
     __atomic_store_n(&c->sent, c->sent + sent, __ATOMIC_RELAXED);
     c->blocked_bytes += sent;
-    if (result != SENT_PART || c->blocked_bytes >= LARES_NET_PROGRESS) {
+    if (result == SENT_PART && (!c->blocked || c->blocked_bytes >= LARES_NET_PROGRESS)) {
         c->blocked_bytes = 0;
         c->blocked_since = lares_net_clock();
     }

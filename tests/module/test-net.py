@@ -301,6 +301,11 @@ def test_reader_that_never_reads():
             s.sendall(record(ECHO))
             reply(s)
         d.wait_log("makes no progress", 10)
+        asked = 0
+        while counters(d)[1] < len(peers) + 2 + asked:  # all of them, the one above and start()'s, those that ask
+            asked += 1
+            assert asked < 200
+            time.sleep(0.1)
         for s in peers:
             s.setblocking(True)
             assert ended(s)
