@@ -12,7 +12,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib"))
 from laresd import BUILD, Laresd, find_module  # noqa: E402
 
-LARESCTL = os.path.join(BUILD, "cli", "laresctl")
+LARESCTL = os.environ.get("LARESCTL", os.path.join(BUILD, "cli", "laresctl"))
 OK, FAILED, USAGE, NOT_FOUND, DENIED, UNREACHABLE, CONFLICT, UNAVAILABLE = range(8)
 REALM = "HOME.LAN"
 
