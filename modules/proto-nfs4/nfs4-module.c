@@ -64,8 +64,7 @@ service_new(LaresNfs4 *self, LaresHost *host)
     read_settings(self->settings, &service->settings);
     service->listeners = g_ptr_array_new();
     service->gss = nfs4_gss_table_new(service->settings.max_contexts);
-    uint64_t boot = GUINT64_TO_BE(lares_host_boot_id(host));
-    memcpy(service->write_verifier, &boot, sizeof boot);
+    service->write_verifier = lares_host_boot_id(host);
     service->net = (LaresService){
         .name = "nfs",
         .framing = LARES_FRAMING_RPC,

@@ -31,8 +31,10 @@ NFS4_OP(commit)
         status = lares_files_commit(c->files, &io, offset, count);
         lares_files_io_end(&io);
     }
+    if (status == LARES_IO)
+        nfs4_writes_lost(c->service);
     if (status != LARES_OK)
         return nfs4_status(c, status);
-    lares_put_bytes(c->out, c->service->write_verifier, NFS4_VERIFIER_SIZE);
+    nfs4_put_write_verifier(c->out, c->service);
     return NFS4_OK;
 }

@@ -58,7 +58,7 @@ copy(Nfs4Compound *c, LaresIo *from, LaresIo *to, Args *a)
     lares_put_u32(c->out, 0); /* no callback id: it is finished */
     lares_put_u64(c->out, done);
     lares_put_u32(c->out, UNSTABLE4);
-    lares_put_bytes(c->out, c->service->write_verifier, NFS4_VERIFIER_SIZE);
+    nfs4_put_write_verifier(c->out, c->service);
     lares_put_u32(c->out, 1);
     lares_put_u32(c->out, 1);
     return NFS4_OK;

@@ -25,10 +25,12 @@ NFS4_OP(write)
         status = nfs4_status(c, lares_files_write(c->files, &io, offset, &iov, 1, stable_of[stable], &done));
     }
     lares_files_io_end(&io);
+    if (status == NFS4ERR_IO)
+        nfs4_writes_lost(c->service);
     if (status != NFS4_OK)
         return status;
     lares_put_u32(c->out, (uint32_t)done);
     lares_put_u32(c->out, stable);
-    lares_put_bytes(c->out, c->service->write_verifier, NFS4_VERIFIER_SIZE);
+    nfs4_put_write_verifier(c->out, c->service);
     return NFS4_OK;
 }

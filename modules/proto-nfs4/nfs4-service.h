@@ -39,7 +39,7 @@ struct _Nfs4Service {
     LaresService net;
     GPtrArray *listeners;      /* of LaresListener, main thread */
     gint n_connections;        /* atomic */
-    uint8_t write_verifier[8]; /* boot id: changes when unstable data may have been lost */
+    uint64_t write_verifier; /* atomic: moves when unstable data may have been lost (RFC 8881 18.32.4) */
 };
 
 struct _Nfs4Connection {
@@ -50,3 +50,15 @@ struct _Nfs4Connection {
     Nfs4Callbacks *callbacks; /* nfs4-callback.c; has its own lock */
     gpointer state;           /* belongs to nfs4-state: what is bound to this connection */
 };
+
+/* Write-back failed somewhere: clients must send again what they have not committed. */
+static inline void
+nfs4_writes_lost(Nfs4Service *service)
+{
+    __atomic_fetch_add(&service->write_verifier, 1, __ATOMIC_RELAXED);
+}
+static inline void
+nfs4_put_write_verifier(LaresWriter *out, const Nfs4Service *service)
+{
+    lares_put_u64(out, __atomic_load_n(&service->write_verifier, __ATOMIC_RELAXED));
+}
