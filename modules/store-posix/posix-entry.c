@@ -267,7 +267,9 @@ posix_rename(LaresStore *base, const LaresCred *cred, LaresNode *lfrom, const ch
         status = rename_as_caller(from, name, to, new_name, replace);
         posix_cred_leave(store);
     }
-    if (status == LARES_OK) {
+    /* Two names of one file: the kernel does nothing then (RFC 7530 16.27.4 asks for that), and nothing changed. */
+    gboolean same = known && covers && old.len == over.len && memcmp(old.bytes, over.bytes, old.len) == 0;
+    if (status == LARES_OK && !same) {
         posix_node_changed(from);
         posix_node_changed(to);
         if (moved)
