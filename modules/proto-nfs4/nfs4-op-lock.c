@@ -52,6 +52,8 @@ static uint32_t
 set_lock(Nfs4Compound *c, Nfs4Owner *owner, LaresOpen *open, const Args *args)
 {
     uint32_t status = check_grace(owner->client, args->reclaim);
+    if (status == NFS4_OK && args->range.length == 0)
+        status = NFS4ERR_INVAL;
     if (status != NFS4_OK)
         return status;
     LaresLockOwner who = nfs4_owner_for_lock(owner);
@@ -153,8 +155,6 @@ nfs4_op_lock(Nfs4Compound *c)
     uint32_t status = nfs4_need_regular(c, &c->current);
     if (status != NFS4_OK)
         return status;
-    if (args.range.length == 0)
-        return NFS4ERR_INVAL;
     c->op_data = &args;
     if (args.new_owner)
         return nfs4_seqid_op(c, &args.stateid, args.open_seqid, NFS4_GRANT_OPEN, lock_new_owner);

@@ -54,7 +54,11 @@ downgrade(Nfs4Compound *c, Nfs4Grant *grant, const Modes *modes)
 static uint32_t
 run(Nfs4Compound *c, Nfs4Grant *grant)
 {
-    return downgrade(c, grant, c->op_data);
+    const Modes *modes = c->op_data;
+    /* Judged inside of the owner's sequence: INVAL moves the seqid on (RFC 7530 9.1.7). */
+    if (modes->access == 0 || modes->access > OPEN4_SHARE_ACCESS_BOTH || modes->deny > OPEN4_SHARE_DENY_BOTH)
+        return NFS4ERR_INVAL;
+    return downgrade(c, grant, modes);
 }
 
 uint32_t
@@ -70,8 +74,6 @@ nfs4_op_open_downgrade(Nfs4Compound *c)
         return NFS4ERR_BADXDR;
     if (c->minor > 0)
         modes.access &= 0xff;
-    if (modes.access == 0 || modes.access > OPEN4_SHARE_ACCESS_BOTH || modes.deny > OPEN4_SHARE_DENY_BOTH)
-        return NFS4ERR_INVAL;
     c->op_data = &modes;
     return nfs4_seqid_op(c, &stateid, seqid, NFS4_GRANT_OPEN, run);
 }
