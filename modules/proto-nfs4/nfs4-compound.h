@@ -84,6 +84,7 @@ struct _Nfs4Compound {
     gboolean saved_unchecked;
     /* RFC 8881 16.2.3.1.2; all zero after the file handle was set by an operation without a stateid. */
     Nfs4Stateid current_stateid, saved_stateid;
+    gboolean gave_stateid; /* some operation has returned one (RFC 8881 8.2.3) */
 
     /* Set by SEQUENCE, NULL in 4.0. References are the state engine's: it ends them in nfs4_session_finish(). */
     Nfs4Session *session;
@@ -114,6 +115,7 @@ static inline void
 nfs4_set_current_stateid(Nfs4Compound *c, const Nfs4Stateid *stateid)
 {
     c->current_stateid = *stateid;
+    c->gave_stateid = TRUE;
 }
 
 /* Is there room for a result body of `len` bytes behind the running operation's header? NFS4_OK,

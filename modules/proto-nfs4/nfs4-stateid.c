@@ -362,8 +362,11 @@ nfs4_state_io(Nfs4Compound *c, const LaresObject *object, const Nfs4Stateid *sta
 {
     Nfs4Grant *grant;
     *open = NULL;
-    if (is_current_marker(c, stateid))
+    if (is_current_marker(c, stateid)) {
+        if (!c->gave_stateid)
+            return NFS4ERR_BAD_STATEID;
         stateid = &c->current_stateid;
+    }
     if (nfs4_stateid_is_special(stateid))
         return special_io(c, stateid, access);
     uint32_t status = find(c, stateid, NFS4_GRANT_OPEN | NFS4_GRANT_LOCK, &grant);
