@@ -19,6 +19,7 @@ for combination in 4.2/krb5p 4.1/krb5 4.0/sys; do
     vers=${combination%/*} sec=${combination#*/}
     number=$((number + 1))
     PREFIX="kill-server/$vers-$sec/"
+    dmesg -C
     if [ "$VM_ID" = a ]; then
         check mount nfs_mount $vers $sec || exit 1
         as alice sh -c "umask 0; echo 0123456789 > /mnt/nfs/locked$number; mkdir -p /mnt/nfs/d$number/e; echo deep > /mnt/nfs/d$number/e/f"
