@@ -232,6 +232,9 @@ run_one(Nfs4Compound *c)
     }
     c->out->failed = FALSE;
     lares_patch_u32(c->out, start + 4, status);
+    if (G_UNLIKELY(status != NFS4_OK))
+        lares_debug("nfs4", "%s of %s: %s (%u)", row ? row->name : "ILLEGAL", c->principal, nfs4_status_name(status),
+                    status);
     return status;
 }
 
