@@ -53,67 +53,6 @@ read_settings(LaresSettings *s, Nfs4Settings *out)
     out->max_slots = (guint)lares_settings_integer(s, "max-slots");
 }
 
-static Nfs4Service *
-service_new(LaresNfs4 *self, LaresHost *host)
-{
-    Nfs4Service *service = g_new0(Nfs4Service, 1);
-    service->host = host;
-    service->files = lares_host_files(host);
-    service->shares = lares_host_shares(host);
-    service->directory = lares_host_directory(host);
-    read_settings(self->settings, &service->settings);
-    service->listeners = g_ptr_array_new();
-    service->gss = nfs4_gss_table_new(service->settings.max_contexts);
-    service->write_verifier = lares_host_boot_id(host);
-    service->net = (LaresService){
-        .name = "nfs",
-        .framing = LARES_FRAMING_RPC,
-        .max_record = NFS4_MAX_RECORD,
-        .max_reply = NFS4_MAX_REPLY,
-        .max_in_flight = NFS4_MAX_IN_FLIGHT,
-        .connected = nfs4_rpc_connected,
-        .request = nfs4_rpc_request,
-        .closed = nfs4_rpc_closed,
-    };
-    return service;
-}
-
-static void
-close_listeners(Nfs4Service *service)
-{
-    for (guint i = 0; i < service->listeners->len; i++)
-        lares_listener_close(service->listeners->pdata[i]);
-    g_ptr_array_set_size(service->listeners, 0);
-}
-
-/* Connections end on workers; they use the service until then. */
-static gboolean
-wait_for_connections(Nfs4Service *service)
-{
-    for (int i = 0; i < 500; i++) {
-        if (g_atomic_int_get(&service->n_connections) == 0)
-            return TRUE;
-        g_usleep(10000);
-    }
-    return FALSE;
-}
-
-static void
-service_free(Nfs4Service *service)
-{
-    close_listeners(service);
-    if (!wait_for_connections(service)) {
-        lares_warning("nfs4", "%d connections did not end; their memory is left to the end of the process",
-                      g_atomic_int_get(&service->n_connections));
-        return;
-    }
-    if (service->state)
-        nfs4_state_free(service->state);
-    nfs4_gss_table_free(service->gss);
-    g_ptr_array_unref(service->listeners);
-    g_free(service);
-}
-
 static gboolean
 listen_all(Nfs4Service *service, GError **error)
 {
@@ -131,16 +70,18 @@ static gboolean
 start(LaresProtocol *protocol, LaresHost *host, GError **error)
 {
     LaresNfs4 *self = LARES_NFS4(protocol);
-    Nfs4Service *service = service_new(self, host);
-    if (service->settings.min_minor > service->settings.max_minor) {
+    Nfs4Settings settings;
+    read_settings(self->settings, &settings);
+    if (settings.min_minor > settings.max_minor) {
         g_set_error_literal(error, LARES_ERROR, LARES_ERROR_CONFIG,
                             "proto-nfs4: minimum-minor-version is above maximum-minor-version");
-        service_free(service);
         return FALSE;
     }
-    service->state = nfs4_state_new(service, error);
-    if (!service->state || !listen_all(service, error)) {
-        service_free(service);
+    Nfs4Service *service = nfs4_service_new(host, &settings, error);
+    if (!service)
+        return FALSE;
+    if (!listen_all(service, error)) {
+        nfs4_service_free(service);
         return FALSE;
     }
     self->service = service;
@@ -151,7 +92,7 @@ static void
 stop(LaresProtocol *protocol)
 {
     LaresNfs4 *self = LARES_NFS4(protocol);
-    g_clear_pointer(&self->service, service_free);
+    g_clear_pointer(&self->service, nfs4_service_free);
 }
 
 /* ---- Management ------------------------------------------------------------------------------------------------- */

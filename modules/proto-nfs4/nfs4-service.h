@@ -62,3 +62,8 @@ nfs4_put_write_verifier(LaresWriter *out, const Nfs4Service *service)
 {
     lares_put_u64(out, __atomic_load_n(&service->write_verifier, __ATOMIC_RELAXED));
 }
+
+/* Main thread. Everything but the listeners. NULL with error. nfs4-service.c */
+Nfs4Service *nfs4_service_new(LaresHost *host, const Nfs4Settings *settings, GError **error);
+/* Main thread. Closes the listeners and waits until the connections have ended. */
+void nfs4_service_free(Nfs4Service *service);

@@ -25,7 +25,7 @@ check_set(const MemNode *m, const LaresCred *cred, const LaresSetAttrs *set)
     gboolean owner = cred->uid == 0 || cred->uid == m->attrs.uid;
     if (set->mask & LARES_ATTR_SIZE && m->base.type != LARES_TYPE_REGULAR)
         return m->base.type == LARES_TYPE_DIRECTORY ? LARES_ISDIR : LARES_INVAL;
-    if (set->mask & LARES_ATTR_SIZE && set->size > G_MAXUINT / 4)
+    if (set->mask & LARES_ATTR_SIZE && set->size > (64u << 20))
         return LARES_FBIG;
     if (set->mask & LARES_ATTR_SIZE && !owner && memstore_may(m, cred, LARES_MASK_WRITE_DATA) != LARES_OK)
         return LARES_ACCESS;
@@ -153,7 +153,7 @@ stat_fs(LaresStore *base, LaresNode *node, LaresSpace *space)
                           .avail_files = 1 << 19,
                           .block_size = 4096,
                           .name_max = LARES_NAME_LIMIT,
-                          .max_file_size = G_MAXUINT / 4,
+                          .max_file_size = (64u << 20),
                           .max_link = 32000,
                           .can_xattr = TRUE,
                           .can_clone = TRUE,

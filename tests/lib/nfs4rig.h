@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The NFS service in this process, over a store in memory: a record in, the reply out, no sockets in between.
+ *
+ * One share, "/share", with flavor sys and no squash, kept by memstore; one connection. Records are run in the calling
+ * thread.
+ *
+ * Thread: one. */
+#pragma once
+
+#include <lares/lares.h>
+
+typedef struct _Nfs4Rig Nfs4Rig;
+
+Nfs4Rig *nfs4_rig_new(void);
+void nfs4_rig_free(Nfs4Rig *rig);
+LaresStore *nfs4_rig_store(Nfs4Rig *rig);
+
+/* Runs one RPC record. The reply is valid until the next call; NULL when nothing is answered. */
+const uint8_t *nfs4_rig_record(Nfs4Rig *rig, const void *record, size_t len, size_t *reply_len);
+
+/* A COMPOUND with AUTH_SYS credentials: `ops` is `n` encoded operations. The reader stands behind the tag, at the
+ * number of results; *status is the COMPOUND's. Fails the test when the RPC layer refuses. */
+LaresReader nfs4_rig_compound(Nfs4Rig *rig, uint32_t minor, uint32_t uid, uint32_t gid, const void *ops, size_t len,
+                              uint32_t n, uint32_t *status);
