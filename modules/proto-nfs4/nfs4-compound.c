@@ -122,7 +122,13 @@ nfs4_get_name_bytes(LaresReader *in, const uint8_t **bytes, size_t *len)
 uint32_t
 nfs4_check_name(Nfs4Compound *c, const uint8_t *bytes, size_t len, const char **name)
 {
-    return nfs4_status(c, lares_files_name(c->arena, bytes, len, name));
+    LaresStatus status = lares_files_name(c->arena, bytes, len, name);
+    /* Three ways to be wrong that one status stands for: RFC 7530 12.7 and 13.1.7, RFC 8881 14.5 and 15.1.7. */
+    if (status == LARES_BADCHAR && memchr(bytes, '/', len))
+        return NFS4ERR_BADNAME;
+    if (status == LARES_BADCHAR && memchr(bytes, '\0', len))
+        return NFS4ERR_BADCHAR;
+    return nfs4_status(c, status);
 }
 
 uint32_t

@@ -49,6 +49,16 @@ put_channel(LaresWriter *w)
     lares_put_u32(w, 0);
 }
 
+static void run_with_sequence(uint32_t minor, uint32_t n, const uint8_t *ops, size_t len);
+
+/* Else every OPEN is answered with GRACE (RFC 8881 18.51.3). */
+static void
+reclaim_complete(void)
+{
+    static const uint8_t op[] = {0, 0, 0, OP_RECLAIM_COMPLETE, 0, 0, 0, 0};
+    run_with_sequence(1, 1, op, sizeof op);
+}
+
 static void
 create_session(void)
 {
@@ -72,6 +82,7 @@ create_session(void)
     g_assert_nonnull(id);
     memcpy(session, id, NFS4_SESSIONID);
     sequence = 0;
+    reclaim_complete();
 }
 
 static void

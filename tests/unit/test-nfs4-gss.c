@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* RPCSEC_GSS's sequence window, table of contexts, and the head of initial tokens. */
+#include "nfs4-gss.h"
+
+static void
+test_window_order(void)
+{
+    Nfs4GssWindow w = {0};
+    for (uint32_t seq = 1; seq <= 5000; seq++)
+        g_assert_true(nfs4_gss_window_accept(&w, seq));
+    for (uint32_t seq = 5000 - GSS_WINDOW + 1; seq <= 5000; seq++)
+        g_assert_false(nfs4_gss_window_accept(&w, seq));           /* seen */
+    g_assert_false(nfs4_gss_window_accept(&w, 5000 - GSS_WINDOW)); /* below */
+    g_assert_false(nfs4_gss_window_accept(&w, 0));
+}
+
+static void
+test_window_disorder(void)
+{
+    Nfs4GssWindow w = {0};
+    g_assert_true(nfs4_gss_window_accept(&w, 100000));
+    for (uint32_t seq = 100000 - GSS_WINDOW + 1; seq < 100000; seq++) {
+        g_assert_true(nfs4_gss_window_accept(&w, seq));
+        g_assert_false(nfs4_gss_window_accept(&w, seq));
+    }
+    /* A jump forgets nothing that is still inside and opens what lies between. */
+    g_assert_true(nfs4_gss_window_accept(&w, 100000 + GSS_WINDOW / 2));
+    g_assert_false(nfs4_gss_window_accept(&w, 100000));
+    g_assert_true(nfs4_gss_window_accept(&w, 100001));
+    g_assert_false(nfs4_gss_window_accept(&w, 100000 - GSS_WINDOW / 2));
+    g_assert_true(nfs4_gss_window_accept(&w, GSS_MAXSEQ - 1));
+    g_assert_false(nfs4_gss_window_accept(&w, 100001));
+}
+
+/* Against the obvious implementation, with a walk of its own. */
+static void
+test_window_model(void)
+{
+    Nfs4GssWindow w = {0};
+    g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
+    g_autoptr(GRand) r = g_rand_new_with_seed(7);
+    uint32_t highest = 0;
+    for (int i = 0; i < 50000; i++) {
+        uint32_t base = highest > 700 ? highest - 700 : 0;
+        uint32_t seq = base + (uint32_t)g_rand_int_range(r, 1, i % 100 == 0 ? 3000 : 720);
+        gboolean fresh =
+            (seq > highest || highest - seq < GSS_WINDOW) && !g_hash_table_contains(seen, GUINT_TO_POINTER(seq));
+        g_assert_cmpint(nfs4_gss_window_accept(&w, seq), ==, fresh);
+        if (fresh)
+            g_hash_table_add(seen, GUINT_TO_POINTER(seq));
+        highest = MAX(highest, seq);
+    }
+}
+
+static void
+test_token_mechanism(void)
+{
+    static const uint8_t good[] = {0x60, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 2, 1, 0};
+    const uint8_t *oid;
+    size_t len;
+    g_assert_true(nfs4_gss_token_mechanism(good, sizeof good, &oid, &len));
+    g_assert_cmpmem(oid, len, good + 4, 9);
+    for (size_t cut = 0; cut < sizeof good; cut++)
+        g_assert_false(nfs4_gss_token_mechanism(good, cut, &oid, &len));
+    for (size_t at = 0; at < 4; at++) {
+        uint8_t bad[sizeof good];
+        memcpy(bad, good, sizeof good);
+        bad[at] ^= 0x80;
+        g_assert_false(nfs4_gss_token_mechanism(bad, sizeof bad, &oid, &len));
+    }
+}
+
+static void
+test_table(void)
+{
+    Nfs4GssTable *table = nfs4_gss_table_new(64);
+    Nfs4GssContext *last = NULL;
+    for (int i = 0; i < 1000; i++) { /* bounded, and the newest is always there */
+        Nfs4GssContext *context = nfs4_gss_context_new(NULL);
+        nfs4_gss_table_add(table, context);
+        Nfs4GssContext *found = nfs4_gss_table_find(table, context->handle, GSS_HANDLE_SIZE);
+        g_assert_true(found == context);
+        nfs4_gss_context_unref(found);
+        g_assert_cmpuint(nfs4_gss_table_size(table), <=, 64);
+        if (last)
+            nfs4_gss_context_unref(last);
+        last = context;
+    }
+    g_assert_null(nfs4_gss_table_find(table, last->handle, GSS_HANDLE_SIZE - 1));
+    nfs4_gss_table_remove(table, last);
+    nfs4_gss_table_remove(table, last);
+    g_assert_null(nfs4_gss_table_find(table, last->handle, GSS_HANDLE_SIZE));
+    nfs4_gss_context_unref(last);
+    nfs4_gss_table_free(table);
+}
+
+static void
+test_pending(void)
+{
+    Nfs4GssTable *table = nfs4_gss_table_new(64);
+    uint8_t first[GSS_HANDLE_SIZE], handle[GSS_HANDLE_SIZE];
+    for (guint i = 0; i < GSS_MAX_PENDING + 10; i++) {
+        Nfs4GssContext *context = nfs4_gss_context_new(NULL);
+        memcpy(i == 0 ? first : handle, context->handle, GSS_HANDLE_SIZE);
+        nfs4_gss_table_add_pending(table, context);
+        nfs4_gss_context_unref(context);
+    }
+    g_assert_null(nfs4_gss_table_take_pending(table, first, GSS_HANDLE_SIZE)); /* pushed out */
+    Nfs4GssContext *taken = nfs4_gss_table_take_pending(table, handle, GSS_HANDLE_SIZE);
+    g_assert_nonnull(taken);
+    g_assert_null(nfs4_gss_table_take_pending(table, handle, GSS_HANDLE_SIZE)); /* once */
+    g_assert_null(nfs4_gss_table_find(table, handle, GSS_HANDLE_SIZE));         /* not for data */
+    nfs4_gss_context_unref(taken);
+    nfs4_gss_table_free(table);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/nfs4-gss/window/order", test_window_order);
+    g_test_add_func("/nfs4-gss/window/disorder", test_window_disorder);
+    g_test_add_func("/nfs4-gss/window/model", test_window_model);
+    g_test_add_func("/nfs4-gss/token-mechanism", test_token_mechanism);
+    g_test_add_func("/nfs4-gss/table", test_table);
+    g_test_add_func("/nfs4-gss/pending", test_pending);
+    return g_test_run();
+}
