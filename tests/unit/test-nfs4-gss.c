@@ -2,15 +2,17 @@
 /* RPCSEC_GSS's sequence window, table of contexts, and the head of initial tokens. */
 #include "nfs4-gss.h"
 
+#define LAST (GSS_WINDOW * 3 + 123u)
+
 static void
 test_window_order(void)
 {
     Nfs4GssWindow w = {0};
-    for (uint32_t seq = 1; seq <= 5000; seq++)
+    for (uint32_t seq = 1; seq <= LAST; seq++)
         g_assert_true(nfs4_gss_window_accept(&w, seq));
-    for (uint32_t seq = 5000 - GSS_WINDOW + 1; seq <= 5000; seq++)
+    for (uint32_t seq = LAST - GSS_WINDOW + 1; seq <= LAST; seq++)
         g_assert_false(nfs4_gss_window_accept(&w, seq));           /* seen */
-    g_assert_false(nfs4_gss_window_accept(&w, 5000 - GSS_WINDOW)); /* below */
+    g_assert_false(nfs4_gss_window_accept(&w, LAST - GSS_WINDOW)); /* below */
     g_assert_false(nfs4_gss_window_accept(&w, 0));
 }
 
@@ -18,18 +20,18 @@ static void
 test_window_disorder(void)
 {
     Nfs4GssWindow w = {0};
-    g_assert_true(nfs4_gss_window_accept(&w, 100000));
-    for (uint32_t seq = 100000 - GSS_WINDOW + 1; seq < 100000; seq++) {
+    g_assert_true(nfs4_gss_window_accept(&w, 1000000));
+    for (uint32_t seq = 1000000 - GSS_WINDOW + 1; seq < 1000000; seq++) {
         g_assert_true(nfs4_gss_window_accept(&w, seq));
         g_assert_false(nfs4_gss_window_accept(&w, seq));
     }
     /* A jump forgets nothing that is still inside and opens what lies between. */
-    g_assert_true(nfs4_gss_window_accept(&w, 100000 + GSS_WINDOW / 2));
-    g_assert_false(nfs4_gss_window_accept(&w, 100000));
-    g_assert_true(nfs4_gss_window_accept(&w, 100001));
-    g_assert_false(nfs4_gss_window_accept(&w, 100000 - GSS_WINDOW / 2));
+    g_assert_true(nfs4_gss_window_accept(&w, 1000000 + GSS_WINDOW / 2));
+    g_assert_false(nfs4_gss_window_accept(&w, 1000000));
+    g_assert_true(nfs4_gss_window_accept(&w, 1000001));
+    g_assert_false(nfs4_gss_window_accept(&w, 1000000 - GSS_WINDOW / 2));
     g_assert_true(nfs4_gss_window_accept(&w, GSS_MAXSEQ - 1));
-    g_assert_false(nfs4_gss_window_accept(&w, 100001));
+    g_assert_false(nfs4_gss_window_accept(&w, 1000001));
 }
 
 /* Against the obvious implementation, with a walk of its own. */
@@ -41,8 +43,8 @@ test_window_model(void)
     g_autoptr(GRand) r = g_rand_new_with_seed(7);
     uint32_t highest = 0;
     for (int i = 0; i < 50000; i++) {
-        uint32_t base = highest > 700 ? highest - 700 : 0;
-        uint32_t seq = base + (uint32_t)g_rand_int_range(r, 1, i % 100 == 0 ? 3000 : 720);
+        uint32_t base = highest > GSS_WINDOW * 3 / 2 ? highest - GSS_WINDOW * 3 / 2 : 0;
+        uint32_t seq = base + (uint32_t)g_rand_int_range(r, 1, (i % 100 == 0 ? 6 : 2) * (gint32)GSS_WINDOW);
         gboolean fresh =
             (seq > highest || highest - seq < GSS_WINDOW) && !g_hash_table_contains(seen, GUINT_TO_POINTER(seq));
         g_assert_cmpint(nfs4_gss_window_accept(&w, seq), ==, fresh);
