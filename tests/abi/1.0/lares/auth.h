@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Authentication: providers offer flavors; a context is one (half-)established security context.
+ *
+ * A provider is a GObject registered once. A context is a GObject made per login, never per request: protocols keep and
+ * reuse it. The same interface serves NFS (ONC RPC flavors and RPCSEC_GSS), SMB and REST (SPNEGO).
+ *
+ * Thread: providers are called from any thread. A context is stepped by one thread at a time; once it is established,
+ * wrap/unwrap/mic functions may be called by many threads at once. */
+#pragma once
+
+#include <lares/types.h>
+#include <sys/uio.h>
+
+G_BEGIN_DECLS
+
+typedef enum {
+    LARES_PROTECT_NONE,          /* the client says who it is and nobody checks */
+    LARES_PROTECT_AUTHENTICATED, /* the caller of each request is proven */
+    LARES_PROTECT_INTEGRITY,
+    LARES_PROTECT_PRIVACY
+} LaresProtection;
+
+/* One flavor as it stands in a share's `sec` list. Constant data of the provider's module. */
+typedef struct {
+    const char *name; /* "sys", "krb5p"; lower case, unique */
+    LaresProtection protection;
+    /* ONC RPC: the pseudoflavor of SECINFO and of the wire (1 AUTH_SYS, 0 AUTH_NONE, 390003 krb5 … RFC 2623 2.2.1);
+     * UINT32_MAX where the flavor has no RPC form. */
+    uint32_t rpc_flavor;
+    /* RPCSEC_GSS: the mechanism OID as DER without tag and length, or NULL for a flavor whose RPC credential body is
+     * itself the one token of step(). */
+    const uint8_t *gss_oid;
+    size_t gss_oid_len;
+    uint32_t gss_qop;
+    uint32_t gss_service; /* rpc_gss_svc_t: 1 none, 2 integrity, 3 privacy; 0 without gss_oid */
+    gboolean spnego;      /* can be negotiated by SPNEGO (SMB, HTTP) */
+} LaresFlavor;
+
+#define LARES_RPC_FLAVOR_NONE UINT32_MAX
+
+/* ---- Context -------------------------------------------------------------------------------------------------- */
+
+typedef enum { LARES_AUTH_CONTINUE, LARES_AUTH_ESTABLISHED, LARES_AUTH_FAILED } LaresAuthState;
+
+/* Whom the context proved; strings owned by the context and constant once it is established. */
+typedef struct {
+    const char *principal; /* "ada@HOME.LAN", "host/nas.home.lan@HOME.LAN"; NULL for sys */
+    const char *realm;     /* "HOME.LAN"; NULL for sys */
+    gboolean machine;      /* a host principal rather than a person */
+    gboolean unix_ids;     /* uid, gid and groups below are what the caller claims */
+    gboolean anonymous;    /* nobody in particular (AUTH_NONE, guest) */
+    uint32_t uid;
+    uint32_t gid;
+    const uint32_t *groups;
+    size_t n_groups;
+    const char *machine_name; /* AUTH_SYS: the client's own word for itself; may be NULL */
+} LaresAuthPeer;
+
+#define LARES_TYPE_AUTH_CONTEXT (lares_auth_context_get_type())
+LARES_API
+G_DECLARE_INTERFACE(LaresAuthContext, lares_auth_context, LARES, AUTH_CONTEXT, GObject)
+
+struct _LaresAuthContextInterface {
+    GTypeInterface g_iface;
+
+    /* Feeds one token (at most 64 KiB). *out is a new GBytes to send back or NULL. On LARES_AUTH_FAILED `reason` gets a
+     * newly allocated sentence for the audit log (never for the peer) and *out may still carry an error token. */
+    LaresAuthState (*step)(LaresAuthContext *self, const uint8_t *token, size_t len, GBytes **out, char **reason);
+    const LaresAuthPeer *(*get_peer)(LaresAuthContext *self); /* NULL until established */
+    /* Wall-clock second at which the context ends; INT64_MAX for never. */
+    gint64 (*get_expiry)(LaresAuthContext *self);
+    /* A key for protocols that derive their own; NULL if there is none. */
+    GBytes *(*get_session_key)(LaresAuthContext *self);
+    /* GSS major/minor of the last step, for RPCSEC_GSS replies; may be NULL (then 0 / GSS_S_FAILURE). */
+    void (*get_gss_status)(LaresAuthContext *self, uint32_t *major, uint32_t *minor);
+
+    /* Message protection; all NULL for a flavor that offers none. */
+
+    /* Bytes that wrap(conf) puts before and after the message. `head` + len + `tail` is the token's exact size. */
+    void (*wrap_size)(LaresAuthContext *self, gboolean conf, size_t len, size_t *head, size_t *tail);
+    /* Protects, in place, `len` bytes at `message` which has `head` writable bytes before and `tail` behind it. */
+    LaresStatus (*wrap)(LaresAuthContext *self, gboolean conf, uint8_t *message, size_t len);
+    /* Opens a token in place; *message points into it. Fails (LARES_ACCESS) unless it was sealed when `conf`. */
+    LaresStatus (*unwrap)(LaresAuthContext *self, gboolean conf, uint8_t *token, size_t token_len, uint8_t **message,
+                          size_t *len);
+    /* Largest MIC in bytes. */
+    size_t (*mic_size)(LaresAuthContext *self);
+    LaresStatus (*get_mic)(LaresAuthContext *self, const struct iovec *iov, int n, uint8_t *mic, size_t *mic_len);
+    LaresStatus (*verify_mic)(LaresAuthContext *self, const struct iovec *iov, int n, const uint8_t *mic,
+                              size_t mic_len);
+};
+
+LARES_API LaresAuthState lares_auth_context_step(LaresAuthContext *self, const uint8_t *token, size_t len, GBytes **out,
+                                                 char **reason);
+LARES_API const LaresAuthPeer *lares_auth_context_get_peer(LaresAuthContext *self);
+LARES_API gint64 lares_auth_context_get_expiry(LaresAuthContext *self);
+LARES_API GBytes *lares_auth_context_get_session_key(LaresAuthContext *self);
+LARES_API void lares_auth_context_get_gss_status(LaresAuthContext *self, uint32_t *major, uint32_t *minor);
+LARES_API void lares_auth_context_wrap_size(LaresAuthContext *self, gboolean conf, size_t len, size_t *head,
+                                            size_t *tail);
+LARES_API LaresStatus lares_auth_context_wrap(LaresAuthContext *self, gboolean conf, uint8_t *message, size_t len);
+LARES_API LaresStatus lares_auth_context_unwrap(LaresAuthContext *self, gboolean conf, uint8_t *token, size_t token_len,
+                                                uint8_t **message, size_t *len);
+LARES_API size_t lares_auth_context_mic_size(LaresAuthContext *self);
+LARES_API LaresStatus lares_auth_context_get_mic(LaresAuthContext *self, const struct iovec *iov, int n, uint8_t *mic,
+                                                 size_t *mic_len);
+LARES_API LaresStatus lares_auth_context_verify_mic(LaresAuthContext *self, const struct iovec *iov, int n,
+                                                    const uint8_t *mic, size_t mic_len);
+
+/* ---- Provider ------------------------------------------------------------------------------------------------- */
+
+#define LARES_TYPE_AUTH_PROVIDER (lares_auth_provider_get_type())
+LARES_API
+G_DECLARE_INTERFACE(LaresAuthProvider, lares_auth_provider, LARES, AUTH_PROVIDER, GObject)
+
+struct _LaresAuthProviderInterface {
+    GTypeInterface g_iface;
+
+    const char *(*get_name)(LaresAuthProvider *self); /* "krb5" */
+    /* The flavors, constant for the provider's life. */
+    const LaresFlavor *(*get_flavors)(LaresAuthProvider *self, size_t *n);
+    /* A fresh accepting context for one login to `service` ("nfs", "cifs", "HTTP"); `gss_oid` is the mechanism the
+     * client asked for (NULL for a plain RPC flavor). NULL with `error` when the provider cannot accept now. */
+    LaresAuthContext *(*accept)(LaresAuthProvider *self, const char *service, const LaresPeer *peer, GError **error);
+    /* State for `status`: a{sv} floating or NULL. */
+    GVariant *(*get_status)(LaresAuthProvider *self);
+};
+
+LARES_API const char *lares_auth_provider_get_name(LaresAuthProvider *self);
+LARES_API const LaresFlavor *lares_auth_provider_get_flavors(LaresAuthProvider *self, size_t *n);
+LARES_API LaresAuthContext *lares_auth_provider_accept(LaresAuthProvider *self, const char *service,
+                                                       const LaresPeer *peer, GError **error);
+LARES_API GVariant *lares_auth_provider_get_status(LaresAuthProvider *self);
+
+/* ---- The registry of flavors ---------------------------------------------------------------------------------- */
+
+/* NULL when no loaded module offers it. The result lives as long as the process. */
+LARES_API const LaresFlavor *lares_flavor_by_name(const char *name);
+LARES_API const LaresFlavor *lares_flavor_by_rpc(uint32_t rpc_flavor);
+/* The flavor of a GSS mechanism at a service level (1, 2, 3). */
+LARES_API const LaresFlavor *lares_flavor_by_gss(const uint8_t *oid, size_t oid_len, uint32_t service);
+/* The provider behind a flavor; borrowed. */
+LARES_API LaresAuthProvider *lares_flavor_provider(const LaresFlavor *flavor);
+
+/* The one place where a login becomes an identity: maps an established context's peer through the directory and writes
+ * the audit line (event "auth": principal, realm, client, flavor, protocol, verdict, reason). On success *identity is a
+ * new reference. LARES_ACCESS: refused (disabled, no mapping). */
+LARES_API LaresStatus lares_auth_login(LaresHost *host, LaresAuthContext *context, const LaresFlavor *flavor,
+                                       const char *protocol, const LaresPeer *peer, LaresIdentity **identity);
+/* Audit line for a login that failed before it had an identity. */
+LARES_API void lares_auth_refused(const char *flavor, const char *protocol, const LaresPeer *peer,
+                                  const char *principal, const char *reason);
+
+G_END_DECLS

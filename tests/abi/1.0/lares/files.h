@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The operations protocols call: share policy, access, state and store in one place, with change notification.
+ *
+ * A protocol holds LaresObject values (a share and a node). The pseudo-root that joins the shares is itself a
+ * (read-only) share with id 0, so a protocol treats it like any other; crossing into a real share happens inside
+ * lookup, where host and flavor policy are checked (LARES_WRONGSEC).
+ *
+ * Opens and byte-range locks made here are shared by all protocols (state.h).
+ *
+ * Thread: any worker. Objects are plain values that hold references; clear them. */
+#pragma once
+
+#include <lares/types.h>
+#include <lares/arena.h>
+#include <lares/share.h>
+#include <lares/state.h>
+
+G_BEGIN_DECLS
+
+typedef struct {
+    LaresIdentity *identity;   /* who, already proven and fresh */
+    const LaresFlavor *flavor; /* how they proved it */
+    const LaresPeer *peer;
+    const char *protocol; /* "nfs4" */
+    LaresArena *arena;    /* scratch for the request */
+} LaresCaller;
+
+typedef struct {
+    LaresShare *share;
+    LaresNode *node;
+} LaresObject;
+
+static inline gboolean
+lares_object_is_set(const LaresObject *o)
+{
+    return o->node != NULL;
+}
+static inline void
+lares_object_clear(LaresObject *o)
+{
+    if (o->node)
+        lares_node_unref(o->node);
+    if (o->share)
+        lares_share_unref(o->share);
+    *o = (LaresObject){NULL, NULL};
+}
+static inline void
+lares_object_copy(LaresObject *to, const LaresObject *from) /* `to` must be clear */
+{
+    *to = (LaresObject){from->share ? lares_share_ref(from->share) : NULL,
+                        from->node ? lares_node_ref(from->node) : NULL};
+}
+/* The root of the name space (a pseudo directory)? */
+LARES_API gboolean lares_object_is_pseudo(const LaresObject *object);
+/* The root directory of its share? */
+LARES_API gboolean lares_object_is_share_root(const LaresObject *object);
+
+/* A file handle for the wire: version, share id, store handle and a MAC under a key of this server, so that a handle
+ * cannot be made up. At most 128 bytes (RFC 7530 NFS4_FHSIZE). */
+#define LARES_WIRE_HANDLE_MAX 128
+LARES_API size_t lares_files_handle(LaresFiles *files, const LaresObject *object, uint8_t *buf);
+/* LARES_BADHANDLE, LARES_STALE; host policy LARES_ACCESS. Flavor policy is not checked here (PUTFH must succeed where
+ * SECINFO follows): see lares_files_policy(). */
+LARES_API LaresStatus lares_files_from_handle(LaresFiles *files, const LaresCaller *caller, const uint8_t *bytes,
+                                              size_t len, LaresObject *out);
+/* May this caller use this object at all, now? LARES_WRONGSEC, LARES_ACCESS (host), LARES_STALE (share disabled). For
+ * the pseudo-root: the union of all shares' flavors passes. */
+LARES_API LaresStatus lares_files_policy(LaresFiles *files, const LaresCaller *caller, const LaresObject *object);
+/* The flavors an object may be used with, in order: the share's list, or the union for pseudo directories. */
+LARES_API guint lares_files_flavors(LaresFiles *files, const LaresObject *object,
+                                    const LaresFlavor *flavors[LARES_SHARE_MAX_FLAVORS]);
+LARES_API LaresStatus lares_files_root(LaresFiles *files, const LaresCaller *caller, LaresObject *out);
+
+/* Names: 1 to 255 bytes of UTF-8 without '/' and NUL, not "." or ".."; else LARES_INVAL (empty), LARES_NAMETOOLONG,
+ * LARES_BADCHAR, LARES_BADNAME. `name` is NUL-terminated by lares_files_name(), which checks and copies to the arena.
+ */
+LARES_API LaresStatus lares_files_name(LaresArena *arena, const uint8_t *bytes, size_t len, const char **name);
+
+/* `policy` FALSE leaves the flavor of a share that is entered unchecked (for SECINFO). */
+LARES_API LaresStatus lares_files_lookup(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir,
+                                         const char *name, gboolean policy, LaresObject *out);
+LARES_API LaresStatus lares_files_parent(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                                         gboolean policy, LaresObject *out);
+
+/* `mounted_on` (may be NULL) gets the fileid of the directory a share root covers (RFC 7530 5.8.2.19). */
+LARES_API LaresStatus lares_files_getattr(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                                          uint32_t mask, LaresAttrs *attrs, uint64_t *mounted_on);
+/* A change of size needs `file` (the caller's open for write) or permission; deny modes of others are honoured. */
+LARES_API LaresStatus lares_files_setattr(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                                          LaresFile *file, const LaresSetAttrs *set);
+LARES_API LaresStatus lares_files_access(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                                         uint32_t wanted, uint32_t *allowed);
+LARES_API LaresStatus lares_files_readlink(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                                           const char **target, size_t *len); /* in the arena */
+LARES_API LaresStatus lares_files_statfs(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                                         LaresSpace *space);
+
+/* A directory's change attribute around an operation (RFC 7530 3.2.10). */
+typedef struct {
+    gboolean atomic;
+    uint64_t before, after;
+} LaresChangeInfo;
+
+/* Directories, symlinks and special files (regular files go through open). */
+LARES_API LaresStatus lares_files_create(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir,
+                                         const char *name, const LaresCreate *how, LaresObject *out,
+                                         LaresChangeInfo *info);
+LARES_API LaresStatus lares_files_remove(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir,
+                                         const char *name, LaresChangeInfo *info);
+LARES_API LaresStatus lares_files_rename(LaresFiles *files, const LaresCaller *caller, const LaresObject *from,
+                                         const char *name, const LaresObject *to, const char *new_name,
+                                         LaresChangeInfo *from_info, LaresChangeInfo *to_info);
+LARES_API LaresStatus lares_files_link(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                                       const LaresObject *dir, const char *name, LaresChangeInfo *info);
+/* Entries behind cookie; see LaresStore.readdir. Pseudo directories list the shares the caller's host may see. */
+LARES_API LaresStatus lares_files_readdir(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir,
+                                          uint64_t cookie, LaresDirFunc emit, gpointer user, gboolean *eof);
+
+/* ---- Open files ------------------------------------------------------------------------------------------------ */
+
+/* Opens a regular file by object. On success *open is registered in the file's state with the given access and deny
+ * modes. `reclaim` skips what a grace period would refuse. LARES_SHARE_DENIED, LARES_ISDIR, LARES_SYMLINK,
+ * LARES_WRONG_TYPE, LARES_ACCESS. */
+LARES_API LaresStatus lares_files_open(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                                       uint32_t access, uint32_t deny, LaresHolder *holder, LaresOpen **open);
+/* Creates (or opens, unless how->exclusive) a regular file by name and opens it. *created tells. `out` gets the object.
+ */
+LARES_API LaresStatus lares_files_open_create(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir,
+                                              const char *name, const LaresCreate *how, uint32_t access, uint32_t deny,
+                                              LaresHolder *holder, LaresObject *out, LaresOpen **open,
+                                              gboolean *created, LaresChangeInfo *info);
+/* Widens an open the holder has (access and deny become the union). */
+LARES_API LaresStatus lares_files_open_upgrade(LaresFiles *files, const LaresCaller *caller, LaresOpen *open,
+                                               uint32_t access, uint32_t deny);
+
+/* I/O on a file. `open` may be NULL (anonymous stateid): then the caller's own permission is checked and deny modes are
+ * honoured. Offsets beyond INT64_MAX: LARES_INVAL (read: *done 0, eof). */
+typedef struct {
+    LaresFile *file; /* a reference: lares_file_unref */
+    gboolean temporary;
+} LaresIo;
+LARES_API LaresStatus lares_files_io_begin(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                                           LaresOpen *open, uint32_t access, LaresIo *io);
+LARES_API void lares_files_io_end(LaresIo *io);
+LARES_API LaresStatus lares_files_read(LaresFiles *files, LaresIo *io, uint64_t offset, uint8_t *buf, size_t len,
+                                       size_t *done, gboolean *eof);
+/* For zero-copy: how many of `len` bytes are there at offset, and a descriptor (-1: use lares_files_read). */
+LARES_API LaresStatus lares_files_read_range(LaresFiles *files, LaresIo *io, uint64_t offset, size_t len, int *fd,
+                                             size_t *there, gboolean *eof);
+LARES_API LaresStatus lares_files_write(LaresFiles *files, LaresIo *io, uint64_t offset, const struct iovec *iov, int n,
+                                        LaresStable stable, size_t *done);
+LARES_API LaresStatus lares_files_commit(LaresFiles *files, LaresIo *io, uint64_t offset, uint64_t len);
+LARES_API LaresStatus lares_files_seek(LaresFiles *files, LaresIo *io, LaresSeek what, uint64_t offset, uint64_t *found,
+                                       gboolean *eof);
+LARES_API LaresStatus lares_files_allocate(LaresFiles *files, LaresIo *io, uint64_t offset, uint64_t len,
+                                           gboolean deallocate);
+LARES_API LaresStatus lares_files_clone(LaresFiles *files, LaresIo *from, uint64_t from_offset, LaresIo *to,
+                                        uint64_t to_offset, uint64_t len);
+LARES_API LaresStatus lares_files_copy(LaresFiles *files, LaresIo *from, uint64_t from_offset, LaresIo *to,
+                                       uint64_t to_offset, uint64_t len, uint64_t *done);
+
+/* ---- Extended attributes and ACLs: as in store.h, with the share's policy -------------------------------------------
+ */
+LARES_API LaresStatus lares_files_getxattr(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                                           const char *name, uint8_t *buf, size_t size, size_t *len);
+LARES_API LaresStatus lares_files_setxattr(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                                           const char *name, const uint8_t *value, size_t len, LaresXattrMode mode,
+                                           LaresChangeInfo *info);
+LARES_API LaresStatus lares_files_removexattr(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                                              const char *name, LaresChangeInfo *info);
+LARES_API LaresStatus lares_files_listxattr(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                                            char *buf, size_t size, size_t *len);
+LARES_API LaresStatus lares_files_get_acl(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                                          LaresAcl **acl);
+LARES_API LaresStatus lares_files_set_acl(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                                          const LaresAcl *acl);
+
+G_END_DECLS
