@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What machines can judge of STYLE: clang-format, the SPDX line, the sentence on what a room does, tabs, length, leftovers.
 
-usage: style.py TREE [FILE…]      (without files: everything git knows in TREE, or every source below it)"""
+usage: style.py TREE [FILE…]      (without files: everything git knows in TREE, or every file below it)"""
 import os
 import re
 import shutil
@@ -13,7 +13,7 @@ SPDX = "SPDX-License-Identifier: LGPL-2.1-or-later"
 LONGEST = 700
 LEFTOVER = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 PATHS = re.compile(r"/work/(wt|main|shared)")
-OURS = (".c", ".h", ".py", ".sh", ".build")
+OURS = (".c", ".h", ".py", ".sh", ".build", ".service", ".service.in", ".socket", ".8", ".1.in", ".po")
 
 
 def known_files(top):
@@ -21,13 +21,18 @@ def known_files(top):
     names = r.stdout.split("\n") if r.returncode == 0 else []
     if not names:
         names = [os.path.relpath(os.path.join(b, f), top) for b, _, fs in os.walk(top) for f in fs]
-    return [n for n in names if n.endswith(OURS) and os.path.isfile(os.path.join(top, n))
+    return [n for n in names if os.path.isfile(os.path.join(top, n))
             and not n.startswith(os.path.join("tests", "lint", "reject") + os.sep)]
+
+
+def is_source(name, text):
+    """Scripts have no suffix; units and manual pages are as much ours as C is."""
+    return name.endswith(OURS) or text.startswith("#!")
 
 
 def check_text(name, text, bad):
     lines = text.split("\n")
-    if not any(SPDX in line for line in lines[:3]):
+    if is_source(name, text) and not any(SPDX in line for line in lines[:3]):
         bad.append("%s: no SPDX line" % name)
     if name.endswith((".c", ".h")):
         if len(lines) < 2 or not lines[1].startswith("/*"):
@@ -60,8 +65,13 @@ def main():
     names = names or known_files(top)
     bad = []
     for name in names:
-        with open(os.path.join(top, name), encoding="utf-8") as f:
-            check_text(name, f.read(), bad)
+        with open(os.path.join(top, name), "rb") as f:
+            data = f.read()
+        try:
+            check_text(name, data.decode(), bad)
+        except UnicodeDecodeError:
+            if name.endswith(OURS):
+                bad.append("%s: not UTF-8" % name)
     check_format(top, [n for n in names if n.endswith((".c", ".h"))], bad)
     for line in bad:
         print(line)
