@@ -76,6 +76,8 @@ gboolean lares_host_look_privileged(void);
 
 /* ---- modules.c ------------------------------------------------------------------------------------------------ */
 
+/* What [module] of a .module file may say. */
+extern const LaresKey lares_module_file_keys[];
 /* Finds all modules and loads those that are enabled. A module that cannot be used is an entry with a reason; FALSE
  * only for a broken .module file. `check_only`: settings are checked, no module's code runs. */
 gboolean lares_modules_load(LaresHost *host, gboolean check_only, GError **error);

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-static const LaresKey module_keys[] = {
+const LaresKey lares_module_file_keys[] = {
     {"enabled", LARES_KEY_BOOLEAN, "true", 0, 0, "Whether the module is loaded."},
     {"file", LARES_KEY_PATH, NULL, 0, 0, "The shared object, if not NAME.so in the modules folder."},
     {NULL},
@@ -137,7 +137,7 @@ read_config(LaresHostModule *m, Config *c, GError **error)
         }
     }
     g_autoptr(LaresSettings) s =
-        lares_settings_new(c->keys, "module", module_keys, m->config ? m->config : m->name, error);
+        lares_settings_new(c->keys, "module", lares_module_file_keys, m->config ? m->config : m->name, error);
     if (!s)
         return FALSE;
     c->enabled = lares_settings_boolean(s, "enabled");

@@ -19,7 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static const LaresKey server_keys[] = {
+const LaresKey lares_server_keys[] = {
     {"host-name", LARES_KEY_STRING, NULL, 0, 0,
      "The fully qualified name that clients use; default: this machine's name."},
     {"aliases", LARES_KEY_LIST, NULL, 0, 0, "Further names the server answers to."},
@@ -50,6 +50,8 @@ lares_options_parse(LaresOptions *options, int *argc, char ***argv, GError **err
         {"run-dir", 0, 0, G_OPTION_ARG_FILENAME, &options->run_dir, "Put sockets into DIR", "DIR"},
         {"check-config", 0, 0, G_OPTION_ARG_NONE, &options->check_config, "Check the configuration and exit", NULL},
         {"check-module", 0, 0, G_OPTION_ARG_FILENAME, &options->check_module, "Check a module's file and exit", "FILE"},
+        {"describe-settings", 0, 0, G_OPTION_ARG_NONE, &options->describe_settings,
+         "Print every setting there is, as Markdown, and exit", NULL},
         {"version", 0, 0, G_OPTION_ARG_NONE, &options->version, "Print the version and exit", NULL},
         {NULL},
     };
@@ -117,7 +119,7 @@ lares_server_read(LaresServerSettings *settings, const LaresOptions *options, GE
         return FALSE;
     }
     return check_groups(file, path, error) &&
-           (settings->server = lares_settings_new(file, "server", server_keys, path, error)) &&
+           (settings->server = lares_settings_new(file, "server", lares_server_keys, path, error)) &&
            check_log_level(settings->server, path, error) &&
            (settings->identity = lares_settings_new(file, "identity", lares_directory_keys, path, error));
 }

@@ -197,6 +197,8 @@ lares_server_main(int argc, char **argv)
         lares_server_fill_host(host, options, settings.server, &error)) {
         if (options->check_config)
             result = check_config(host, &error);
+        else if (options->describe_settings)
+            result = lares_server_describe_settings(host->modules_dir, &error) ? 0 : 1;
         else if (start_log(&settings, &error))
             result = run(host, &settings, &error) ? 0 : 1;
     }

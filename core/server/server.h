@@ -11,11 +11,13 @@ G_BEGIN_DECLS
 typedef struct {
     char *config, *modules_dir, *module_config_dir, *state_dir, *run_dir;
     char *check_module;
-    gboolean check_config, version;
+    gboolean check_config, describe_settings, version;
 } LaresOptions;
 
 gboolean lares_options_parse(LaresOptions *options, int *argc, char ***argv, GError **error);
 void lares_options_clear(LaresOptions *options);
+
+extern const LaresKey lares_server_keys[];
 
 /* lares.conf, checked. */
 typedef struct {
@@ -34,6 +36,10 @@ gboolean lares_server_fill_host(LaresHost *host, const LaresOptions *options, co
 /* Makes the state and run directories; takes the lock of the state directory: *lock stays open while the daemon lives.
  */
 gboolean lares_server_make_dirs(LaresHost *host, int *lock, GError **error);
+
+/* Prints every setting of lares.conf and of the modules in `modules_dir` as Markdown; no module's code runs. FALSE when
+ * a module there is refused: the list would lack it. */
+gboolean lares_server_describe_settings(const char *modules_dir, GError **error);
 
 /* sd_notify(3) without its library: one datagram to $NOTIFY_SOCKET. */
 void lares_server_notify(const char *state);
