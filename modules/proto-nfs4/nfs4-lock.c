@@ -13,6 +13,14 @@ nfs4_get_lock_type(LaresReader *in, gboolean *write)
 }
 
 uint32_t
+nfs4_check_range(uint64_t start, uint64_t length)
+{
+    if (length == 0 || (length != UINT64_MAX && length > UINT64_MAX - start))
+        return NFS4ERR_INVAL;
+    return NFS4_OK;
+}
+
+uint32_t
 nfs4_lock_status(const Nfs4Compound *c, LaresStatus status)
 {
     if (status == LARES_BAD_RANGE) /* RFC 7530 16.10.4: a range past 2^64 is no range at all */

@@ -52,8 +52,8 @@ static uint32_t
 set_lock(Nfs4Compound *c, Nfs4Owner *owner, LaresOpen *open, const Args *args)
 {
     uint32_t status = check_grace(owner->client, args->reclaim);
-    if (status == NFS4_OK && args->range.length == 0)
-        status = NFS4ERR_INVAL;
+    if (status == NFS4_OK)
+        status = nfs4_check_range(args->range.start, args->range.length);
     if (status != NFS4_OK)
         return status;
     LaresLockOwner who = nfs4_owner_for_lock(owner);

@@ -36,6 +36,8 @@ nfs4_op_lockt(Nfs4Compound *c)
     if (c->in->failed)
         return NFS4ERR_BADXDR;
     uint32_t status = nfs4_need_regular(c, &c->current);
+    if (status == NFS4_OK)
+        status = nfs4_check_range(range.start, range.length);
     if (status != NFS4_OK)
         return status;
     if (c->session)

@@ -10,7 +10,9 @@ unlock(Nfs4Compound *c, Nfs4Grant *grant)
 {
     const LaresRange *range = c->op_data;
     LaresLockOwner who = nfs4_owner_for_lock(grant->owner);
-    uint32_t status = nfs4_lock_status(c, lares_lock_clear(grant->open, &who, range->start, range->length));
+    uint32_t status = nfs4_check_range(range->start, range->length);
+    if (status == NFS4_OK)
+        status = nfs4_lock_status(c, lares_lock_clear(grant->open, &who, range->start, range->length));
     if (status == NFS4_OK) {
         Nfs4Stateid stateid = nfs4_grant_bump(grant);
         nfs4_put_stateid(c->out, &stateid);
