@@ -12,11 +12,18 @@ typedef struct {
     gboolean cachethis;
 } Args;
 
+/* The request and who sends it: a reply is kept for its principal only. */
+static uint64_t
+digest(const Nfs4Compound *c)
+{
+    return nfs4_digest(nfs4_digest(c->op_count, c->principal, strlen(c->principal)), c->request, c->request_len);
+}
+
 /* The same number again: the kept reply, if it is the same request. Session locked. */
 static uint32_t
-retry(Nfs4Compound *c, const Nfs4Slot *slot)
+retry(Nfs4Compound *c, const Nfs4Slot *slot, uint64_t request)
 {
-    if (slot->op_count != c->op_count || slot->request_len != c->request_len)
+    if (slot->digest != request)
         return NFS4ERR_SEQ_FALSE_RETRY;
     if (!slot->has_reply)
         return NFS4ERR_RETRY_UNCACHED_REP;
@@ -29,6 +36,7 @@ static uint32_t
 take_slot(Nfs4Compound *c, Nfs4Session *session, const Args *args)
 {
     uint32_t status = NFS4_OK;
+    uint64_t request = digest(c);
     g_mutex_lock(&session->lock);
     Nfs4Slot *slot = &session->slot[args->slot];
     switch (nfs4_slot_step(slot->busy, slot->seqid, args->seqid)) {
@@ -36,12 +44,11 @@ take_slot(Nfs4Compound *c, Nfs4Session *session, const Args *args)
         slot->busy = TRUE;
         slot->seqid = args->seqid;
         slot->has_reply = FALSE;
-        slot->op_count = c->op_count;
-        slot->request_len = c->request_len;
+        slot->digest = request;
         c->slot = slot;
         break;
     case NFS4_SLOT_RETRY:
-        status = retry(c, slot);
+        status = retry(c, slot, request);
         break;
     case NFS4_SLOT_BUSY:
         status = NFS4ERR_DELAY;

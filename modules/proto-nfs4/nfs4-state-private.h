@@ -133,8 +133,7 @@ struct _Nfs4Slot {
     uint32_t seqid;
     gboolean busy;
     gboolean has_reply; /* the whole result of `seqid` is kept */
-    uint32_t op_count;  /* of the request, to tell a false retry */
-    size_t request_len;
+    uint64_t digest;    /* of the request and its principal, to tell a false retry */
     uint8_t *reply;
     size_t reply_len;
 };
