@@ -145,6 +145,7 @@ nfs4_client_new(Nfs4Compound *c, gboolean v40, const uint8_t *verifier, const ui
     while (client->id == 0 || g_hash_table_contains(state->by_id, GUINT_TO_POINTER(client->id)));
     uint64_t seed = (uint64_t)client->id << 32 ^ (uint64_t)g_random_int();
     memcpy(client->confirm, &seed, sizeof seed);
+    memcpy(client->confirm_next, &seed, sizeof seed);
     g_hash_table_insert(state->by_id, GUINT_TO_POINTER(client->id), nfs4_client_ref(client));
     Nfs4Client *replaced = g_hash_table_lookup(state->unconfirmed, client);
     if (replaced)

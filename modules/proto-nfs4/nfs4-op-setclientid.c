@@ -6,10 +6,27 @@
 #include "nfs4-state-private.h"
 
 static void
-put_result(Nfs4Compound *c, const Nfs4Client *client)
+put_result(Nfs4Compound *c, Nfs4Client *client)
 {
     lares_put_u64(c->out, nfs4_client_id(client));
-    lares_put_bytes(c->out, client->confirm, NFS4_VERIFIER_SIZE);
+    g_mutex_lock(&client->lock);
+    lares_put_bytes(c->out, client->confirm_next, NFS4_VERIFIER_SIZE);
+    g_mutex_unlock(&client->lock);
+}
+
+/* The same incarnation again: the record stays, and is confirmed once more under a new verifier. Until then the old
+ * confirmation may still be repeated. */
+static void
+update(Nfs4Compound *c, Nfs4Client *confirmed, Nfs4Client *unconfirmed)
+{
+    if (unconfirmed) /* of another incarnation: this one is the newer request */
+        nfs4_client_destroy(unconfirmed, FALSE);
+    uint32_t random[2] = {g_random_int(), g_random_int()};
+    g_mutex_lock(&confirmed->lock);
+    memcpy(confirmed->confirm_next, random, sizeof confirmed->confirm_next);
+    g_mutex_unlock(&confirmed->lock);
+    nfs4_client_renew(confirmed);
+    put_result(c, confirmed);
 }
 
 /* RFC 7530 16.33.5: whoever has the id is shown by its callback address. */
@@ -46,12 +63,9 @@ nfs4_op_setclientid(Nfs4Compound *c)
     uint32_t status;
     switch (nfs4_step_setclientid(&facts, &status)) {
     case NFS4_STEP_UPDATE:
-    case NFS4_STEP_EXISTING: {
-        /* The same incarnation again: only its callback changes, and it confirms the same record once more. */
-        nfs4_client_renew(confirmed);
-        put_result(c, confirmed);
+    case NFS4_STEP_EXISTING:
+        update(c, confirmed, unconfirmed);
         break;
-    }
     case NFS4_STEP_REPLACE:
         nfs4_client_destroy(confirmed, TRUE);
         /* fall through */

@@ -63,8 +63,9 @@ struct _Nfs4Client {
     char *address; /* where it was first seen */
     char *user;    /* name of the identity that made it */
     char *flavor;
-    gint64 since;                        /* wall clock, seconds */
-    uint8_t confirm[NFS4_VERIFIER_SIZE]; /* 4.0: of SETCLIENTID_CONFIRM */
+    gint64 since; /* wall clock, seconds */
+    /* 4.0: of SETCLIENTID_CONFIRM; the second one of a SETCLIENTID that came again. Under lock. */
+    uint8_t confirm[NFS4_VERIFIER_SIZE], confirm_next[NFS4_VERIFIER_SIZE];
     /* SP4_MACH_CRED (RFC 8881 2.10.8.3): operations that need the machine's own credentials */
     gboolean mach_cred;
     uint64_t must_enforce; /* bit per operation number below 64 */
