@@ -185,7 +185,7 @@ def cases_of(namespace):
         axes = builtins.getattr(f, "axes", {})
         for values in itertools.product(*axes.values()):
             kw = dict(zip(axes, values))
-            label = " ".join(f"{k}={ascii(v[0] if isinstance(v, tuple) else v)}"
+            label = " ".join(f"{k}={ascii(v[0] if isinstance(v, tuple) and v else v)}"
                              for k, v in kw.items()).replace("'", "")
             yield f"{title} {label}".strip().replace("#", "").replace("\\", ""), doc, f, kw
 
