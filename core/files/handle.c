@@ -34,7 +34,8 @@ typedef struct {
     uint8_t handle[LARES_HANDLE_MAX];
 } CacheSlot;
 
-static _Thread_local CacheSlot *cache; /* freed with the process: workers live as long */
+static _Thread_local CacheSlot *cache;              /* freed with the process: workers live as long */
+static GPrivate cache_end = G_PRIVATE_INIT(g_free); /* the cache goes with its thread */
 
 /* ---- key --------------------------------------------------------------------------------------------------------- */
 
@@ -103,6 +104,7 @@ slot_of(const uint8_t *head, const uint8_t *handle, size_t len)
 {
     if (!cache) {
         cache = g_new(CacheSlot, CACHE_SLOTS);
+        g_private_set(&cache_end, cache);
         for (guint i = 0; i < CACHE_SLOTS; i++)
             cache[i].len = 0xff;
     }
