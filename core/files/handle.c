@@ -34,7 +34,7 @@ typedef struct {
     uint8_t handle[LARES_HANDLE_MAX];
 } CacheSlot;
 
-static _Thread_local CacheSlot *cache;              /* freed with the process: workers live as long */
+static _Thread_local CacheSlot *cache;
 static GPrivate cache_end = G_PRIVATE_INIT(g_free); /* the cache goes with its thread */
 
 /* ---- key --------------------------------------------------------------------------------------------------------- */
