@@ -38,15 +38,23 @@ nfs4_reply_left(Nfs4Compound *c)
     return MIN(left, room_below(c->out->limit, c->out->len + reserve(c)));
 }
 
+/* Do `len` more bytes fit below the limit? What was written already may be beyond it. */
+static gboolean
+fits_below(size_t limit, size_t used, size_t len)
+{
+    return used <= limit && len <= limit - used;
+}
+
 uint32_t
 nfs4_reply_room(Nfs4Compound *c, size_t len)
 {
     size_t used = result_length(c) + reserve(c);
+    gboolean fits = fits_below(c->reply_limit, used, len) && fits_below(c->out->limit, c->out->len + reserve(c), len);
     if (c->minor == 0)
-        return nfs4_reply_left(c) >= len ? NFS4_OK : NFS4ERR_RESOURCE;
-    if (room_below(c->reply_limit, used) < len || room_below(c->out->limit, c->out->len + reserve(c)) < len)
+        return fits ? NFS4_OK : NFS4ERR_RESOURCE;
+    if (!fits)
         return NFS4ERR_REP_TOO_BIG;
-    if (c->cachethis && room_below(c->cache_limit, used) < len)
+    if (c->cachethis && !fits_below(c->cache_limit, used, len))
         return NFS4ERR_REP_TOO_BIG_TO_CACHE;
     return NFS4_OK;
 }
