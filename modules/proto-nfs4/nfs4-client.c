@@ -206,8 +206,9 @@ nfs4_client_confirm(Nfs4Client *client)
     }
     g_mutex_unlock(&state->lock);
     if (old) {
-        /* The same owner keeps its right to reclaim in the grace period, so the record on disk stays. */
-        nfs4_client_destroy(old, FALSE);
+        /* The same owner keeps its right to reclaim in the grace period. After it, a record on disk would only make
+         * the next grace period wait for a client that has nothing to take back. */
+        nfs4_client_destroy(old, !nfs4_recovery_in_grace(state->recovery));
         nfs4_client_unref(old);
     }
 }
