@@ -174,13 +174,27 @@ mask_after_chmod(const LaresAce *ace, uint32_t group_mask)
     return ace->mask;
 }
 
+/* Does an entry give somebody in particular more than the group bits? A chmod takes that away, also one to the mode the
+ * file has already (RFC 8881 6.4.1.1). */
+static gboolean
+gives_more(const LaresAcl *acl, uint32_t group_mask)
+{
+    for (uint32_t i = 0; i < acl->n; i++) {
+        const LaresAce *ace = &acl->ace[i];
+        if (is_permission(ace) && !(ace->flags & LARES_ACE_INHERIT_ONLY) &&
+            mask_after_chmod(ace, group_mask) != ace->mask && ace->who == LARES_WHO_ID)
+            return TRUE;
+    }
+    return FALSE;
+}
+
 LaresAcl *
 lares_acl_chmod(const LaresAcl *acl, uint32_t mode, gboolean directory)
 {
     mode &= 0777;
-    if (lares_acl_to_mode(acl) == mode)
-        return lares_acl_copy(acl);
     uint32_t group_mask = mask_of_bits(mode >> 3 & 7, directory);
+    if (lares_acl_to_mode(acl) == mode && !gives_more(acl, group_mask))
+        return lares_acl_copy(acl);
     LaresAcl *out = lares_acl_new(acl->n * 2 + MODE_ENTRIES);
     out->n = 0;
     add_owner_entries(out, mode, directory);

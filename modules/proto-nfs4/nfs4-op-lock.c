@@ -93,6 +93,15 @@ give_stateid(Nfs4Owner *owner, Nfs4Grant *open_grant)
     return stateid;
 }
 
+static gboolean
+has_state(Nfs4Owner *owner)
+{
+    g_mutex_lock(&owner->client->lock);
+    gboolean has = owner->n_grants > 0;
+    g_mutex_unlock(&owner->client->lock);
+    return has;
+}
+
 /* RFC 7530 16.10.5: a lock owner that has state for the file already must use that. */
 static uint32_t
 check_new_owner(const Nfs4Compound *c, Nfs4Owner *owner, Nfs4Grant *open_grant, const Args *args)
@@ -104,7 +113,7 @@ check_new_owner(const Nfs4Compound *c, Nfs4Owner *owner, Nfs4Grant *open_grant, 
     g_mutex_unlock(&owner->client->lock);
     if (known)
         nfs4_grant_unref(known);
-    if (known || (owner->used && args->lock_seqid != owner->seqid + 1))
+    if (known || (owner->used && has_state(owner) && args->lock_seqid != owner->seqid + 1))
         return NFS4ERR_BAD_SEQID;
     return NFS4_OK;
 }
@@ -118,7 +127,8 @@ lock_new_owner(Nfs4Compound *c, Nfs4Grant *open_grant)
     uint32_t status = check_new_owner(c, owner, open_grant, args);
     if (status == NFS4_OK) {
         status = set_lock(c, owner, open_grant->open, args);
-        if (c->minor == 0) {
+        /* One that was refused its first lock may be forgotten by the client and come back with any number. */
+        if (c->minor == 0 && (status == NFS4_OK || has_state(owner))) {
             g_mutex_lock(&owner->busy);
             owner->used = TRUE;
             owner->seqid = args->lock_seqid;

@@ -164,6 +164,8 @@ run(Nfs4Compound *c, Nfs4Owner *owner, Nfs4OpenArgs *args)
     if (status == NFS4_OK)
         status = run_claim(c, owner, args, &result);
     if (status == NFS4_OK) {
+        if (args->claim == CLAIM_PREVIOUS) /* what is reclaimed was confirmed before (RFC 7530 9.1.11) */
+            owner->confirmed = TRUE;
         put_result(c, owner, &result);
         nfs4_set_current(c, &result.object);
         nfs4_set_current_stateid(c, &result.stateid);

@@ -37,8 +37,8 @@ struct _Nfs4Service {
     Nfs4State *state;
     Nfs4GssTable *gss;
     LaresService net;
-    GPtrArray *listeners;      /* of LaresListener, main thread */
-    gint n_connections;        /* atomic */
+    GPtrArray *listeners;    /* of LaresListener, main thread */
+    gint n_connections;      /* atomic */
     uint64_t write_verifier; /* atomic: moves when unstable data may have been lost (RFC 8881 18.32.4) */
 };
 
