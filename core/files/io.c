@@ -39,6 +39,10 @@ lares_files_io_begin(LaresFiles *files, const LaresCaller *caller, const LaresOb
         return status;
     if (open)
         return begin_with_open(open, object, access, io);
+    if (!access) {
+        io->file = lares_state_any_file(object->node);
+        return io->file ? LARES_OK : LARES_ACCESS;
+    }
     status = lares_state_io_allowed(object->node, access, NULL);
     if (status != LARES_OK)
         return status;

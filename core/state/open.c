@@ -237,6 +237,21 @@ lares_state_file(LaresOpen *open, uint32_t access)
     return file;
 }
 
+LaresFile *
+lares_state_any_file(LaresNode *node)
+{
+    LaresFile *file = NULL;
+    lares_state_shard_lock(node);
+    LaresFileState *state = lares_state_peek(node);
+    for (LaresOpen *o = state ? state->opens : NULL; o && !file; o = o->next) {
+        file = o->writer ? o->writer : o->reader;
+        if (file)
+            lares_file_ref(file);
+    }
+    lares_state_shard_unlock(node);
+    return file;
+}
+
 LaresStatus
 lares_state_open_allowed(LaresNode *node, uint32_t access, uint32_t deny, LaresOpen *self)
 {

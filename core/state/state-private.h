@@ -17,6 +17,8 @@ LaresStatus lares_state_open(LaresHolder *holder, LaresShare *share, LaresNode *
 LaresStatus lares_state_upgrade(LaresOpen *open, LaresFile *file, uint32_t access, uint32_t deny);
 /* The open's file for an access (READ or WRITE), a new reference; NULL when it was not opened for it or is closed. */
 LaresFile *lares_state_file(LaresOpen *open, uint32_t access);
+/* A file somebody has open on the node, whoever it is and for whatever: a new reference or NULL. */
+LaresFile *lares_state_any_file(LaresNode *node);
 /* Does somebody's deny mode forbid I/O that comes without an open (or through `self`)? Expires courteous holders. */
 LaresStatus lares_state_io_allowed(LaresNode *node, uint32_t access, LaresOpen *self);
 /* Would an open with these modes conflict now? */

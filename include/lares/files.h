@@ -134,7 +134,8 @@ LARES_API LaresStatus lares_files_open_upgrade(LaresFiles *files, const LaresCal
                                                uint32_t access, uint32_t deny);
 
 /* I/O on a file. `open` may be NULL (anonymous stateid): then the caller's own permission is checked and deny modes are
- * honoured. Offsets beyond INT64_MAX: LARES_INVAL (read: *done 0, eof). */
+ * honoured. `access` 0 is for lares_files_commit(): any open of the file will do, LARES_ACCESS when there is none.
+ * Offsets beyond INT64_MAX: LARES_INVAL (read: *done 0, eof). */
 typedef struct {
     LaresFile *file; /* a reference: lares_file_unref */
     gboolean temporary;
