@@ -149,6 +149,14 @@ posix_is_inside(const PosixMount *mount, int fd)
     return S_ISDIR(st.stx_mode) ? directory_is_inside(mount, fd) : file_is_inside(mount, fd, &st);
 }
 
+/* btrfs opens a removed file by its handle as long as its inode is in memory. */
+static gboolean
+has_no_name(int fd)
+{
+    struct statx st;
+    return statx(fd, "", AT_EMPTY_PATH, STATX_NLINK, &st) != 0 || st.stx_nlink == 0;
+}
+
 /* ---- Bytes → node ------------------------------------------------------------------------------------------------ */
 
 static LaresStatus
@@ -166,7 +174,7 @@ open_kernel_handle(PosixStore *store, const LaresHandle *handle, PosixNode **nod
     int fd = open_by_handle_at(mount->fd, &k.handle, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return errno == EINVAL ? LARES_BADHANDLE : errno == ENOENT ? LARES_STALE : lares_status_from_errno(errno);
-    if (!posix_is_inside(mount, fd)) {
+    if (has_no_name(fd) || !posix_is_inside(mount, fd)) {
         close(fd);
         return LARES_STALE;
     }
