@@ -55,6 +55,8 @@ void nfs4_fattr_clear(Nfs4SetAttrs *attrs);
 /* Sets everything of `attrs` on an existing object (SETATTR; CREATE and OPEN give set and acl with LaresCreate instead
  * and mark it with nfs4_fattr_created()). `file` may be NULL. On error attrs->done has what was set before. */
 uint32_t nfs4_fattr_apply(Nfs4Compound *c, const LaresObject *object, LaresFile *file, Nfs4SetAttrs *attrs);
+/* Has the directory's ACL entries for what is made in it? */
+gboolean nfs4_fattr_inherits(Nfs4Compound *c, const LaresObject *dir);
 /* For CREATE and OPEN, before the create in `dir`: an inheritable ACL of the directory overrides the umask (RFC 8275
  * 5). */
 void nfs4_fattr_settle(Nfs4Compound *c, const LaresObject *dir, Nfs4SetAttrs *attrs);

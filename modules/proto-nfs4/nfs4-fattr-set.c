@@ -114,21 +114,24 @@ nfs4_fattr_created(Nfs4SetAttrs *attrs)
     attrs->done = attrs->asked;
 }
 
+gboolean
+nfs4_fattr_inherits(Nfs4Compound *c, const LaresObject *dir)
+{
+    LaresAcl *parent = NULL;
+    gboolean found = FALSE;
+    if (lares_files_get_acl(c->files, &c->caller, dir, &parent) != LARES_OK)
+        return FALSE;
+    for (uint32_t i = 0; i < parent->n && !found; i++)
+        found = (parent->ace[i].flags & (LARES_ACE_FILE_INHERIT | LARES_ACE_DIRECTORY_INHERIT)) != 0;
+    lares_acl_free(parent);
+    return found;
+}
+
 void
 nfs4_fattr_settle(Nfs4Compound *c, const LaresObject *dir, Nfs4SetAttrs *attrs)
 {
-    LaresAcl *parent = NULL;
-    if (!attrs->has_umask || attrs->acl)
-        return;
-    if (lares_files_get_acl(c->files, &c->caller, dir, &parent) != LARES_OK)
-        return;
-    for (uint32_t i = 0; i < parent->n; i++) {
-        if (parent->ace[i].flags & (LARES_ACE_FILE_INHERIT | LARES_ACE_DIRECTORY_INHERIT)) {
-            attrs->set.mode = attrs->raw_mode;
-            break;
-        }
-    }
-    lares_acl_free(parent);
+    if (attrs->has_umask && !attrs->acl && nfs4_fattr_inherits(c, dir))
+        attrs->set.mode = attrs->raw_mode;
 }
 
 /* An attribute the table knows and this store cannot set is an unsupported attribute. */

@@ -132,11 +132,11 @@ is_exclusive(const Nfs4OpenArgs *args)
 }
 
 static void
-plan_create(Nfs4OpenArgs *args, LaresCreate *how)
+plan_create(Nfs4Compound *c, Nfs4OpenArgs *args, LaresCreate *how)
 {
     *how = (LaresCreate){.type = LARES_TYPE_REGULAR, .attrs = args->attrs.set, .acl = args->attrs.acl};
     how->exclusive = args->how != UNCHECKED4;
-    if (!(how->attrs.mask & LARES_ATTR_MODE) && !args->attrs.has_umask) {
+    if (!(how->attrs.mask & LARES_ATTR_MODE) && !how->acl && !nfs4_fattr_inherits(c, &c->current)) {
         how->attrs.mask |= LARES_ATTR_MODE;
         how->attrs.mode = 0600; /* the client sets what it wants next; nobody else looks in meanwhile */
     }
@@ -205,7 +205,7 @@ create_and_open(Nfs4Compound *c, Nfs4Owner *owner, Nfs4OpenArgs *args, const cha
     LaresOpen *open = NULL;
     gboolean created = FALSE;
     nfs4_fattr_settle(c, &c->current, &args->attrs);
-    plan_create(args, &how);
+    plan_create(c, args, &how);
     LaresStatus status = lares_files_open_create(c->files, &c->caller, &c->current, name, &how, args->access,
                                                  args->deny, holder, &result->object, &open, &created, &result->info);
     lares_holder_unref(holder);
