@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""./quickstart as its user meets it: refused without root, helped, run twice, with a folder, on taken ports, stopped."""
+import contextlib
+import ctypes
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib"))
+import tap
+from laresd import TOP
+from quickstart import Quickstart
+
+SCRIPT = os.path.join(TOP, "quickstart")
+CLONE_NEWNET = 0x40000000
+
+
+@contextlib.contextmanager
+def private():
+    with tempfile.TemporaryDirectory(prefix="quickstart-") as d:
+        os.chmod(d, 0o755)
+        yield d
+
+
+def kinit(q, directory):
+    """A ticket with what the server printed, and nothing else known."""
+    config = q.ctl("realm", "client-config", "linux", "--json")
+    files = {f["path"]: f["content"] for f in json.loads(config)["files"]}
+    conf = os.path.join(directory, "krb5.conf")
+    with open(conf, "w") as f:
+        f.write(re.sub(r"= %s\b" % re.escape(q.said["Server"].split(",")[0]), "= 127.0.0.1", files["/etc/krb5.conf"]))
+    env = dict(q.env, KRB5_CONFIG=conf, KRB5CCNAME="FILE:" + directory + "/cc")
+    principal = "%s@%s" % (q.said["User"], q.said["Realm"].split(",")[0])
+    r = subprocess.run(["kinit", principal], input=q.said["Password"] + "\n", text=True, env=env, stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT, timeout=20)
+    assert r.returncode == 0, r.stdout
+    return subprocess.run(["klist"], env=env, capture_output=True, text=True).stdout
+
+
+def gone(q):
+    """Nothing of it is left soon after its end."""
+    end = time.monotonic() + 5
+    while q.processes() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not q.processes(), q.processes()
+
+
+def test_help():
+    for option in ("-h", "--help"):
+        r = subprocess.run([SCRIPT, option], capture_output=True, text=True)
+        assert r.returncode == 0 and "./quickstart [DIR]" in r.stdout and not r.stderr, r
+        for word in ("LARES_STATE_DIR", "LARES_BUILD", "LARES_SKIP_PACKAGES", "Ctrl-C"):
+            assert word in r.stdout, word
+        assert "set -eu" not in r.stdout
+
+
+def test_without_root():
+    with private() as d:
+        copy = shutil.copy(SCRIPT, d)  # nobody may not look into every checkout
+        r = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", copy, "/some/where"], cwd=d,
+                           capture_output=True, text=True)
+        assert r.returncode == 1 and not r.stdout, r
+        assert "needs root" in r.stderr and "sudo" in r.stderr and "/some/where" in r.stderr, r.stderr
+        for why in ("packages", "2049", "88", "keys"):
+            assert why in r.stderr, why
+        assert os.listdir(d) == ["quickstart"]
+
+
+def test_twice():
+    with private() as d:
+        folder = os.path.join(d, "films")
+        with Quickstart(d, folder, LARES_USER="ada", LARES_HOST_NAME="nas.home.lan") as q:
+            first = q.said
+            assert first["User"] == "ada" and first["Realm"].startswith("HOME.LAN,"), first
+            assert first["Share"].startswith("films") and folder in first["Share"], first
+            assert (q.port("NFS"), q.port("KDC")) == (2049, 88), q.output
+            assert "ada@HOME.LAN" in kinit(q, d)
+            socket.create_connection(("127.0.0.1", 2049), 5).close()
+            assert os.stat(folder).st_uid == os.stat(folder + "/hello.txt").st_uid > 0
+            assert os.stat(d + "/state").st_mode & 0o777 == 0o700
+            assert q.interrupt() == 0, q.output
+            gone(q)
+            uid = os.stat(folder).st_uid
+        with Quickstart(d, "films") as q:  # by a relative name, and what was chosen is remembered
+            assert q.said == first, (q.said, first)
+            assert "ada@HOME.LAN" in kinit(q, d)
+            assert q.ctl("share", "list").count("films") == 2, q.ctl("share", "list")  # name and path
+            assert os.stat(folder).st_uid == uid
+            # Killed, it goes on as well.
+            os.kill(q.daemon(), 9)
+            assert q.wait(20) == 137 and "ended with status 137" in q.output, q.output
+            gone(q)
+        with Quickstart(d, "films") as q:
+            assert q.said == first, (q.said, first)
+            assert "ada@HOME.LAN" in kinit(q, d)
+
+
+def test_taken_ports():
+    with private() as d, contextlib.ExitStack() as stack:
+        for port in (88, 464, 749, 2049):
+            s = stack.enter_context(socket.socket(socket.AF_INET6))
+            s.bind(("::", port))
+            s.listen()
+        s = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        s.bind(("127.0.0.1", 10464))  # the second choice of kpasswd
+        with Quickstart(d, d + "/share", LARES_USER="ada", LARES_HOST_NAME="nas.home.lan") as q:
+            assert (q.port("NFS"), q.port("KDC")) == (12049, 10088), q.output
+            assert ",port=12049" in q.output
+            assert "ada@HOME.LAN" in kinit(q, d)
+            config = q.ctl("realm", "client-config", "linux")
+            assert "nas.home.lan:10088" in config and "port=12049" in config, config
+            assert q.interrupt() == 0
+            gone(q)
+
+
+if __name__ == "__main__":
+    missing = [t for t in ("setpriv", "krb5kdc", "kadmind", "kinit", "ip")
+               if not shutil.which(t, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")]
+    if os.geteuid() != 0 or missing:
+        print("1..0 # SKIP needs root" + (" and " + ", ".join(missing) if missing else ""))
+        sys.exit(0)
+    # A network of its own: there the usual ports are free, and nobody else's.
+    if ctypes.CDLL(None).unshare(CLONE_NEWNET) != 0:
+        print("1..0 # SKIP needs a network namespace")
+        sys.exit(0)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    tap.main(globals())
