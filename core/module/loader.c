@@ -5,7 +5,9 @@
 #include "module/host-private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <gmodule.h>
+#include <link.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,6 +43,34 @@ check_trust(const char *file, const char *path, gboolean directory, GError **err
         return refuse(error, file, "%s can be written by its group or by others (mode %04o)", what,
                       (unsigned)(st.st_mode & 07777));
     return TRUE;
+}
+
+/* dlopen() maps what the headers promise, and touching what a cut-off file lacks is SIGBUS: an interrupted copy must
+ * cost one module, not the server. What the headers are about is the linker's business, it refuses in words. */
+static gboolean
+check_whole(const char *file, GError **error)
+{
+    ElfW(Ehdr) head;
+    ElfW(Phdr) part;
+    struct stat st;
+    gboolean whole = TRUE;
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        refuse(error, file, "%s", g_strerror(errno));
+        whole = FALSE;
+    } else if (pread(fd, &head, sizeof head, 0) == sizeof head && memcmp(head.e_ident, ELFMAG, SELFMAG) == 0 &&
+               head.e_phentsize == sizeof part) {
+        for (guint i = 0; whole && i < head.e_phnum; i++) {
+            whole = pread(fd, &part, sizeof part, (off_t)(head.e_phoff + i * sizeof part)) == sizeof part &&
+                    (part.p_type != PT_LOAD ||
+                     (part.p_offset <= (uint64_t)st.st_size && part.p_filesz <= (uint64_t)st.st_size - part.p_offset));
+        }
+        if (!whole)
+            refuse(error, file, "cannot be loaded: the file is cut short");
+    }
+    if (fd >= 0)
+        close(fd);
+    return whole;
 }
 
 static gboolean
@@ -92,7 +122,7 @@ const LaresModule *
 lares_module_open(const char *file, const char *name, GError **error)
 {
     g_autofree char *folder = g_path_get_dirname(file);
-    if (!check_trust(file, folder, TRUE, error) || !check_trust(file, file, FALSE, error))
+    if (!check_trust(file, folder, TRUE, error) || !check_trust(file, file, FALSE, error) || !check_whole(file, error))
         return NULL;
     /* Not lazy: a missing symbol must show now, not in the middle of a request. */
     GModule *handle = g_module_open(file, G_MODULE_BIND_LOCAL);
