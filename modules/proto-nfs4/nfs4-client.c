@@ -299,6 +299,13 @@ nfs4_client_has_state(Nfs4Client *client)
     return has;
 }
 
+gboolean
+nfs4_client_is_active(Nfs4Client *client)
+{
+    gint64 idle = nfs4_now() - __atomic_load_n(&client->renewed, __ATOMIC_RELAXED);
+    return idle <= client->state->service->settings.lease_time && nfs4_client_has_state(client);
+}
+
 void
 nfs4_client_record(Nfs4Client *client)
 {

@@ -118,7 +118,7 @@ introduce(Nfs4Compound *c, const Args *args, Nfs4Client *confirmed)
     if (confirmed) {
         facts.same_principal = strcmp(confirmed->principal, c->principal) == 0;
         facts.same_verifier = memcmp(confirmed->verifier, args->verifier, NFS4_VERIFIER_SIZE) == 0;
-        facts.has_state = nfs4_client_has_state(confirmed);
+        facts.has_state = nfs4_client_is_active(confirmed);
     }
     uint32_t status;
     switch (nfs4_step_exchange_id(&facts, &status)) {

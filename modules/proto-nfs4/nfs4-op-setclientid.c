@@ -58,7 +58,7 @@ nfs4_op_setclientid(Nfs4Compound *c)
     if (confirmed) {
         facts.same_principal = strcmp(confirmed->principal, c->principal) == 0;
         facts.same_verifier = memcmp(confirmed->verifier, verifier, NFS4_VERIFIER_SIZE) == 0;
-        facts.has_state = nfs4_client_has_state(confirmed);
+        facts.has_state = nfs4_client_is_active(confirmed);
     }
     uint32_t status;
     switch (nfs4_step_setclientid(&facts, &status)) {

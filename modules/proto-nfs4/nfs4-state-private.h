@@ -182,6 +182,8 @@ void nfs4_client_confirm(Nfs4Client *client);
 void nfs4_client_destroy(Nfs4Client *client, gboolean forget);
 void nfs4_client_renew(Nfs4Client *client);
 gboolean nfs4_client_has_state(Nfs4Client *client);
+/* Has it state under a lease that still runs? What is kept beyond that is a courtesy. */
+gboolean nfs4_client_is_active(Nfs4Client *client);
 /* Written to stable storage before its first open or lock is acknowledged. */
 void nfs4_client_record(Nfs4Client *client);
 /* May the caller run this operation for the client? (SP4_MACH_CRED) NFS4_OK or WRONG_CRED. */
