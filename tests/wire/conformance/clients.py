@@ -243,6 +243,12 @@ def test_leases(t):
     s41 = t.fresh(1)
     o41 = s41.open(t.dir(t.client(1)), "s41", access=BOTH, deny=3, how="unchecked")
     idle41 = t.fresh(1)
+    taken40, taken41 = fresh_id(), t.fresh(1)
+    opened(t, gone, known(gone, taken40)[0], name="taken40")
+    taken41.open(t.dir(t.client(1)), "taken41", access=BOTH, how="unchecked")
+    late = t.conn()
+    late41 = late.compound(1, exchange_id(fresh_id())).ok().last
+    late40 = introduce(late, fresh_id())
     deadline = time.monotonic() + LEASE + 4
     while time.monotonic() < deadline:
         time.sleep(LEASE / 4)
@@ -252,6 +258,13 @@ def test_leases(t):
     # courtesy: nobody minded, so the state is still there
     expect(locker.compound(0, putfh(fh), read(lock_sid, 0, 1)), "OK", "EXPIRED")
     expect(gone.compound(0, renew(ids["gone"])), "STALE_CLIENTID", "EXPIRED")
+    # another principal may take a name whose lease has run out, whatever state is kept for it
+    other = t.conn(cred=auth_sys(1234, 1234))
+    expect(other.compound(0, setclientid(taken40, b"veriftwo")), "OK")
+    expect(other.compound(1, exchange_id(taken41.owner, b"veriftwo")), "OK")
+    # nobody confirmed these in time
+    expect(late.compound(1, create_session(late41.clientid, late41.sequence)), "STALE_CLIENTID")
+    expect(late.compound(0, setclientid_confirm(*late40)), "STALE_CLIENTID")
     # somebody minds: expired clients give way, living ones do not
     c = t.client(0)
     top = t.dir(c)
