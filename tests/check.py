@@ -91,10 +91,6 @@ def stage_gcc(result):
         meson_tests(result, folder, ["--num-processes", JOBS])
 
 
-def stage_clang(result):
-    build(result, "clang", ["-Dtests=false"], {"CC": "clang"})
-
-
 def stage_asan(result):
     folder = build(result, "asan", ["-Db_sanitize=address,undefined", "-Db_lundef=false"])
     if folder:
@@ -111,6 +107,7 @@ def stage_tsan(result):
 
 
 def stage_fuzz(result):
+    """Everything once more with clang; the fuzzers with their corpora, a fixed number of rounds."""
     folder = build(result, "fuzz", ["-Dfuzz=true", "-Db_sanitize=address,undefined", "-Db_lundef=false"],
                    {"CC": "clang"})
     if folder:
