@@ -198,3 +198,28 @@ lares_files_readdir(LaresFiles *files, const LaresCaller *caller, const LaresObj
     VisibleEntries visible = {caller, dir, emit, user};
     return STORE_IFACE(store)->readdir(store, &cred, dir->node, cookie, emit_visible, &visible, eof);
 }
+
+typedef struct {
+    LaresDirAttrsFunc emit;
+    gpointer user;
+} PlainEntries;
+
+static gboolean
+emit_plain(const LaresDirEntry *entry, gpointer user)
+{
+    PlainEntries *plain = user;
+    return plain->emit(entry, NULL, NULL, plain->user);
+}
+
+LaresStatus
+lares_files_readdir_attrs(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir, uint64_t cookie,
+                          uint32_t mask, gboolean nodes, LaresDirAttrsFunc emit, gpointer user, gboolean *eof)
+{
+    const LaresStoreInterface *iface = STORE_IFACE(dir->share->store);
+    if (!iface->readdir_attrs || dir->node->type != LARES_TYPE_DIRECTORY) {
+        PlainEntries plain = {emit, user};
+        return lares_files_readdir(files, caller, dir, cookie, emit_plain, &plain, eof);
+    }
+    LaresCred cred = lares_files_cred(caller, dir);
+    return iface->readdir_attrs(dir->share->store, &cred, dir->node, cookie, mask, nodes, emit, user, eof);
+}

@@ -115,6 +115,10 @@ LARES_API LaresStatus lares_files_link(LaresFiles *files, const LaresCaller *cal
 /* Entries behind cookie; see LaresStore.readdir. Pseudo directories list the shares the caller's host may see. */
 LARES_API LaresStatus lares_files_readdir(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir,
                                           uint64_t cookie, LaresDirFunc emit, gpointer user, gboolean *eof);
+/* The same with attributes; see LaresStore.readdir_attrs. What comes as NULL must be looked up by name. */
+LARES_API LaresStatus lares_files_readdir_attrs(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir,
+                                                uint64_t cookie, uint32_t mask, gboolean nodes, LaresDirAttrsFunc emit,
+                                                gpointer user, gboolean *eof);
 
 /* ---- Open files ------------------------------------------------------------------------------------------------ */
 

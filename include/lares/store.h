@@ -160,6 +160,10 @@ typedef struct {
 
 /* FALSE: this entry was not taken, stop here. */
 typedef gboolean (*LaresDirFunc)(const LaresDirEntry *entry, gpointer user);
+/* The same with what getattr would tell and, if asked for, the entry's node (both valid during the call, a reference
+ * must be taken to keep the node). Either is NULL when it has to be looked up. */
+typedef gboolean (*LaresDirAttrsFunc)(const LaresDirEntry *entry, const LaresAttrs *attrs, LaresNode *node,
+                                      gpointer user);
 
 typedef enum { LARES_SEEK_DATA, LARES_SEEK_HOLE } LaresSeek;
 typedef enum { LARES_XATTR_EITHER, LARES_XATTR_CREATE, LARES_XATTR_REPLACE } LaresXattrMode;
@@ -234,6 +238,10 @@ struct _LaresStoreInterface {
     LaresStatus (*set_size)(LaresStore *self, LaresFile *file, uint64_t size);
     /* Optional: brings an object's own changes (a directory's entries) to the disk. */
     LaresStatus (*sync)(LaresStore *self, LaresNode *node);
+    /* Optional: readdir that tells the entries' attributes (`mask`) in passing, and makes their nodes only on demand.
+     */
+    LaresStatus (*readdir_attrs)(LaresStore *self, const LaresCred *cred, LaresNode *dir, uint64_t cookie,
+                                 uint32_t mask, gboolean nodes, LaresDirAttrsFunc emit, gpointer user, gboolean *eof);
 };
 
 /* Opens the store of one share: `path` is its root. NULL with error. */

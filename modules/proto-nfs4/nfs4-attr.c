@@ -207,25 +207,52 @@ drop_absent(const Nfs4FattrSource *s, Nfs4Bitmap *chosen)
     }
 }
 
+static void
+put_chosen(const Nfs4FattrSource *s, Nfs4Bitmap *chosen, LaresWriter *out)
+{
+    drop_absent(s, chosen);
+    nfs4_bitmap_put(out, chosen);
+    size_t at = out->len;
+    lares_put_u32(out, 0);
+    FOR_EACH_ATTR(attr, chosen)
+    nfs4_fattr_rows[attr].put(s, out);
+    if (!out->failed)
+        lares_patch_u32(out, at, (uint32_t)(out->len - at - 4));
+    lares_acl_free(s->acl);
+}
+
 uint32_t
 nfs4_fattr_encode(Nfs4Compound *c, LaresWriter *out, const LaresObject *object, const Nfs4Bitmap *want)
 {
     Nfs4FattrSource s = {.c = c, .object = object};
     Nfs4Bitmap chosen;
+    uint32_t status = collect(&s, choose(c, want, &chosen));
+    if (status == NFS4_OK)
+        put_chosen(&s, &chosen, out);
+    return status;
+}
+
+gboolean
+nfs4_fattr_needs_object(const Nfs4Compound *c, const Nfs4Bitmap *want, uint32_t *mask)
+{
+    Nfs4Bitmap chosen;
     uint32_t from = choose(c, want, &chosen);
-    uint32_t status = collect(&s, from);
-    if (status != NFS4_OK)
-        return status;
-    drop_absent(&s, &chosen);
-    nfs4_bitmap_put(out, &chosen);
-    size_t at = out->len;
-    lares_put_u32(out, 0);
-    FOR_EACH_ATTR(attr, &chosen)
-    nfs4_fattr_rows[attr].put(&s, out);
-    if (!out->failed)
-        lares_patch_u32(out, at, (uint32_t)(out->len - at - 4));
-    lares_acl_free(s.acl);
-    return NFS4_OK;
+    *mask = (from & LARES_ATTR_STAT) | LARES_ATTR_FILEID;
+    return (from & (NFS4_FROM_SPACE | NFS4_FROM_ACL)) != 0 || nfs4_bitmap_has(want, FATTR4_FILEHANDLE);
+}
+
+/* A share's root is no entry of its own share, so mounted_on is the file id. */
+uint32_t
+nfs4_fattr_encode_entry(Nfs4Compound *c, LaresWriter *out, const LaresObject *object, const LaresAttrs *attrs,
+                        const Nfs4Bitmap *want)
+{
+    Nfs4FattrSource s = {.c = c, .object = object, .attrs = *attrs, .mounted_on = attrs->fileid};
+    Nfs4Bitmap chosen;
+    uint32_t from = choose(c, want, &chosen);
+    uint32_t status = collect(&s, from & (NFS4_FROM_SPACE | NFS4_FROM_ACL));
+    if (status == NFS4_OK)
+        put_chosen(&s, &chosen, out);
+    return status;
 }
 
 void

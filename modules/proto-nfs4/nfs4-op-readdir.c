@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* READDIR: entries of the current directory with their attributes.
  *
- * Entries are collected from the store first and looked at afterwards, so that no store is entered again from inside
- * its own readdir. Cookies are the store's and survive a restart, so the cookie verifier is constant zero.
+ * Where the store gives the attributes in passing, entries are written as they come. From the first one on that must be
+ * looked at they are kept until the store is done, so that no store is entered again from inside its own readdir.
+ * Cookies are the store's and survive a restart, so the cookie verifier is constant zero.
  *
  * Spec: RFC 7530 16.24, RFC 8881 18.23 */
 #include "nfs4-fattr.h"
@@ -18,6 +19,8 @@ struct Entry {
     size_t name_len;
     uint64_t cookie;
     uint64_t fileid;
+    const LaresAttrs *attrs; /* NULL: to be looked up */
+    LaresNode *node;         /* a reference, with attrs, when the object is needed */
 };
 
 typedef struct {
@@ -28,31 +31,18 @@ typedef struct {
     uint64_t cookie;
     size_t maxcount;
     Nfs4Bitmap want;
+    gboolean plain;       /* the directory itself knows all that is wanted */
+    gboolean need_object; /* for a handle, an ACL, … of each entry */
+    size_t start;         /* of the entries in the reply */
+    uint32_t status;
+    gboolean any;  /* an entry was written */
+    gboolean full; /* one did not fit */
 } Listing;
 
 static size_t
 pad(size_t n)
 {
     return (n + 3) & ~(size_t)3;
-}
-
-/* Takes entries as long as they could fit; the first always, for the TOOSMALL decision. */
-static gboolean
-collect(const LaresDirEntry *dirent, gpointer user)
-{
-    Listing *l = user;
-    size_t len = strlen(dirent->name);
-    size_t cost = ENTRY_FIXED + pad(len) + l->min_attrs;
-    size_t dir_cost = 12 + pad(len); /* cookie and name: what dircount counts */
-    if (l->first && (cost > l->left || dir_cost > l->dir_left))
-        return FALSE;
-    l->left -= MIN(cost, l->left);
-    l->dir_left -= MIN(dir_cost, l->dir_left);
-    Entry *entry = lares_arena_alloc(l->c->arena, sizeof *entry);
-    *entry = (Entry){NULL, lares_arena_strndup(l->c->arena, dirent->name, len), len, dirent->cookie, dirent->fileid};
-    *l->last = entry;
-    l->last = &entry->next;
-    return TRUE;
 }
 
 static size_t
@@ -94,9 +84,13 @@ put_attributes(Listing *l, const Entry *entry)
 {
     Nfs4Compound *c = l->c;
     LaresObject object = {NULL, NULL};
-    if (needs_no_lookup(&l->want)) {
+    if (l->plain) {
         put_known(c->out, &l->want, entry->fileid);
         return NFS4_OK;
+    }
+    if (entry->attrs) {
+        object = (LaresObject){c->current.share, entry->node};
+        return nfs4_fattr_encode_entry(c, c->out, &object, entry->attrs, &l->want);
     }
     size_t at = c->out->len;
     uint32_t status = nfs4_status(c, lares_files_lookup(c->files, &c->caller, &c->current, entry->name, TRUE, &object));
@@ -113,51 +107,124 @@ put_attributes(Listing *l, const Entry *entry)
     return NFS4_OK;
 }
 
-/* As many collected entries as fit. *all: every one of them did. */
-static uint32_t
-put_entries(Listing *l, gboolean *all)
+/* FALSE: no more entries, for want of room or because of an error. */
+static gboolean
+put_entry(Listing *l, const Entry *entry)
 {
     LaresWriter *out = l->c->out;
-    size_t start = out->len;
-    gboolean any = FALSE;
-    *all = TRUE;
-    for (const Entry *entry = l->first; entry; entry = entry->next) {
-        size_t before = out->len;
-        lares_put_u32(out, 1);
-        lares_put_u64(out, entry->cookie);
-        lares_put_opaque(out, entry->name, entry->name_len);
-        uint32_t status = put_attributes(l, entry);
-        if (status == NFS4ERR_NOENT || status == NFS4ERR_STALE) {
-            lares_writer_rewind(out, before);
-            continue;
-        }
-        if (status != NFS4_OK)
-            return status;
-        if (out->failed || out->len - start + RESULT_FIXED > l->maxcount) {
-            lares_writer_rewind(out, before);
-            *all = FALSE;
-            return any ? NFS4_OK : NFS4ERR_TOOSMALL;
-        }
-        any = TRUE;
+    size_t before = out->len;
+    lares_put_u32(out, 1);
+    lares_put_u64(out, entry->cookie);
+    lares_put_opaque(out, entry->name, entry->name_len);
+    uint32_t status = put_attributes(l, entry);
+    if (status == NFS4ERR_NOENT || status == NFS4ERR_STALE) {
+        lares_writer_rewind(out, before);
+        return TRUE;
     }
-    return NFS4_OK;
+    l->status = status;
+    if (status != NFS4_OK)
+        return FALSE;
+    if (out->failed || out->len - l->start + RESULT_FIXED > l->maxcount) {
+        lares_writer_rewind(out, before);
+        l->full = TRUE;
+        l->status = l->any ? NFS4_OK : NFS4ERR_TOOSMALL;
+        return FALSE;
+    }
+    l->any = TRUE;
+    return TRUE;
+}
+
+/* ---- Reading ---------------------------------------------------------------------------------------------------- */
+
+/* Keeps entries as long as they could fit; the first always, for the TOOSMALL decision. */
+static gboolean
+keep(Listing *l, const Entry *entry)
+{
+    LaresArena *arena = l->c->arena;
+    size_t cost = ENTRY_FIXED + pad(entry->name_len) + l->min_attrs;
+    if (!l->first)
+        l->left -= MIN(l->left, l->c->out->len - l->start);
+    else if (cost > l->left)
+        return FALSE;
+    l->left -= MIN(cost, l->left);
+    Entry *kept = lares_arena_memdup(arena, entry, sizeof *entry);
+    kept->name = lares_arena_strndup(arena, entry->name, entry->name_len);
+    if (entry->attrs)
+        kept->attrs = lares_arena_memdup(arena, entry->attrs, sizeof *entry->attrs);
+    if (entry->node)
+        lares_node_ref(entry->node);
+    *l->last = kept;
+    l->last = &kept->next;
+    return TRUE;
+}
+
+/* An entry that needs no look at the store is written at once, unless one before it has to wait. */
+static gboolean
+take(const LaresDirEntry *dirent, const LaresAttrs *attrs, LaresNode *node, gpointer user)
+{
+    Listing *l = user;
+    size_t len = strlen(dirent->name);
+    size_t dir_cost = 12 + pad(len); /* cookie and name: what dircount counts */
+    if ((l->any || l->first) && dir_cost > l->dir_left)
+        return FALSE;
+    l->dir_left -= MIN(dir_cost, l->dir_left);
+    gboolean known = attrs && (node || !l->need_object);
+    Entry entry = {.name = dirent->name,
+                   .name_len = len,
+                   .cookie = dirent->cookie,
+                   .fileid = dirent->fileid,
+                   .attrs = known ? attrs : NULL,
+                   .node = known && l->need_object ? node : NULL};
+    if ((known || l->plain) && !l->first)
+        return put_entry(l, &entry);
+    return keep(l, &entry);
+}
+
+static gboolean
+take_name(const LaresDirEntry *dirent, gpointer user)
+{
+    return take(dirent, NULL, NULL, user);
+}
+
+static LaresStatus
+read_entries(Listing *l, gboolean *eof)
+{
+    Nfs4Compound *c = l->c;
+    uint32_t mask;
+    l->plain = needs_no_lookup(&l->want);
+    l->need_object = nfs4_fattr_needs_object(c, &l->want, &mask);
+    if (l->plain)
+        return lares_files_readdir(c->files, &c->caller, &c->current, l->cookie, take_name, l, eof);
+    return lares_files_readdir_attrs(c->files, &c->caller, &c->current, l->cookie, mask, l->need_object, take, l, eof);
+}
+
+static void
+put_kept(Listing *l)
+{
+    gboolean more = l->status == NFS4_OK && !l->full;
+    for (const Entry *entry = l->first; entry; entry = entry->next) {
+        more = more && put_entry(l, entry);
+        if (entry->node)
+            lares_node_unref(entry->node);
+    }
 }
 
 static uint32_t
 list(Listing *l)
 {
     Nfs4Compound *c = l->c;
-    gboolean eof = FALSE, all;
+    gboolean eof = FALSE;
     static const uint8_t verifier[NFS4_VERIFIER_SIZE];
-    LaresStatus status = lares_files_readdir(c->files, &c->caller, &c->current, l->cookie, collect, l, &eof);
+    l->start = c->out->len + sizeof verifier;
+    lares_put_bytes(c->out, verifier, sizeof verifier);
+    LaresStatus status = read_entries(l, &eof);
+    put_kept(l);
     if (status != LARES_OK)
         return nfs4_status(c, status);
-    lares_put_bytes(c->out, verifier, sizeof verifier);
-    uint32_t error = put_entries(l, &all);
-    if (error != NFS4_OK)
-        return error;
+    if (l->status != NFS4_OK)
+        return l->status;
     lares_put_u32(c->out, 0);
-    lares_put_u32(c->out, eof && all);
+    lares_put_u32(c->out, eof && !l->full);
     return NFS4_OK;
 }
 

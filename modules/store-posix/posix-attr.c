@@ -34,6 +34,30 @@ change_of(PosixNode *node, const struct statx *st)
     return change;
 }
 
+void
+posix_attrs_from_stat(const PosixNode *like, const struct statx *st, LaresAttrs *attrs)
+{
+    *attrs = (LaresAttrs){
+        .mask = LARES_ATTR_STAT & ~(st->stx_mask & STATX_BTIME ? 0u : (uint32_t)LARES_ATTR_BTIME),
+        .type = posix_type_of(st->stx_mode),
+        .mode = st->stx_mode & 07777u,
+        .nlink = st->stx_nlink,
+        .uid = st->stx_uid,
+        .gid = st->stx_gid,
+        .size = st->stx_size,
+        .used = st->stx_blocks * 512,
+        .atime = time_of(&st->stx_atime),
+        .mtime = time_of(&st->stx_mtime),
+        .ctime = time_of(&st->stx_ctime),
+        .btime = time_of(&st->stx_btime),
+        .fileid = st->stx_ino,
+        .fsid_major = like->fsid_major,
+        .fsid_minor = like->fsid_minor,
+        .rdev_major = st->stx_rdev_major,
+        .rdev_minor = st->stx_rdev_minor,
+    };
+}
+
 LaresStatus
 posix_getattr(LaresStore *base, LaresNode *lnode, uint32_t mask, LaresAttrs *attrs)
 {
@@ -46,25 +70,7 @@ posix_getattr(LaresStore *base, LaresNode *lnode, uint32_t mask, LaresAttrs *att
         g_atomic_int_set(&node->dead, 1);
         return LARES_STALE;
     }
-    *attrs = (LaresAttrs){
-        .mask = LARES_ATTR_STAT & ~(st.stx_mask & STATX_BTIME ? 0u : (uint32_t)LARES_ATTR_BTIME),
-        .type = lnode->type,
-        .mode = st.stx_mode & 07777u,
-        .nlink = st.stx_nlink,
-        .uid = st.stx_uid,
-        .gid = st.stx_gid,
-        .size = st.stx_size,
-        .used = st.stx_blocks * 512,
-        .atime = time_of(&st.stx_atime),
-        .mtime = time_of(&st.stx_mtime),
-        .ctime = time_of(&st.stx_ctime),
-        .btime = time_of(&st.stx_btime),
-        .fileid = st.stx_ino,
-        .fsid_major = node->fsid_major,
-        .fsid_minor = node->fsid_minor,
-        .rdev_major = st.stx_rdev_major,
-        .rdev_minor = st.stx_rdev_minor,
-    };
+    posix_attrs_from_stat(node, &st, attrs);
     if (mask & LARES_ATTR_CHANGE)
         attrs->change = change_of(node, &st);
     else

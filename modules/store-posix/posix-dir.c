@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 
 #define COOKIE_SHIFT 3u
-#define BATCH        (16 * 1024)
+#define BATCH        (8 * 1024)
 
 typedef struct {
     uint64_t ino;
@@ -64,23 +64,63 @@ read_batch(PosixNode *dir, int64_t off, uint8_t *buf)
     return n < 0 ? -err : n;
 }
 
-LaresStatus
-posix_readdir(LaresStore *base, const LaresCred *cred, LaresNode *ldir, uint64_t cookie, LaresDirFunc emit,
-              gpointer user, gboolean *eof)
+typedef struct {
+    PosixStore *store;
+    PosixNode *dir;
+    LaresDirFunc plain; /* or: */
+    LaresDirAttrsFunc emit;
+    gpointer user;
+    gboolean search; /* the caller may look at entries */
+    gboolean nodes;
+    uint32_t mask;
+} Listing;
+
+/* What getattr would tell of an entry, by its name alone. FALSE: its node must be asked. */
+static gboolean
+look(const Listing *l, const KernelEntry *entry, LaresAttrs *attrs)
+{
+    struct statx st;
+    if (statx(l->dir->fd, entry->name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_SYNC_AS_STAT,
+              STATX_BASIC_STATS | STATX_MNT_ID | (l->mask & LARES_ATTR_BTIME ? STATX_BTIME : 0), &st) != 0)
+        return FALSE;
+    /* Something mounted there is judged by lookup. */
+    if (!(st.stx_mask & STATX_MNT_ID) || st.stx_mnt_id != l->dir->mount->id ||
+        ((uint64_t)st.stx_dev_major << 32 | st.stx_dev_minor) != l->dir->dev)
+        return FALSE;
+    if (l->mask & LARES_ATTR_CHANGE && posix_may_be_ahead(l->store, st.stx_ino))
+        return FALSE;
+    posix_attrs_from_stat(l->dir, &st, attrs);
+    attrs->change = (uint64_t)st.stx_ctime.tv_sec * 1000000000u + st.stx_ctime.tv_nsec;
+    return TRUE;
+}
+
+static gboolean
+emit_entry(const Listing *l, const KernelEntry *entry)
+{
+    LaresDirEntry out = {entry->name, (uint64_t)entry->off + COOKIE_SHIFT, entry->ino, type_of(entry->type)};
+    if (l->plain)
+        return l->plain(&out, l->user);
+    LaresAttrs attrs;
+    PosixNode *node = NULL;
+    if (!l->search)
+        return l->emit(&out, NULL, NULL, l->user);
+    if (!l->nodes && look(l, entry, &attrs))
+        return l->emit(&out, &attrs, NULL, l->user);
+    if (posix_find(l->store, l->dir, entry->name, &node) != LARES_OK)
+        return l->emit(&out, NULL, NULL, l->user);
+    gboolean known = posix_getattr((LaresStore *)l->store, &node->base, l->mask, &attrs) == LARES_OK;
+    gboolean more = l->emit(&out, known ? &attrs : NULL, known ? &node->base : NULL, l->user);
+    lares_node_unref(&node->base);
+    return more;
+}
+
+static LaresStatus
+list(const Listing *l, uint64_t cookie, gboolean *eof)
 {
     _Alignas(KernelEntry) uint8_t buf[BATCH];
-    PosixNode *dir = posix_node(ldir);
-    *eof = FALSE;
-    if (!posix_is_dir(dir))
-        return LARES_NOTDIR;
-    if (cookie && cookie < COOKIE_SHIFT)
-        return LARES_BAD_COOKIE;
-    LaresStatus status = posix_may(POSIX_STORE(base), cred, dir, LARES_MASK_READ_DATA);
-    if (status != LARES_OK)
-        return status;
     int64_t off = cookie ? (int64_t)(cookie - COOKIE_SHIFT) : 0;
     for (;;) {
-        ssize_t n = read_batch(dir, off, buf);
+        ssize_t n = read_batch(l->dir, off, buf);
         if (n < 0)
             return n == -EINVAL ? LARES_BAD_COOKIE : n == -ENOENT ? LARES_STALE : lares_status_from_errno((int)-n);
         if (n == 0) {
@@ -91,9 +131,47 @@ posix_readdir(LaresStore *base, const LaresCred *cred, LaresNode *ldir, uint64_t
             const KernelEntry *entry = (const KernelEntry *)(buf + at);
             at += entry->reclen;
             off = entry->off;
-            LaresDirEntry out = {entry->name, (uint64_t)entry->off + COOKIE_SHIFT, entry->ino, type_of(entry->type)};
-            if (!is_dots(entry->name) && !emit(&out, user))
+            if (!is_dots(entry->name) && !emit_entry(l, entry))
                 return LARES_OK;
         }
     }
+}
+
+static LaresStatus
+check(const Listing *l, const LaresCred *cred, uint64_t cookie, gboolean *search)
+{
+    struct statx st;
+    uint32_t allowed;
+    if (!posix_is_dir(l->dir))
+        return LARES_NOTDIR;
+    if (cookie && cookie < COOKIE_SHIFT)
+        return LARES_BAD_COOKIE;
+    int err = posix_stat(l->dir, &st);
+    if (err)
+        return lares_status_from_errno(err);
+    LaresStatus status =
+        posix_allowed(l->store, cred, l->dir, &st, LARES_MASK_READ_DATA | LARES_MASK_EXECUTE, &allowed);
+    *search = (allowed & LARES_MASK_EXECUTE) != 0;
+    return status != LARES_OK || allowed & LARES_MASK_READ_DATA ? status : LARES_ACCESS;
+}
+
+LaresStatus
+posix_readdir(LaresStore *base, const LaresCred *cred, LaresNode *dir, uint64_t cookie, LaresDirFunc emit,
+              gpointer user, gboolean *eof)
+{
+    Listing l = {.store = POSIX_STORE(base), .dir = posix_node(dir), .plain = emit, .user = user};
+    *eof = FALSE;
+    LaresStatus status = check(&l, cred, cookie, &l.search);
+    return status == LARES_OK ? list(&l, cookie, eof) : status;
+}
+
+LaresStatus
+posix_readdir_attrs(LaresStore *base, const LaresCred *cred, LaresNode *dir, uint64_t cookie, uint32_t mask,
+                    gboolean nodes, LaresDirAttrsFunc emit, gpointer user, gboolean *eof)
+{
+    Listing l = {
+        .store = POSIX_STORE(base), .dir = posix_node(dir), .emit = emit, .user = user, .nodes = nodes, .mask = mask};
+    *eof = FALSE;
+    LaresStatus status = check(&l, cred, cookie, &l.search);
+    return status == LARES_OK ? list(&l, cookie, eof) : status;
 }

@@ -44,9 +44,24 @@ posix_fd_path(int fd, char path[POSIX_FD_PATH])
     snprintf(path, POSIX_FD_PATH, "/proc/self/fd/%d", fd);
 }
 
+static gint *
+ahead_slot(PosixStore *store, uint64_t ino)
+{
+    return &store->ahead[(ino ^ ino >> 11) % POSIX_AHEAD];
+}
+
+gboolean
+posix_may_be_ahead(PosixStore *store, uint64_t ino)
+{
+    return g_atomic_int_get(ahead_slot(store, ino)) != 0;
+}
+
+/* Counted before the change can be given out, and until neither the node nor a floor remembers it. */
 void
 posix_node_changed(PosixNode *node)
 {
+    if (!g_atomic_int_get(&node->marked) && g_atomic_int_compare_and_exchange(&node->marked, 0, 1))
+        g_atomic_int_inc(ahead_slot(POSIX_STORE(node->base.store), node->ino));
     g_atomic_int_set(&node->changed, 1);
 }
 
@@ -149,8 +164,13 @@ floor_equal(gconstpointer a, gconstpointer b)
 static void
 floor_keep(PosixStore *store, PosixNode *node)
 {
-    if (node->change <= node->ctime && !g_atomic_int_get(&node->changed))
+    if (node->change <= node->ctime && !g_atomic_int_get(&node->changed)) {
+        if (node->marked)
+            g_atomic_int_add(ahead_slot(store, node->ino), -1);
         return;
+    }
+    if (!node->marked) /* the clock was set back */
+        g_atomic_int_inc(ahead_slot(store, node->ino));
     uint64_t *value = g_new(uint64_t, 1);
     *value = node->change + (g_atomic_int_get(&node->changed) ? 1 : 0);
     g_mutex_lock(&store->floors_lock);
@@ -366,8 +386,8 @@ fsid_of(PosixStore *store, const PosixMount *mount, int fd, uint64_t dev, uint64
     g_mutex_unlock(&store->fsids_lock);
 }
 
-static LaresFileType
-type_of(uint32_t mode)
+LaresFileType
+posix_type_of(uint32_t mode)
 {
     switch (mode & S_IFMT) {
     case S_IFREG:
@@ -425,6 +445,8 @@ insert(PosixStore *store, PosixNode *node)
     g_mutex_lock(&there->lock);
     there->change = MAX(there->change, node->change);
     g_mutex_unlock(&there->lock);
+    if (node->marked && g_atomic_int_compare_and_exchange(&there->marked, 0, 1))
+        node->marked = 0;
     node->change = 0;
     node_destroy(store, node);
     return there;
@@ -463,8 +485,11 @@ posix_node_from_fd(PosixStore *store, int fd, PosixNode *parent, const char *nam
         return LARES_OK;
     }
     PosixNode *node = g_new0(PosixNode, 1);
-    node->base = (LaresNode){
-        .ref = 1, .type = type_of(st.stx_mode), .store = (LaresStore *)store, .fileid = st.stx_ino, .handle = handle};
+    node->base = (LaresNode){.ref = 1,
+                             .type = posix_type_of(st.stx_mode),
+                             .store = (LaresStore *)store,
+                             .fileid = st.stx_ino,
+                             .handle = handle};
     node->mount = mount;
     node->fd = fd;
     node->list_fd = -1;
@@ -472,6 +497,7 @@ posix_node_from_fd(PosixStore *store, int fd, PosixNode *parent, const char *nam
     node->ino = st.stx_ino;
     node->hash = hash_handle(&handle);
     node->change = floor_take(store, &handle);
+    node->marked = node->change != 0; /* the floor's count is the node's now */
     g_mutex_init(&node->lock);
     g_mutex_init(&node->list_lock);
     fsid_of(store, mount, fd, node->dev, &node->fsid_major, &node->fsid_minor);

@@ -194,5 +194,6 @@ posix_store_iface_init(LaresStoreInterface *iface)
         .set_acl = posix_set_acl,
         .set_size = posix_set_size,
         .sync = posix_sync,
+        .readdir_attrs = posix_readdir_attrs,
     };
 }

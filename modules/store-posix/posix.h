@@ -52,6 +52,7 @@ typedef struct {
 
 #define POSIX_MAX_MOUNTS 256
 #define POSIX_SHARDS     16
+#define POSIX_AHEAD      2048
 
 typedef struct {
     GMutex lock;
@@ -82,8 +83,9 @@ struct _PosixStore {
     GMutex fsids_lock;
     GArray *fsids;
     GMutex floors_lock;
-    GHashTable *floors; /* handle → change attribute that was given out and is ahead of the inode's ctime */
-    PosixTable *table;  /* NULL while every mount has kernel handles */
+    GHashTable *floors;      /* handle → change attribute that was given out and is ahead of the inode's ctime */
+    gint ahead[POSIX_AHEAD]; /* atomic, by inode: nodes and floors whose change attribute may be ahead of ctime */
+    PosixTable *table;       /* NULL while every mount has kernel handles */
     gboolean no_handles;
 };
 
@@ -115,6 +117,7 @@ struct _PosixNode {
     gint dead;     /* its last name is gone */
     gint changed;  /* by us since change was last given out */
     gint set_bits; /* the file was seen with setuid or setgid bits */
+    gint marked;   /* counted in the store's ahead[] */
     /* lock: */
     GMutex lock;
     uint64_t change, ctime;
@@ -178,6 +181,8 @@ void posix_node_unlinked(PosixStore *store, PosixNode *node);
 /* Takes the spare file of a node; NULL. */
 PosixFile *posix_node_take_spare(PosixStore *store, PosixNode *node);
 void posix_node_changed(PosixNode *node);
+/* May the change attribute of this inode be ahead of its ctime? FALSE is certain. */
+gboolean posix_may_be_ahead(PosixStore *store, uint64_t ino);
 /* "/proc/self/fd/N" for calls that take no descriptor. */
 #define POSIX_FD_PATH 32
 void posix_fd_path(int fd, char path[POSIX_FD_PATH]);
@@ -247,6 +252,9 @@ LaresStatus posix_readlink(LaresStore *store, const LaresCred *cred, LaresNode *
 LaresStatus posix_find(PosixStore *store, PosixNode *dir, const char *name, PosixNode **node);
 
 LaresStatus posix_getattr(LaresStore *store, LaresNode *node, uint32_t mask, LaresAttrs *attrs);
+/* All but the change attribute; `like` is a node of the same mount. */
+void posix_attrs_from_stat(const PosixNode *like, const struct statx *st, LaresAttrs *attrs);
+LaresFileType posix_type_of(uint32_t mode);
 LaresStatus posix_statfs(LaresStore *store, LaresNode *node, LaresSpace *space);
 /* As the caller already; 0, or -1 with errno. */
 int posix_chmod(PosixStore *store, PosixNode *node, uint32_t mode);
@@ -261,6 +269,8 @@ LaresStatus posix_rename(LaresStore *store, const LaresCred *cred, LaresNode *fr
                          const char *new_name, gboolean replace);
 LaresStatus posix_readdir(LaresStore *store, const LaresCred *cred, LaresNode *dir, uint64_t cookie, LaresDirFunc emit,
                           gpointer user, gboolean *eof);
+LaresStatus posix_readdir_attrs(LaresStore *store, const LaresCred *cred, LaresNode *dir, uint64_t cookie,
+                                uint32_t mask, gboolean nodes, LaresDirAttrsFunc emit, gpointer user, gboolean *eof);
 
 /* A file over a descriptor, which it takes. */
 LaresFile *posix_file_new(PosixNode *node, int fd, uint32_t access, gboolean as_root);
