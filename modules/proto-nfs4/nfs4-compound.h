@@ -59,8 +59,9 @@ extern const Nfs4Op nfs4_ops[OP_LAST + 1];
 struct _Nfs4Compound {
     Nfs4Service *service;
     Nfs4Connection *connection;
-    LaresFiles *files; /* service->files */
-    LaresArena *arena; /* of the request */
+    LaresFiles *files;                         /* service->files */
+    LaresArena *arena;                         /* of the request */
+    struct Nfs4OwnerMemo *owner, *owner_group; /* the last one named: a listing asks for the same again and again */
     LaresCaller caller;
     /* Who owns state made here: "krb5:ada@HOME.LAN" or "sys:1000:100". Valid during the request. */
     const char *principal;

@@ -117,16 +117,35 @@ PUT(numlinks)
     lares_put_u32(out, s->attrs.nlink);
 }
 
+struct Nfs4OwnerMemo {
+    uint32_t id;
+    size_t len;
+    char name[NFS4_MAX_OWNER];
+};
+
+static void
+put_owner(Nfs4Compound *c, struct Nfs4OwnerMemo **memo, gboolean group, uint32_t id, LaresWriter *out)
+{
+    if (!*memo || (*memo)->id != id) {
+        if (!*memo)
+            *memo = lares_arena_alloc(c->arena, sizeof **memo);
+        LaresDirectory *directory = c->service->directory;
+        char *name = (*memo)->name;
+        (*memo)->id = id;
+        (*memo)->len = group ? lares_directory_group_name(directory, id, name, NFS4_MAX_OWNER)
+                             : lares_directory_owner_name(directory, id, name, NFS4_MAX_OWNER);
+    }
+    lares_put_opaque(out, (*memo)->name, (*memo)->len);
+}
+
 PUT(owner)
 {
-    char name[NFS4_MAX_OWNER];
-    lares_put_opaque(out, name, lares_directory_owner_name(s->c->service->directory, s->attrs.uid, name, sizeof name));
+    put_owner(s->c, &s->c->owner, FALSE, s->attrs.uid, out);
 }
 
 PUT(owner_group)
 {
-    char name[NFS4_MAX_OWNER];
-    lares_put_opaque(out, name, lares_directory_group_name(s->c->service->directory, s->attrs.gid, name, sizeof name));
+    put_owner(s->c, &s->c->owner_group, TRUE, s->attrs.gid, out);
 }
 
 PUT(rawdev)

@@ -100,6 +100,82 @@ find_link(PosixShard *shard, uint64_t hash, const LaresHandle *handle)
     return link;
 }
 
+/* ---- By inode ---------------------------------------------------------------------------------------------------- */
+
+static uint64_t
+hash_inode(uint64_t ino)
+{
+    return ino * UINT64_C(0x9e3779b97f4a7c15) >> 20;
+}
+
+static void
+inodes_grow(PosixInodes *inodes)
+{
+    guint n = inodes->n_buckets ? inodes->n_buckets * 2 : FIRST_BUCKETS;
+    PosixNode **buckets = g_new0(PosixNode *, n);
+    for (guint i = 0; i < inodes->n_buckets; i++) {
+        for (PosixNode *node = inodes->buckets[i], *next; node; node = next) {
+            PosixNode **bucket = &buckets[hash_inode(node->ino) / POSIX_SHARDS & (n - 1)];
+            next = node->next_inode;
+            node->next_inode = *bucket;
+            *bucket = node;
+        }
+    }
+    g_free(inodes->buckets);
+    inodes->buckets = buckets;
+    inodes->n_buckets = n;
+}
+
+static PosixNode **
+inode_bucket(PosixInodes *inodes, uint64_t ino)
+{
+    return &inodes->buckets[hash_inode(ino) / POSIX_SHARDS & (inodes->n_buckets - 1)];
+}
+
+static void
+inodes_add(PosixStore *store, PosixNode *node)
+{
+    PosixInodes *inodes = &store->inodes[hash_inode(node->ino) % POSIX_SHARDS];
+    g_mutex_lock(&inodes->lock);
+    if (inodes->n_nodes++ >= inodes->n_buckets)
+        inodes_grow(inodes);
+    PosixNode **bucket = inode_bucket(inodes, node->ino);
+    node->next_inode = *bucket;
+    *bucket = node;
+    g_mutex_unlock(&inodes->lock);
+}
+
+static void
+inodes_remove(PosixStore *store, PosixNode *node)
+{
+    PosixInodes *inodes = &store->inodes[hash_inode(node->ino) % POSIX_SHARDS];
+    g_mutex_lock(&inodes->lock);
+    PosixNode **link = inode_bucket(inodes, node->ino);
+    while (*link != node)
+        link = &(*link)->next_inode;
+    *link = node->next_inode;
+    inodes->n_nodes--;
+    g_mutex_unlock(&inodes->lock);
+}
+
+/* A node's descriptor keeps its inode, so the number means nothing else while the node is there. */
+PosixNode *
+posix_cache_get_inode(PosixStore *store, const PosixMount *mount, uint64_t dev, uint64_t ino)
+{
+    PosixInodes *inodes = &store->inodes[hash_inode(ino) % POSIX_SHARDS];
+    LaresHandle handle = {0};
+    g_mutex_lock(&inodes->lock);
+    PosixNode *node = inodes->n_buckets ? *inode_bucket(inodes, ino) : NULL;
+    while (node && (node->ino != ino || node->dev != dev || node->mount != mount || g_atomic_int_get(&node->dead)))
+        node = node->next_inode;
+    if (node)
+        handle = node->base.handle;
+    g_mutex_unlock(&inodes->lock);
+    return handle.len ? posix_cache_get(store, &handle) : NULL;
+}
+
+/* ---- The table --------------------------------------------------------------------------------------------------- */
+
 static void
 grow(PosixShard *shard)
 {
@@ -218,11 +294,12 @@ node_destroy(PosixStore *store, PosixNode *node)
 
 /* The shard is locked; the node is idle or was never seen. */
 static void
-table_remove(PosixShard *shard, PosixNode *node)
+table_remove(PosixStore *store, PosixShard *shard, PosixNode *node)
 {
     PosixNode **link = find_link(shard, node->hash, &node->base.handle);
     *link = node->next;
     shard->n_nodes--;
+    inodes_remove(store, node);
 }
 
 void
@@ -244,7 +321,7 @@ posix_node_free(LaresStore *base, LaresNode *lnode)
         victim = shard->oldest->pinned ? shard->oldest->newer : shard->oldest;
     if (victim) {
         idle_unlink(shard, victim);
-        table_remove(shard, victim);
+        table_remove(store, shard, victim);
     }
     g_mutex_unlock(&shard->lock);
     if (victim)
@@ -254,7 +331,7 @@ posix_node_free(LaresStore *base, LaresNode *lnode)
 
 /* Takes at most one node that has been idle for long out of a shard. */
 static PosixNode *
-pop_idle(PosixShard *shard, gint64 before)
+pop_idle(PosixStore *store, PosixShard *shard, gint64 before)
 {
     g_mutex_lock(&shard->lock);
     PosixNode *node = shard->oldest;
@@ -262,7 +339,7 @@ pop_idle(PosixShard *shard, gint64 before)
         node = node->newer;
     if (node && node->idle_since < before) {
         idle_unlink(shard, node);
-        table_remove(shard, node);
+        table_remove(store, shard, node);
     } else {
         node = NULL;
     }
@@ -301,7 +378,7 @@ posix_cache_sweep(gpointer data)
     for (guint i = 0; i < POSIX_SHARDS; i++) {
         if (g_atomic_int_get(&store->n_spare) > 0)
             sweep_spares(store, &store->shards[i], now - SPARE_USEC);
-        for (PosixNode *node; (node = pop_idle(&store->shards[i], now - store->idle_usec));)
+        for (PosixNode *node; (node = pop_idle(store, &store->shards[i], now - store->idle_usec));)
             node_destroy(store, node);
     }
     return G_SOURCE_CONTINUE;
@@ -320,6 +397,8 @@ posix_cache_free(PosixStore *store)
         }
         g_free(shard->buckets);
         g_mutex_clear(&shard->lock);
+        g_free(store->inodes[i].buckets);
+        g_mutex_clear(&store->inodes[i].lock);
     }
     g_clear_pointer(&store->floors, g_hash_table_unref);
 }
@@ -437,6 +516,7 @@ insert(PosixStore *store, PosixNode *node)
     } else {
         *link = node;
         shard->n_nodes++;
+        inodes_add(store, node);
         g_object_ref(store);
     }
     g_mutex_unlock(&shard->lock);

@@ -19,8 +19,10 @@ static void
 posix_store_init(PosixStore *store)
 {
     store->root_fd = store->proc_fd = -1;
-    for (guint i = 0; i < POSIX_SHARDS; i++)
+    for (guint i = 0; i < POSIX_SHARDS; i++) {
         g_mutex_init(&store->shards[i].lock);
+        g_mutex_init(&store->inodes[i].lock);
+    }
     g_mutex_init(&store->mounts_lock);
     g_mutex_init(&store->fsids_lock);
     g_mutex_init(&store->floors_lock);

@@ -10,7 +10,7 @@
  * kernel's rules (switching costs more than all the rest of a lookup), or by the kernel itself where its answer may
  * depend on more than that (POSIX ACLs, FUSE, network file systems).
  *
- * Locks, in order: shard → node. No system call that may wait for a disk is made under a shard's lock. */
+ * Locks, in order: shard → inodes, node. No system call that may wait for a disk is made under a shard's lock. */
 #pragma once
 
 #include <lares/log.h>
@@ -63,6 +63,13 @@ typedef struct {
     guint n_idle;
 } PosixShard;
 
+/* The same nodes by inode number, for listings. */
+typedef struct {
+    GMutex lock;
+    PosixNode **buckets;
+    guint n_buckets, n_nodes;
+} PosixInodes;
+
 struct _PosixStore {
     GObject parent;
     gboolean privileged;
@@ -73,6 +80,7 @@ struct _PosixStore {
     char *acl_name; /* the attribute that keeps ACLs */
     PosixNode *root;
     PosixShard shards[POSIX_SHARDS];
+    PosixInodes inodes[POSIX_SHARDS];
     guint max_idle; /* per shard */
     gint64 idle_usec;
     gint n_spare, max_spare; /* closed files whose descriptor is kept for the next reader */
@@ -108,6 +116,7 @@ struct _PosixNode {
     uint64_t hash;
     PosixNode *next;
     PosixNode *older, *newer;
+    PosixNode *next_inode; /* the inodes' lock */
     gint64 idle_since;
     guint pending; /* node_free calls that are on their way and do not count: the node was taken again */
     gboolean idle;
@@ -171,6 +180,8 @@ gboolean posix_umask_clear(mode_t *old);
 /* ---- posix-node.c: the cache of nodes ---------------------------------------------------------------------------- */
 
 PosixNode *posix_cache_get(PosixStore *store, const LaresHandle *handle); /* a reference or NULL */
+/* The node of a live inode on a mount if there is one now: a reference or NULL. */
+PosixNode *posix_cache_get_inode(PosixStore *store, const PosixMount *mount, uint64_t dev, uint64_t ino);
 /* Makes (or finds) the node of an open descriptor, which it takes. `parent` and `name` are for the inode table. */
 LaresStatus posix_node_from_fd(PosixStore *store, int fd, PosixNode *parent, const char *name, PosixNode **node);
 void posix_node_free(LaresStore *store, LaresNode *node);

@@ -244,6 +244,63 @@ test_readdir(Fixture *f, gconstpointer data)
     g_hash_table_unref(l.names);
 }
 
+typedef struct {
+    Fixture *f;
+    gboolean nodes;
+    guint seen;
+} Comparison;
+
+/* emit may call the store, so what was told is compared at once with what getattr tells. */
+static gboolean
+compare_entry(const LaresDirEntry *entry, const LaresAttrs *told, LaresNode *told_node, gpointer user)
+{
+    Comparison *c = user;
+    g_autoptr(LaresNode) node = must_lookup(c->f->s, &c->f->me, c->f->root, entry->name);
+    LaresAttrs real = attrs_of(c->f->s, node);
+    g_assert_nonnull(told);
+    if (c->nodes)
+        g_assert_true(told_node == node);
+    g_assert_cmpuint(told->mask & LARES_ATTR_CHANGE, !=, 0);
+    g_assert_cmpuint(told->change, ==, real.change);
+    g_assert_cmpuint(told->fileid, ==, real.fileid);
+    g_assert_cmpuint(told->type, ==, real.type);
+    g_assert_cmpuint(told->mode, ==, real.mode);
+    g_assert_cmpuint(told->size, ==, real.size);
+    g_assert_cmpuint(told->fsid_major, ==, real.fsid_major);
+    g_assert_cmpint(told->btime.sec, ==, real.btime.sec);
+    c->seen++;
+    return TRUE;
+}
+
+static void
+test_readdir_attrs(Fixture *f, gconstpointer data)
+{
+    static const LaresFileType types[] = {LARES_TYPE_REGULAR, LARES_TYPE_DIRECTORY, LARES_TYPE_SYMLINK,
+                                          LARES_TYPE_FIFO};
+    const guint total = 200;
+    for (guint i = 0; i < total; i++) {
+        char name[32];
+        g_snprintf(name, sizeof name, "entry-%u", i);
+        g_autoptr(LaresNode) node = must_make(f->s, &f->me, f->root, name, types[i % G_N_ELEMENTS(types)], 0600);
+        for (guint turn = 0; i % 8 == 0 && turn < 3; turn++) { /* faster than the clock of ctime */
+            LaresFile *file = must_open(f->s, &f->me, node, LARES_ACCESS_WRITE);
+            must_write(f->s, file, turn, "x", 1);
+            lares_file_unref(file);
+            attrs_of(f->s, node);
+        }
+    }
+    for (guint round = 0; round < 4; round++) {
+        Comparison c = {f, round & 1, 0};
+        gboolean eof = FALSE;
+        if (round == 2)
+            fixture_reopen(f, data != NULL); /* nothing is cached */
+        assert_ok(
+            IFACE(f->s)->readdir_attrs(f->s, &f->me, f->root, 0, LARES_ATTR_STAT, c.nodes, compare_entry, &c, &eof));
+        g_assert_true(eof);
+        g_assert_cmpuint(c.seen, ==, total);
+    }
+}
+
 static void
 test_handles(Fixture *f, gconstpointer data)
 {
@@ -374,6 +431,7 @@ add_tests(void)
     ADD("attributes", test_attributes);
     ADD("change-always-moves", test_change_always_moves);
     ADD("readdir", test_readdir);
+    ADD("readdir-attrs", test_readdir_attrs);
     ADD("handles", test_handles);
     ADD("handle-garbage", test_handle_garbage);
     ADD("xattrs", test_xattrs);
