@@ -109,6 +109,10 @@ judge_seqid(Nfs4Compound *c, Nfs4Client *client, uint32_t seqid, gboolean *done)
         *done = TRUE;
     } else if (seqid != client->create_seqid + 1) {
         status = NFS4ERR_SEQ_MISORDERED;
+    } else if (client->create_runs) {
+        status = NFS4ERR_DELAY;
+    } else {
+        client->create_runs = TRUE; /* until keep_result() */
     }
     g_mutex_unlock(&client->lock);
     return status;
@@ -119,6 +123,7 @@ keep_result(Nfs4Compound *c, Nfs4Client *client, uint32_t seqid, size_t body_at,
 {
     size_t len = status == NFS4_OK ? c->out->len - body_at : 0;
     g_mutex_lock(&client->lock);
+    client->create_runs = FALSE;
     client->create_seen = TRUE;
     client->create_seqid = seqid;
     client->create_status = status;
@@ -130,14 +135,13 @@ keep_result(Nfs4Compound *c, Nfs4Client *client, uint32_t seqid, size_t body_at,
 static uint32_t
 make_session(Nfs4Compound *c, Nfs4Client *client, Args *args)
 {
-    g_mutex_lock(&client->lock);
-    guint n = client->sessions->len;
-    g_mutex_unlock(&client->lock);
-    if (n >= c->service->settings.max_sessions)
-        return NFS4ERR_NOSPC;
+    Nfs4Session *session;
+    uint32_t status = nfs4_session_new(client, &args->fore, &args->back, args->cb_program,
+                                       c->service->settings.max_sessions, &session);
+    if (status != NFS4_OK)
+        return status;
     nfs4_client_confirm(client);
     nfs4_client_renew(client);
-    Nfs4Session *session = nfs4_session_new(client, &args->fore, &args->back, args->cb_program);
     if (args->flags & CREATE_SESSION4_FLAG_CONN_BACK_CHAN)
         bind_back(c, session);
     put_result(c, session, args);

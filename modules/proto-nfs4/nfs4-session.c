@@ -55,12 +55,37 @@ nfs4_session_tables_init(Nfs4State *state)
     state->sessions = g_hash_table_new_full(id_hash, id_equal, NULL, (GDestroyNotify)nfs4_session_unref);
 }
 
-Nfs4Session *
-nfs4_session_new(Nfs4Client *client, const Nfs4Channel *fore, const Nfs4Channel *back, uint32_t cb_program)
+/* Into both tables, unless the client is gone: then nobody would ever take it out again. */
+static uint32_t
+enter(Nfs4Client *client, Nfs4Session *session, guint max_sessions)
 {
     Nfs4State *state = client->state;
+    uint32_t status = NFS4_OK;
+    g_mutex_lock(&client->lock);
+    if (!client->holder)
+        status = NFS4ERR_STALE_CLIENTID;
+    else if (client->sessions->len >= max_sessions)
+        status = NFS4ERR_NOSPC;
+    if (status == NFS4_OK) {
+        g_rw_lock_writer_lock(&state->sessions_lock);
+        uint64_t clientid = GUINT64_TO_BE(nfs4_client_id(client)), number = ++state->next_session;
+        number = GUINT64_TO_BE(number);
+        memcpy(session->id, &clientid, 8);
+        memcpy(session->id + 8, &number, 8);
+        g_hash_table_insert(state->sessions, session->id, nfs4_session_ref(session));
+        g_rw_lock_writer_unlock(&state->sessions_lock);
+        g_ptr_array_add(client->sessions, nfs4_session_ref(session));
+    }
+    g_mutex_unlock(&client->lock);
+    return status;
+}
+
+uint32_t
+nfs4_session_new(Nfs4Client *client, const Nfs4Channel *fore, const Nfs4Channel *back, uint32_t cb_program,
+                 guint max_sessions, Nfs4Session **out)
+{
     Nfs4Session *session = g_new0(Nfs4Session, 1);
-    session->ref = 3; /* the table's, the client's and the caller's */
+    session->ref = 1;
     session->client = nfs4_client_ref(client);
     session->fore = *fore;
     session->back = *back;
@@ -68,18 +93,11 @@ nfs4_session_new(Nfs4Client *client, const Nfs4Channel *fore, const Nfs4Channel 
     session->n_slots = fore->max_requests;
     session->slot = g_new0(Nfs4Slot, session->n_slots);
     g_mutex_init(&session->lock);
-    g_rw_lock_writer_lock(&state->sessions_lock);
-    uint64_t clientid = nfs4_client_id(client), number = ++state->next_session;
-    clientid = GUINT64_TO_BE(clientid);
-    number = GUINT64_TO_BE(number);
-    memcpy(session->id, &clientid, 8);
-    memcpy(session->id + 8, &number, 8);
-    g_hash_table_insert(state->sessions, session->id, session);
-    g_rw_lock_writer_unlock(&state->sessions_lock);
-    g_mutex_lock(&client->lock);
-    g_ptr_array_add(client->sessions, session);
-    g_mutex_unlock(&client->lock);
-    return session;
+    uint32_t status = enter(client, session, max_sessions);
+    if (status != NFS4_OK)
+        nfs4_session_unref(g_steal_pointer(&session));
+    *out = session;
+    return status;
 }
 
 Nfs4Session *

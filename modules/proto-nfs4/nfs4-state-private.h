@@ -4,8 +4,8 @@
  * Owners: the engine's tables hold a reference to each client; a client's tables hold one to each of its sessions,
  *         owners and grants, until nfs4_client_destroy() empties them.
  * Locks, in this order: Nfs4Owner.busy (4.0 only, held through one operation), Nfs4State.lock, Nfs4Client.lock,
- *         Nfs4Session.lock or a shard of the grant table (leaves). Neither Nfs4State.lock nor Nfs4Client.lock is held
- *         while files are touched. */
+ *         Nfs4Session.lock, sessions_lock or a shard of the grant table (leaves). Neither Nfs4State.lock nor
+ * Nfs4Client.lock is held while files are touched. */
 #pragma once
 
 #include "nfs4-state.h"
@@ -88,6 +88,7 @@ struct _Nfs4Client {
     size_t create_reply_len;
     uint32_t create_status;
     gboolean create_seen;
+    gboolean create_runs; /* one at a time: a retry over another connection waits for the answer */
 };
 
 struct _Nfs4Owner {
@@ -219,8 +220,9 @@ Nfs4SeqStep nfs4_step_seqid(gboolean used, uint32_t last, uint32_t seqid);
 /* ---- nfs4-session.c ------------------------------------------------------------------------------------------------
  */
 
-Nfs4Session *nfs4_session_new(Nfs4Client *client, const Nfs4Channel *fore, const Nfs4Channel *back,
-                              uint32_t cb_program);
+/* NFS4_OK with a reference, STALE_CLIENTID when the client was destroyed meanwhile, NOSPC. */
+uint32_t nfs4_session_new(Nfs4Client *client, const Nfs4Channel *fore, const Nfs4Channel *back, uint32_t cb_program,
+                          guint max_sessions, Nfs4Session **session);
 void nfs4_session_tables_init(Nfs4State *state);
 Nfs4Session *nfs4_session_ref(Nfs4Session *session);
 void nfs4_session_unref(Nfs4Session *session);

@@ -585,3 +585,15 @@ iface_init(LaresStoreInterface *iface)
     memstore_add_attr_functions(iface);
     memstore_add_data_functions(iface);
 }
+
+guint
+memstore_count_opens(LaresStore *base)
+{
+    MemStore *store = MEMSTORE(base);
+    guint n = 0;
+    g_mutex_lock(&store->lock);
+    for (guint i = 0; i < store->nodes->len; i++)
+        n += ((MemNode *)store->nodes->pdata[i])->opens;
+    g_mutex_unlock(&store->lock);
+    return n;
+}

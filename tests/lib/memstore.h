@@ -15,3 +15,5 @@ LaresStore *memstore_open(LaresHost *host, const char *path, GError **error);
 void memstore_fail_next(LaresStore *store, const char *operation, LaresStatus status);
 /* Operations so far. */
 uint64_t memstore_count_calls(LaresStore *store);
+/* Files that are open now. */
+guint memstore_count_opens(LaresStore *store);

@@ -19,6 +19,7 @@
 extern const LaresModule lares_module_auth_sys;
 
 struct _Nfs4Rig {
+    Nfs4Rig *of; /* whose service a thread's rig uses; NULL: its own */
     char *dir;
     LaresHost *host;
     Nfs4Service *service;
@@ -121,6 +122,12 @@ connect_plainly(Nfs4Rig *rig)
 Nfs4Rig *
 nfs4_rig_new(void)
 {
+    return nfs4_rig_new_leased(90);
+}
+
+Nfs4Rig *
+nfs4_rig_new_leased(guint lease_seconds)
+{
     GError *error = NULL;
     Nfs4Rig *rig = g_new0(Nfs4Rig, 1);
     LaresHost *host = rig->host = lares_host_new();
@@ -142,7 +149,7 @@ nfs4_rig_new(void)
     g_assert_no_error(error);
     load_auth_sys(host);
     make_share(rig);
-    Nfs4Settings settings = {.lease_time = 90,
+    Nfs4Settings settings = {.lease_time = lease_seconds,
                              .max_minor = 2,
                              .max_io = NFS4_MAX_IO,
                              .max_contexts = 64,
@@ -170,10 +177,36 @@ remove_dir(const char *path)
     g_rmdir(path);
 }
 
+Nfs4Rig *
+nfs4_rig_for_thread(Nfs4Rig *of)
+{
+    Nfs4Rig *rig = g_new0(Nfs4Rig, 1);
+    rig->of = of;
+    rig->host = of->host;
+    rig->service = of->service;
+    rig->connection = of->connection;
+    rig->arena = lares_arena_new();
+    rig->calls = lares_arena_new();
+    return rig;
+}
+
+static void
+free_calls(Nfs4Rig *rig)
+{
+    lares_arena_free(rig->arena);
+    lares_arena_free(rig->calls);
+    g_free(rig->reply);
+    g_free(rig);
+}
+
 void
 nfs4_rig_free(Nfs4Rig *rig)
 {
     LaresHost *host = rig->host;
+    if (rig->of) {
+        free_calls(rig);
+        return;
+    }
     nfs4_rpc_closed(NULL, rig->connection);
     lares_listener_close(rig->listener);
     close(rig->fd);
@@ -183,12 +216,15 @@ nfs4_rig_free(Nfs4Rig *rig)
     lares_shares_free(host->shares);
     lares_directory_free(host->directory);
     lares_host_free(host);
-    lares_arena_free(rig->arena);
-    lares_arena_free(rig->calls);
     remove_dir(rig->dir);
     g_free(rig->dir);
-    g_free(rig->reply);
-    g_free(rig);
+    free_calls(rig);
+}
+
+struct _Nfs4Service *
+nfs4_rig_service(Nfs4Rig *rig)
+{
+    return rig->service;
 }
 
 LaresStore *

@@ -4,7 +4,7 @@
  * One share, "/share", with flavor sys and no squash, kept by memstore; one connection. Records are run in the calling
  * thread.
  *
- * Thread: one. */
+ * Thread: one; others call through rigs of their own (nfs4_rig_for_thread). */
 #pragma once
 
 #include <lares/lares.h>
@@ -12,7 +12,11 @@
 typedef struct _Nfs4Rig Nfs4Rig;
 
 Nfs4Rig *nfs4_rig_new(void);
+Nfs4Rig *nfs4_rig_new_leased(guint lease_seconds);
+/* For calls of another thread to the same service over the same connection; freed before `rig`. */
+Nfs4Rig *nfs4_rig_for_thread(Nfs4Rig *rig);
 void nfs4_rig_free(Nfs4Rig *rig);
+struct _Nfs4Service *nfs4_rig_service(Nfs4Rig *rig);
 LaresStore *nfs4_rig_store(Nfs4Rig *rig);
 
 /* Runs one RPC record. The reply is valid until the next call; NULL when nothing is answered. */
