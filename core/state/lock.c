@@ -158,7 +158,8 @@ lares_lock_set(LaresOpen *open, const LaresLockOwner *owner, const LaresRange *r
                               .owner = owner->key,
                               .client = owner->client};
             lock.name_len = (uint8_t)MIN(owner->name_len, sizeof lock.name);
-            memcpy(lock.name, owner->name, lock.name_len);
+            if (lock.name_len) /* a name of no bytes has no address */
+                memcpy(lock.name, owner->name, lock.name_len);
             cut(state->locks, owner->key, lock.first, lock.last);
             absorb_neighbours(state->locks, &lock);
             g_array_append_val(state->locks, lock);

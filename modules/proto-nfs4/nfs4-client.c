@@ -50,11 +50,18 @@ client_owner_hash(gconstpointer key)
     return hash_bytes(client->owner_id, client->owner_len) ^ (guint)client->v40;
 }
 
+/* Names of no bytes are allowed, and have no address. */
+static gboolean
+same_bytes(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
+{
+    return a_len == b_len && (a_len == 0 || memcmp(a, b, a_len) == 0);
+}
+
 static gboolean
 client_owner_equal(gconstpointer a, gconstpointer b)
 {
     const Nfs4Client *x = a, *y = b;
-    return x->v40 == y->v40 && x->owner_len == y->owner_len && memcmp(x->owner_id, y->owner_id, x->owner_len) == 0;
+    return x->v40 == y->v40 && same_bytes(x->owner_id, x->owner_len, y->owner_id, y->owner_len);
 }
 
 static guint
@@ -68,7 +75,7 @@ static gboolean
 owner_equal(gconstpointer a, gconstpointer b)
 {
     const Nfs4Owner *x = a, *y = b;
-    return x->lock_owner == y->lock_owner && x->len == y->len && memcmp(x->bytes, y->bytes, x->len) == 0;
+    return x->lock_owner == y->lock_owner && same_bytes(x->bytes, x->len, y->bytes, y->len);
 }
 
 static guint
