@@ -277,6 +277,23 @@ def test_long_owner(t, minor):
     expect(a.lock(20, 10), "DENIED")
 
 
+@over(minor=MINORS)
+def test_empty_owners(t, minor):
+    "RFC 7530 3.3.12: owners of no bytes are owners too"
+    c = t.client(minor)
+    t.put("f")
+    one, two = (c.seqid(b"") if minor == 0 else 0 for _ in range(2))
+    r = c.call(putfh(t.dir(c)), open_("f", BOTH, 0, c.clientid, b"", one), getfh()).ok()
+    fh, sid = r.last.fh, r.op("OPEN").stateid
+    if minor == 0:
+        sid = c.call(putfh(fh), open_confirm(sid, two)).ok().last.stateid
+    next_seq = c.seqid(b"") if minor == 0 else 0
+    k = c.call(putfh(fh), lock(WRITE_LT, 0, 5, sid, c.clientid, b"", next_seq, 1)).ok().last.stateid
+    need(expect(Locker(t, c, who=b"not empty").test(0, 5), "DENIED").last.owner == b"", "another owner")
+    expect(c.call(putfh(fh), lockt(WRITE_LT, 0, 5, c.clientid, b"")), "OK")
+    expect(c.call(putfh(fh), locku(WRITE_LT, 0, 5, k, 2)), "OK")
+
+
 @over(minor=MINORS, seed=range(4))
 def test_against_model(t, minor, seed):
     "RFC 7530 9.1.3: many random locks and unlocks give what a byte map says"
