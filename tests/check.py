@@ -130,7 +130,8 @@ def stage_vm(result):
     if not folder:
         return
     log = BUILDS / "vm.log"
-    process = subprocess.Popen([str(TOP / "tests" / "vm" / "run"), "--build", str(folder)], cwd=TOP,
+    process = subprocess.Popen([str(TOP / "tests" / "vm" / "run"), "--build", str(folder), "--sizes", "quick", "--jobs", JOBS],
+                               cwd=TOP, env={**os.environ, "LARES_VM_PATIENCE": "3"},
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     ran = 0
     with open(log, "w") as out:
