@@ -4,6 +4,7 @@
 
 #include <lares/files.h>
 #include <lares/host.h>
+#include <lares/state.h>
 
 struct _LaresFiles {
     LaresHost *host;
@@ -32,6 +33,11 @@ lares_files_writable(const LaresObject *object)
 {
     return object->share->read_only || object->share->id == 0 ? LARES_ROFS : LARES_OK;
 }
+
+/* May the caller use an open that is there already for this access? Who opened it always (POSIX: a later chmod does not
+ * end an open), everybody else as far as the file lets them now. LARES_OK or LARES_ACCESS. */
+LaresStatus lares_files_may_use(const LaresCaller *caller, const LaresObject *object, const LaresOpen *open,
+                                uint32_t access);
 
 /* Fills one side of a change info; a failing getattr leaves 0 and clears `atomic`. */
 void lares_files_change_before(const LaresObject *dir, LaresChangeInfo *info);

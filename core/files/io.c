@@ -11,12 +11,15 @@ range_fits(uint64_t offset, uint64_t len)
 }
 
 static LaresStatus
-begin_with_open(LaresOpen *open, const LaresObject *object, uint32_t access, LaresIo *io)
+begin_with_open(const LaresCaller *caller, LaresOpen *open, const LaresObject *object, uint32_t access, LaresIo *io)
 {
     if (lares_open_node(open) != object->node)
         return LARES_INVAL; /* a state of another file */
     if ((lares_open_access(open) & access) != access)
         return LARES_OPENMODE;
+    LaresStatus status = lares_files_may_use(caller, object, open, access);
+    if (status != LARES_OK)
+        return status;
     io->file = lares_state_file(open, access);
     return io->file ? LARES_OK : LARES_OPENMODE;
 }
@@ -38,7 +41,7 @@ lares_files_io_begin(LaresFiles *files, const LaresCaller *caller, const LaresOb
     if (status != LARES_OK)
         return status;
     if (open)
-        return begin_with_open(open, object, access, io);
+        return begin_with_open(caller, open, object, access, io);
     if (!access) {
         io->file = lares_state_any_file(object->node);
         return io->file ? LARES_OK : LARES_ACCESS;

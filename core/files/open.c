@@ -18,6 +18,23 @@ check_type(const LaresNode *node)
     }
 }
 
+/* As when it is opened: who may execute a file may read it (store.h). */
+LaresStatus
+lares_files_may_use(const LaresCaller *caller, const LaresObject *object, const LaresOpen *open, uint32_t access)
+{
+    LaresCred cred = lares_files_cred(caller, object);
+    uint32_t allowed = 0;
+    if (G_LIKELY(lares_state_was_opened_by(open, cred.uid)))
+        return LARES_OK;
+    access &= LARES_ACCESS_READ | LARES_ACCESS_WRITE;
+    LaresStatus status =
+        STORE_IFACE(object->share->store)
+            ->access(object->share->store, &cred, object->node, access | LARES_ACCESS_EXECUTE, &allowed);
+    if (status != LARES_OK || (allowed & access) == access)
+        return status;
+    return access == LARES_ACCESS_READ && (allowed & LARES_ACCESS_EXECUTE) ? LARES_OK : LARES_ACCESS;
+}
+
 LaresStatus
 lares_files_open(LaresFiles *files, const LaresCaller *caller, const LaresObject *object, uint32_t access,
                  uint32_t deny, LaresHolder *holder, LaresOpen **open)
@@ -32,7 +49,10 @@ lares_files_open(LaresFiles *files, const LaresCaller *caller, const LaresObject
     status = STORE_IFACE(object->share->store)->open(object->share->store, &cred, object->node, access, &file);
     if (status != LARES_OK)
         return status;
-    return lares_state_open(holder, object->share, object->node, file, access, deny, open);
+    status = lares_state_open(holder, object->share, object->node, file, access, deny, open);
+    if (status == LARES_OK)
+        lares_state_opened_by(*open, cred.uid);
+    return status;
 }
 
 /* A size given with a create counts for a file that was there too (RFC 7530 16.16.3), once nobody minds. */
@@ -67,6 +87,8 @@ lares_files_open_create(LaresFiles *files, const LaresCaller *caller, const Lare
         return status;
     object.share = lares_share_ref(dir->share);
     status = lares_state_open(holder, object.share, object.node, file, access, deny, open);
+    if (status == LARES_OK)
+        lares_state_opened_by(*open, cred.uid);
     if (status == LARES_OK && !*created)
         status = truncate_existing(&object, file, how);
     if (status != LARES_OK) {
@@ -91,12 +113,15 @@ lares_files_open_upgrade(LaresFiles *files, const LaresCaller *caller, LaresOpen
         if (status != LARES_OK)
             return status;
     }
+    LaresStatus status = lares_files_may_use(caller, &object, open, access & ~missing);
+    if (status != LARES_OK)
+        return status;
+    LaresCred cred = lares_files_cred(caller, &object);
     if (missing) {
-        LaresCred cred = lares_files_cred(caller, &object);
-        LaresStatus status =
-            STORE_IFACE(object.share->store)->open(object.share->store, &cred, object.node, missing, &file);
+        status = STORE_IFACE(object.share->store)->open(object.share->store, &cred, object.node, missing, &file);
         if (status != LARES_OK)
             return status;
+        lares_state_widened_by(open, cred.uid); /* before the file is there for others */
     }
     return lares_state_upgrade(open, file, access, deny);
 }

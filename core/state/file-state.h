@@ -21,12 +21,16 @@ struct _LaresOpen {
     LaresHolder *holder;
     LaresShare *share;
     LaresNode *node;
+    int64_t opener; /* atomic: the uid it was opened as; LARES_OPENER_MIXED */
     /* Under the shard's lock: */
     LaresFile *reader, *writer; /* may be the same file; NULL when not opened for it */
     uint32_t access, deny;
     gboolean closed;
     LaresOpen *next; /* in the file's list */
 };
+
+/* Nobody, or several users: everybody's I/O is judged. */
+#define LARES_OPENER_MIXED INT64_C(-1)
 
 typedef struct {
     uint64_t first, last; /* inclusive; last is UINT64_MAX to the end of the file */

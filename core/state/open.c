@@ -138,6 +138,7 @@ lares_state_open(LaresHolder *holder, LaresShare *share, LaresNode *node, LaresF
     o->node = lares_node_ref(node);
     o->access = access;
     o->deny = deny;
+    o->opener = LARES_OPENER_MIXED;
     add_file(o, file);
     o->next = state->opens;
     state->opens = o;
@@ -224,6 +225,25 @@ lares_open_close(LaresOpen *open)
         lares_file_unref(writer);
     if (was_listed)
         lares_open_unref(open);
+}
+
+void
+lares_state_opened_by(LaresOpen *open, uint32_t uid)
+{
+    __atomic_store_n(&open->opener, (int64_t)uid, __ATOMIC_RELAXED);
+}
+
+void
+lares_state_widened_by(LaresOpen *open, uint32_t uid)
+{
+    if (!lares_state_was_opened_by(open, uid))
+        __atomic_store_n(&open->opener, LARES_OPENER_MIXED, __ATOMIC_RELAXED);
+}
+
+gboolean
+lares_state_was_opened_by(const LaresOpen *open, uint32_t uid)
+{
+    return __atomic_load_n(&open->opener, __ATOMIC_RELAXED) == (int64_t)uid;
 }
 
 LaresFile *

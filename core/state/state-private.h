@@ -15,6 +15,11 @@ LaresStatus lares_state_open(LaresHolder *holder, LaresShare *share, LaresNode *
                              uint32_t deny, LaresOpen **open);
 /* Widens access and deny to the union; `file` (may be NULL) is added for the access it has. */
 LaresStatus lares_state_upgrade(LaresOpen *open, LaresFile *file, uint32_t access, uint32_t deny);
+/* Whose credentials the open was made with, told once before anybody else sees it; a second uid that widens it makes it
+ * nobody's. I/O through an open is judged again for everybody but this uid: a stateid is no permission. */
+void lares_state_opened_by(LaresOpen *open, uint32_t uid);
+void lares_state_widened_by(LaresOpen *open, uint32_t uid);
+gboolean lares_state_was_opened_by(const LaresOpen *open, uint32_t uid);
 /* The open's file for an access (READ or WRITE), a new reference; NULL when it was not opened for it or is closed. */
 LaresFile *lares_state_file(LaresOpen *open, uint32_t access);
 /* A file somebody has open on the node, whoever it is and for whatever: a new reference or NULL. */
