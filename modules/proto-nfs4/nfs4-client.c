@@ -141,7 +141,6 @@ nfs4_client_new(Nfs4Compound *c, gboolean v40, const uint8_t *verifier, const ui
     client->owners = g_hash_table_new_full(owner_hash, owner_equal, NULL, (GDestroyNotify)nfs4_owner_unref);
     client->grants = g_hash_table_new_full(grant_hash, grant_equal, NULL, (GDestroyNotify)nfs4_grant_unref);
     client->sessions = g_ptr_array_new_with_free_func((GDestroyNotify)nfs4_session_unref);
-    client->next_grant = 1;
     g_mutex_init(&client->lock);
     client->holder =
         lares_holder_new("nfs4", expire_for_conflict, nfs4_client_ref(client), (GDestroyNotify)nfs4_client_unref);

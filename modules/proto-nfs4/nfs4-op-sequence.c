@@ -12,18 +12,28 @@ typedef struct {
     gboolean cachethis;
 } Args;
 
-/* The request and who sends it: a reply is kept for its principal only. */
-static uint64_t
-digest(const Nfs4Compound *c)
+/* A digest can be made to match, a name cannot. */
+static gboolean
+same_caller(const Nfs4Compound *c, const Nfs4Slot *slot)
 {
-    return nfs4_digest(nfs4_digest(c->op_count, c->principal, strlen(c->principal)), c->request, c->request_len);
+    return slot->principal && slot->flavor == c->caller.flavor && strcmp(slot->principal, c->principal) == 0;
 }
 
-/* The same number again: the kept reply, if it is the same request. Session locked. */
+static void
+note_caller(const Nfs4Compound *c, Nfs4Slot *slot)
+{
+    if (same_caller(c, slot))
+        return;
+    g_free(slot->principal);
+    slot->principal = g_strdup(c->principal);
+    slot->flavor = c->caller.flavor;
+}
+
+/* The same number again: the kept reply, if it is the same request of the same caller. Session locked. */
 static uint32_t
 retry(Nfs4Compound *c, const Nfs4Slot *slot, uint64_t request)
 {
-    if (slot->digest != request)
+    if (slot->digest != request || !same_caller(c, slot))
         return NFS4ERR_SEQ_FALSE_RETRY;
     if (!slot->has_reply)
         return NFS4ERR_RETRY_UNCACHED_REP;
@@ -36,7 +46,7 @@ static uint32_t
 take_slot(Nfs4Compound *c, Nfs4Session *session, const Args *args)
 {
     uint32_t status = NFS4_OK;
-    uint64_t request = digest(c);
+    uint64_t request = nfs4_digest(c->op_count, c->request, c->request_len);
     g_mutex_lock(&session->lock);
     Nfs4Slot *slot = &session->slot[args->slot];
     switch (nfs4_slot_step(slot->busy, slot->seqid, args->seqid)) {
@@ -45,6 +55,7 @@ take_slot(Nfs4Compound *c, Nfs4Session *session, const Args *args)
         slot->seqid = args->seqid;
         slot->has_reply = FALSE;
         slot->digest = request;
+        note_caller(c, slot);
         c->slot = slot;
         break;
     case NFS4_SLOT_RETRY:

@@ -25,6 +25,7 @@ nfs4_owner_unref(Nfs4Owner *owner)
     lares_object_clear(&owner->last_object);
     g_mutex_clear(&owner->busy);
     g_free(owner->last_body);
+    g_free(owner->last_principal);
     g_free(owner->bytes);
     g_free(owner);
 }
@@ -56,7 +57,7 @@ nfs4_owner_get(Nfs4Client *client, gboolean lock_owner, const uint8_t *bytes, si
 static uint32_t
 replay(Nfs4Compound *c, Nfs4Owner *owner)
 {
-    if (owner->last_op != c->op)
+    if (owner->last_op != c->op || !owner->last_principal || strcmp(owner->last_principal, c->principal) != 0)
         return NFS4ERR_BAD_SEQID;
     if (owner->last_len) {
         lares_put_bytes(c->out, owner->last_body, owner->last_len);
@@ -66,6 +67,7 @@ replay(Nfs4Compound *c, Nfs4Owner *owner)
         LaresObject object;
         lares_object_copy(&object, &owner->last_object);
         nfs4_set_current(c, &object);
+        c->current_unchecked = TRUE; /* it came without the checks of an OPEN: its share may not allow this flavor */
     }
     return owner->last_status;
 }
@@ -115,6 +117,10 @@ nfs4_owner_end(Nfs4Compound *c, Nfs4Owner *owner, uint32_t seqid, size_t body_at
         owner->used = TRUE;
         owner->seqid = seqid;
         owner->last_op = c->op;
+        if (!owner->last_principal || strcmp(owner->last_principal, c->principal) != 0) {
+            g_free(owner->last_principal);
+            owner->last_principal = g_strdup(c->principal);
+        }
         owner->last_status = status;
         g_clear_pointer(&owner->last_body, g_free);
         owner->last_len = 0;

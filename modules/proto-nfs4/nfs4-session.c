@@ -26,8 +26,10 @@ nfs4_session_unref(Nfs4Session *session)
 {
     if (!g_atomic_int_dec_and_test(&session->ref))
         return;
-    for (uint32_t i = 0; i < session->n_slots; i++)
+    for (uint32_t i = 0; i < session->n_slots; i++) {
         g_free(session->slot[i].reply);
+        g_free(session->slot[i].principal);
+    }
     g_free(session->slot);
     g_mutex_clear(&session->lock);
     nfs4_client_unref(session->client);
@@ -68,10 +70,11 @@ enter(Nfs4Client *client, Nfs4Session *session, guint max_sessions)
         status = NFS4ERR_NOSPC;
     if (status == NFS4_OK) {
         g_rw_lock_writer_lock(&state->sessions_lock);
-        uint64_t clientid = GUINT64_TO_BE(nfs4_client_id(client)), number = ++state->next_session;
-        number = GUINT64_TO_BE(number);
-        memcpy(session->id, &clientid, 8);
-        memcpy(session->id + 8, &number, 8);
+        do {
+            uint64_t clientid = GUINT64_TO_BE(nfs4_client_id(client)), number = nfs4_random();
+            memcpy(session->id, &clientid, 8);
+            memcpy(session->id + 8, &number, 8);
+        } while (g_hash_table_contains(state->sessions, session->id));
         g_hash_table_insert(state->sessions, session->id, nfs4_session_ref(session));
         g_rw_lock_writer_unlock(&state->sessions_lock);
         g_ptr_array_add(client->sessions, nfs4_session_ref(session));

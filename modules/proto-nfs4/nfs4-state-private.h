@@ -10,6 +10,9 @@
 
 #include "nfs4-state.h"
 
+#include <errno.h>
+#include <sys/random.h>
+
 typedef struct _Nfs4Client Nfs4Client;
 typedef struct _Nfs4Owner Nfs4Owner;
 typedef struct _Nfs4Grant Nfs4Grant;
@@ -36,7 +39,6 @@ struct _Nfs4State {
     GHashTable *by_id;       /* uint32_t -> Nfs4Client, a reference */
     GHashTable *confirmed;   /* owner id (Nfs4Client as its own key) -> Nfs4Client */
     GHashTable *unconfirmed; /* likewise */
-    uint64_t next_session;
     GRWLock sessions_lock;
     GHashTable *sessions; /* session id -> Nfs4Session, a reference; under sessions_lock */
     struct {
@@ -80,7 +82,6 @@ struct _Nfs4Client {
     GHashTable *owners; /* Nfs4Owner as its own key; a reference */
     GHashTable *grants; /* (owner, subject) -> Nfs4Grant; a reference */
     GPtrArray *sessions;
-    uint32_t next_grant;
     gboolean recorded; /* in stable storage */
     gboolean reclaim_complete;
     uint32_t create_seqid;     /* the last CREATE_SESSION's */
@@ -106,6 +107,7 @@ struct _Nfs4Owner {
     gboolean used;
     uint32_t seqid;
     uint32_t last_op, last_status;
+    char *last_principal; /* whose request it was: the kept answer is for nobody else */
     uint8_t *last_body;
     size_t last_len;
     LaresObject last_object; /* what OPEN made current */
@@ -135,7 +137,9 @@ struct _Nfs4Slot {
     uint32_t seqid;
     gboolean busy;
     gboolean has_reply; /* the whole result of `seqid` is kept */
-    uint64_t digest;    /* of the request and its principal, to tell a false retry */
+    uint64_t digest;    /* of the request, to tell a false retry */
+    char *principal;    /* who sent it, and with which flavor: a kept reply is for nobody else */
+    const LaresFlavor *flavor;
     uint8_t *reply;
     size_t reply_len;
 };
@@ -152,6 +156,17 @@ struct _Nfs4Session {
     uint32_t n_slots;
     Nfs4Slot *slot; /* under lock */
 };
+
+/* 64 bits nobody can guess: in 4.0 a stateid and a session is all that a stranger would need to disturb its owner. */
+static inline uint64_t
+nfs4_random(void)
+{
+    uint64_t number;
+    while (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
+        if (errno != EINTR)
+            g_error("getrandom failed");
+    return number;
+}
 
 static inline gint64
 nfs4_now(void)

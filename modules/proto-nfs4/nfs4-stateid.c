@@ -2,7 +2,8 @@
 /* Stateids and what they stand for.
  *
  * `other` is the process's boot number, the client's number and the grant's number, 32 bits each: so a stateid of an
- * earlier process, of a client that is gone and one that was never given can be told apart.
+ * earlier process, of a client that is gone and one that was never given can be told apart. The grant's number is
+ * random: a stranger who closed or locked with it would have to guess it.
  *
  * Spec: RFC 7530 9.1.4, RFC 8881 8.2
  * Locks: see nfs4-state-private.h. */
@@ -122,6 +123,20 @@ table_find(Nfs4State *state, uint64_t key)
     return grant;
 }
 
+/* Puts the grant into the table under a new number. FALSE: that one is taken. */
+static gboolean
+give_key(Nfs4State *state, Nfs4Grant *grant)
+{
+    grant->key = (uint64_t)grant->client->id << 32 | (uint32_t)nfs4_random();
+    guint i = shard_of(grant->key);
+    g_mutex_lock(&state->shard[i].lock);
+    gboolean is_new = !g_hash_table_contains(state->shard[i].grants, &grant->key);
+    if (is_new)
+        g_hash_table_insert(state->shard[i].grants, &grant->key, nfs4_grant_ref(grant));
+    g_mutex_unlock(&state->shard[i].lock);
+    return is_new;
+}
+
 Nfs4Grant *
 nfs4_grant_add(Nfs4Owner *owner, Nfs4GrantKind kind, LaresOpen *open, Nfs4Grant *parent)
 {
@@ -136,13 +151,10 @@ nfs4_grant_add(Nfs4Owner *owner, Nfs4GrantKind kind, LaresOpen *open, Nfs4Grant 
     grant->parent = parent ? nfs4_grant_ref(parent) : NULL;
     grant->subject = parent ? (gconstpointer)parent : (gconstpointer)lares_open_node(open);
     grant->seqid = 1;
-    grant->key = (uint64_t)client->id << 32 | client->next_grant++;
     owner->n_grants++;
     g_hash_table_replace(client->grants, grant, grant);
-    guint i = shard_of(grant->key);
-    g_mutex_lock(&state->shard[i].lock);
-    g_hash_table_insert(state->shard[i].grants, &grant->key, nfs4_grant_ref(grant));
-    g_mutex_unlock(&state->shard[i].lock);
+    while (!give_key(state, grant))
+        ;
     return grant;
 }
 

@@ -5,6 +5,8 @@
 Numbers that a stranger could see on the network or guess (client ids, stateids, sessions, owners, sequence numbers) are
 no permission: what a request may do is decided by who sends it."""
 
+import itertools
+import struct
 import sys
 
 from nfs4ops import *  # noqa: F403
@@ -66,6 +68,79 @@ def check_join_open(t):
     f = secret(s, folder)
     expect(s.call(putfh(folder), open_("f", READ, 0, s.clientid, b"owner"), conn=bob), "ACCESS")
     assert s.call(putfh(f.fh), read(f.stateid, 0, 9)).ok().last.data == b"secret"
+
+
+def distance(numbers):
+    """The fewest bits in which two of them differ."""
+    return min(bin(int.from_bytes(a, "big") ^ int.from_bytes(b, "big")).count("1")
+               for a, b in itertools.combinations(numbers, 2))
+
+
+def check_numbers(t):
+    """Sessions and stateids cannot be guessed from others."""
+    folder, ada, _ = users(t)
+    s = t.session(ada)
+    assert distance([t.session().sessionid[8:] for _ in range(4)]) > 8
+    # A counter's neighbours differ in one bit, random words of 32 bits in about 16.
+    opened = [s.open(folder, f"f{i}", how="unchecked", attrs={"mode": 0o600}) for i in range(8)]
+    assert distance([f.stateid[4:] for f in opened]) > 1
+
+
+def check_owner_replay(t):
+    """In 4.0 the kept answer of an open owner is given to nobody else, nor is the file it opened."""
+    folder, ada, bob = users(t)
+    c = t.client40(ada)
+    c.open(folder, "f", access=BOTH, how="unchecked", attrs={"mode": 0o600})
+    again = (putfh(folder), open_("f", READ, 0, c.clientid, b"owner", c.seqid(b"owner")), getfh())
+    first = ada.compound(0, *again).ok()
+    expect(bob.compound(0, *again), "BAD_SEQID")
+    assert ada.compound(0, *again).ok()[2].fh == first[2].fh
+
+
+MASK = (1 << 64) - 1
+
+
+def plain_digest(seed, data):
+    """A digest without a secret, as a server may use it to tell a false retry."""
+    h = (seed ^ len(data)) * 0x9E3779B97F4A7C15 & MASK
+    data = data[:256]
+    for i in range(0, len(data), 8):
+        h = (h ^ int.from_bytes(data[i:i + 8], "little")) * 0xFF51AFD7ED558CCD & MASK
+        h ^= h >> 32
+    return h
+
+
+def forged_tag(n_ops, victim, forger, tag, length):
+    """A tag for the forger's request under which such a digest is that of the victim's."""
+    def before_last(who, text):
+        h = (plain_digest(n_ops, who) ^ length) * 0x9E3779B97F4A7C15 & MASK
+        head = struct.pack(">I", len(tag)) + text
+        for i in range(0, len(head), 8):
+            h = (h ^ int.from_bytes(head[i:i + 8], "little")) * 0xFF51AFD7ED558CCD & MASK
+            h ^= h >> 32
+        return h
+    want = before_last(victim, tag[:12]) ^ int.from_bytes(tag[12:], "little")
+    for n in range(1 << 16):
+        text = f"{n:012x}"[::-1].encode()
+        last = (before_last(forger, text) ^ want).to_bytes(8, "little")
+        if max(last) < 128:
+            return text + last
+    raise AssertionError("no tag found")
+
+
+def check_slot_replay(t):
+    """A reply kept in a slot is given to nobody but who caused it, whatever tag the stranger makes up."""
+    folder, ada, bob = users(t)
+    s = t.session(ada)
+    f = secret(s, folder)
+    request = (s.sequence(0, None, True), putfh(f.fh), read(f.stateid, 0, 9))
+    tag = b"0123456789abcdefghij"
+    first = ada.compound(1, *request, tag=tag).ok()
+    assert first.last.data == b"secret" and ada.compound(1, *request, tag=tag).body == first.body
+    size = len(ada.pack_compound(1, request, tag))
+    forged = forged_tag(3, f"sys:{ADA}:{ADA}".encode(), f"sys:{BOB}:{BOB}".encode(), tag, size)
+    for other in (tag, forged):
+        expect(bob.compound(1, *request, tag=other), "SEQ_FALSE_RETRY")
 
 
 if __name__ == "__main__":
