@@ -166,6 +166,9 @@ rights_of_stranger(PosixStore *store, const LaresCred *cred, PosixNode *node, co
         return status;
     if (got != wanted)
         return LARES_PERM;
+    /* To make a program run under the owner's name is no right an ACL can give. */
+    if (set->mask & LARES_ATTR_MODE && set->mode & 06000u & ~st->stx_mode)
+        return LARES_PERM;
     /* WRITE_OWNER takes an object, it does not give it away (RFC 8881 6.2.1.3.1). */
     if ((set->mask & LARES_ATTR_UID && set->uid != st->stx_uid && set->uid != cred->uid) ||
         (set->mask & LARES_ATTR_GID && set->gid != st->stx_gid && !posix_in_group(cred, set->gid)))

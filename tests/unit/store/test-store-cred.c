@@ -259,6 +259,25 @@ test_acl_gives_and_takes(Fixture *f, gconstpointer data)
     lares_node_unref(dir);
 }
 
+/* A right given by an ACL is no way to act as the owner: only the owner makes a program run under the owner's name. */
+static void
+test_set_id_is_the_owners(Fixture *f, gconstpointer data)
+{
+    LaresCred ada = cred_of(ADA, ADA), bob = cred_of(BOB, BOB);
+    if (!need_root())
+        return;
+    LaresNode *node = must_make(f->s, &ada, f->root, "f", LARES_TYPE_REGULAR, 0644);
+    g_autoptr(LaresAcl) acl =
+        acl_with(BOB, LARES_ACE_ALLOW, READ_BITS | WRITE_BITS | LARES_MASK_WRITE_ACL, 0, READ_BITS);
+    assert_ok(IFACE(f->s)->set_acl(f->s, &ada, node, acl));
+    assert_status(try_chmod(f->s, &bob, node, 04755), LARES_PERM);
+    assert_status(try_chmod(f->s, &bob, node, 02755), LARES_PERM);
+    g_assert_cmpuint(attrs_of(f->s, node).mode & 06000, ==, 0);
+    assert_ok(try_chmod(f->s, &bob, node, 0755));
+    assert_ok(try_chmod(f->s, &ada, node, 04755));
+    lares_node_unref(node);
+}
+
 static void
 test_acl_inheritance(Fixture *f, gconstpointer data)
 {
@@ -340,6 +359,7 @@ add_tests(void)
     ADD("execute-only", test_execute_only);
     ADD("access-is-the-kernels", test_access_is_the_kernels);
     ADD("acl-gives-and-takes", test_acl_gives_and_takes);
+    ADD("set-id-is-the-owners", test_set_id_is_the_owners);
     ADD("acl-inheritance", test_acl_inheritance);
     ADD("unprivileged-daemon", test_unprivileged_daemon);
 }
