@@ -78,6 +78,20 @@ lock_without_conflict(LaresNode *node, gconstpointer owner, uint64_t first, uint
     }
 }
 
+/* Would clearing the range make one lock of the owner two? */
+static gboolean
+would_split(const GArray *locks, gconstpointer owner, uint64_t first, uint64_t last)
+{
+    for (guint i = 0; i < locks->len; i++) {
+        const LaresLock *lock = &g_array_index(locks, LaresLock, i);
+        if (lock->first >= first)
+            break;
+        if (lock->owner == owner && lock->last > last)
+            return TRUE;
+    }
+    return FALSE;
+}
+
 /* Cuts the range out of the owner's locks; a lock that sticks out on both sides becomes two. */
 static void
 cut(GArray *locks, gconstpointer owner, uint64_t first, uint64_t last)
@@ -123,11 +137,21 @@ absorb_neighbours(GArray *locks, LaresLock *new_lock)
     }
 }
 
-static int
-compare_first(gconstpointer a, gconstpointer b)
+/* A change leaves the list nearly sorted: what is out of its place moves there, one pass for the rest. */
+static void
+sort(GArray *locks)
 {
-    const LaresLock *x = a, *y = b;
-    return (x->first > y->first) - (x->first < y->first);
+    LaresLock *lock = (LaresLock *)locks->data;
+    for (guint i = 1; i < locks->len; i++) {
+        guint at = i;
+        while (at > 0 && lock[at - 1].first > lock[i].first)
+            at--;
+        if (at == i)
+            continue;
+        LaresLock moved = lock[i];
+        memmove(lock + at + 1, lock + at, (i - at) * sizeof *lock);
+        lock[at] = moved;
+    }
 }
 
 LaresStatus
@@ -163,7 +187,7 @@ lares_lock_set(LaresOpen *open, const LaresLockOwner *owner, const LaresRange *r
             cut(state->locks, owner->key, lock.first, lock.last);
             absorb_neighbours(state->locks, &lock);
             g_array_append_val(state->locks, lock);
-            g_array_sort(state->locks, compare_first);
+            sort(state->locks);
         }
     }
     lares_state_shard_unlock(open->node);
@@ -180,12 +204,15 @@ lares_lock_clear(LaresOpen *open, const LaresLockOwner *owner, uint64_t start, u
         return status;
     lares_state_shard_lock(open->node);
     LaresFileState *state = lares_state_peek(open->node);
-    if (state && state->locks) {
+    if (state && state->locks && state->locks->len >= LARES_LOCKS_PER_FILE &&
+        would_split(state->locks, owner->key, start, last)) {
+        status = LARES_DELAY; /* giving back piece by piece must not get around the bound */
+    } else if (state && state->locks) {
         cut(state->locks, owner->key, start, last);
-        g_array_sort(state->locks, compare_first);
+        sort(state->locks);
     }
     lares_state_shard_unlock(open->node);
-    return LARES_OK;
+    return status;
 }
 
 LaresStatus

@@ -130,7 +130,7 @@ lares_state_open(LaresHolder *holder, LaresShare *share, LaresNode *node, LaresF
         return status;
     LaresFileState *state = node->state;
     if (!state)
-        node->state = state = g_new0(LaresFileState, 1);
+        __atomic_store_n(&node->state, state = g_new0(LaresFileState, 1), __ATOMIC_RELAXED);
     LaresOpen *o = g_new0(LaresOpen, 1);
     o->ref = 2; /* the list's and the caller's */
     o->holder = lares_holder_ref(holder);
@@ -153,11 +153,13 @@ lares_state_upgrade(LaresOpen *open, LaresFile *file, uint32_t access, uint32_t 
     LaresStatus status = lock_without_conflict(open->node, access, deny, open);
     if (status != LARES_OK)
         return status;
-    if (open->closed) {
+    if (file && !open->closed)
+        add_file(open, file);
+    /* Closed or narrowed since the caller looked which file is missing: ask again. */
+    if (open->closed || ((access & LARES_ACCESS_READ) && !open->reader) ||
+        ((access & LARES_ACCESS_WRITE) && !open->writer)) {
         status = LARES_STALE;
     } else {
-        if (file)
-            add_file(open, file);
         open->access |= access;
         open->deny |= deny;
     }
@@ -215,7 +217,7 @@ lares_open_close(LaresOpen *open)
             if (state->locks)
                 g_array_unref(state->locks);
             g_free(state);
-            open->node->state = NULL;
+            __atomic_store_n(&open->node->state, NULL, __ATOMIC_RELAXED);
         }
     }
     lares_state_shard_unlock(open->node);
