@@ -23,7 +23,7 @@ nfs4_op_bind_conn_to_session(Nfs4Compound *c)
     if (status == NFS4_OK) {
         gboolean back = direction != CDFC4_FORE;
         if (back) {
-            c->connection->state = c->service->state;
+            g_atomic_pointer_set(&c->connection->state, c->service->state);
             g_mutex_lock(&session->lock);
             session->backchannel = lares_connection_id(c->connection->net);
             g_mutex_unlock(&session->lock);

@@ -81,7 +81,7 @@ agree_back(Nfs4Channel *channel)
 static void
 bind_back(Nfs4Compound *c, Nfs4Session *session)
 {
-    c->connection->state = c->service->state; /* so that its end is noticed */
+    g_atomic_pointer_set(&c->connection->state, c->service->state); /* so that its end is noticed */
     g_mutex_lock(&session->lock);
     session->backchannel = lares_connection_id(c->connection->net);
     g_mutex_unlock(&session->lock);

@@ -65,7 +65,21 @@ set_lock(Nfs4Compound *c, Nfs4Owner *owner, LaresOpen *open, const Args *args)
         nfs4_put_denied(c, &conflict);
         return NFS4ERR_DENIED;
     }
+    if (set == LARES_STALE) /* closed meanwhile: the stateid is bad, not the file's handle */
+        return NFS4ERR_BAD_STATEID;
     return nfs4_lock_status(c, set);
+}
+
+/* Was the stateid freed while the lock was set? Its owner may go any moment: the lock must not outlive it. */
+static gboolean
+freed_meanwhile(Nfs4Grant *grant)
+{
+    g_mutex_lock(&grant->client->lock);
+    gboolean gone = grant->gone;
+    g_mutex_unlock(&grant->client->lock);
+    if (gone)
+        lares_lock_drop_owner(grant->open, grant->owner);
+    return gone;
 }
 
 static void
@@ -75,12 +89,17 @@ put_result(Nfs4Compound *c, const Nfs4Stateid *stateid)
     nfs4_set_current_stateid(c, stateid);
 }
 
-/* The lock owner's stateid for the open's file. */
-static Nfs4Stateid
-give_stateid(Nfs4Owner *owner, Nfs4Grant *open_grant)
+/* The lock owner's stateid for the open's file. BAD_STATEID when the open was closed meanwhile, and the lock with it: a
+ * stateid that hangs on it now would never end. */
+static uint32_t
+give_stateid(Nfs4Owner *owner, Nfs4Grant *open_grant, Nfs4Stateid *stateid)
 {
     Nfs4Client *client = owner->client;
     g_mutex_lock(&client->lock);
+    if (open_grant->gone) {
+        g_mutex_unlock(&client->lock);
+        return NFS4ERR_BAD_STATEID;
+    }
     Nfs4Grant *grant = nfs4_grant_of(owner, open_grant);
     gboolean known = grant != NULL;
     if (!known) {
@@ -88,9 +107,9 @@ give_stateid(Nfs4Owner *owner, Nfs4Grant *open_grant)
         open_grant->has_locks = TRUE;
     }
     g_mutex_unlock(&client->lock);
-    Nfs4Stateid stateid = known ? nfs4_grant_bump(grant) : nfs4_grant_stateid(grant);
+    *stateid = known ? nfs4_grant_bump(grant) : nfs4_grant_stateid(grant);
     nfs4_grant_unref(grant);
-    return stateid;
+    return NFS4_OK;
 }
 
 static gboolean
@@ -137,8 +156,10 @@ lock_new_owner(Nfs4Compound *c, Nfs4Grant *open_grant)
         }
     }
     if (status == NFS4_OK) {
-        Nfs4Stateid stateid = give_stateid(owner, open_grant);
-        put_result(c, &stateid);
+        Nfs4Stateid stateid;
+        status = give_stateid(owner, open_grant, &stateid);
+        if (status == NFS4_OK)
+            put_result(c, &stateid);
     }
     nfs4_owner_unref(owner);
     return status;
@@ -148,6 +169,8 @@ static uint32_t
 lock_known_owner(Nfs4Compound *c, Nfs4Grant *grant)
 {
     uint32_t status = set_lock(c, grant->owner, grant->open, c->op_data);
+    if (status == NFS4_OK && freed_meanwhile(grant))
+        status = NFS4ERR_BAD_STATEID;
     if (status == NFS4_OK) {
         Nfs4Stateid stateid = nfs4_grant_bump(grant);
         put_result(c, &stateid);

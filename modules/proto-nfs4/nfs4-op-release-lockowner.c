@@ -17,7 +17,11 @@ nfs4_op_release_lockowner(Nfs4Compound *c)
     uint32_t status = nfs4_client_by_id(c->service->state, clientid, &client);
     if (status != NFS4_OK)
         return status;
-    Nfs4Owner *owner = nfs4_owner_get(client, TRUE, bytes, len, FALSE);
+    Nfs4Owner *owner = NULL;
+    if (client->v40) /* 4.1's have sessions to say so */
+        owner = nfs4_owner_get(client, TRUE, bytes, len, FALSE);
+    else
+        status = NFS4ERR_STALE_CLIENTID;
     if (owner) {
         status = nfs4_owner_release(owner);
         nfs4_owner_unref(owner);

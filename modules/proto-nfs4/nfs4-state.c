@@ -133,7 +133,7 @@ unbind_backchannel(Nfs4Client *client, gpointer user)
 void
 nfs4_state_closed(Nfs4Connection *connection)
 {
-    if (!connection->state) /* no backchannel was ever bound here */
+    if (!g_atomic_pointer_get(&connection->state)) /* no backchannel was ever bound here */
         return;
     uint64_t id = lares_connection_id(connection->net);
     nfs4_client_foreach(connection->service->state, unbind_backchannel, &id);
