@@ -119,12 +119,38 @@ remove_unconfirmed(Nfs4State *state, Nfs4Client *client)
 {
     if (g_hash_table_lookup(state->unconfirmed, client) == client)
         g_hash_table_remove(state->unconfirmed, client);
+    if (client->link.data) {
+        g_queue_unlink(&state->oldest, &client->link);
+        client->link.data = NULL;
+    }
+}
+
+/* Introductions cost nothing to those who send them: the oldest that was never confirmed gives way. */
+static gboolean
+make_room(Nfs4State *state)
+{
+    Nfs4Client *victim = NULL;
+    g_mutex_lock(&state->lock);
+    gboolean full = g_hash_table_size(state->by_id) >= state->service->settings.max_clients;
+    if (full && (victim = g_queue_peek_head(&state->oldest)))
+        nfs4_client_ref(victim);
+    g_mutex_unlock(&state->lock);
+    if (victim) {
+        nfs4_client_destroy(victim, FALSE);
+        nfs4_client_unref(victim);
+    }
+    if (full && !victim)
+        lares_log_limited(LARES_LOG_WARNING, "nfs4", "there are %u clients (max-clients): no more are taken",
+                          state->service->settings.max_clients);
+    return !full || victim;
 }
 
 Nfs4Client *
 nfs4_client_new(Nfs4Compound *c, gboolean v40, const uint8_t *verifier, const uint8_t *owner, size_t len)
 {
     Nfs4State *state = c->service->state;
+    if (!make_room(state))
+        return NULL;
     Nfs4Client *client = g_new0(Nfs4Client, 1);
     client->ref = 1;
     client->state = state;
@@ -157,6 +183,8 @@ nfs4_client_new(Nfs4Compound *c, gboolean v40, const uint8_t *verifier, const ui
     if (replaced)
         nfs4_client_ref(replaced);
     g_hash_table_replace(state->unconfirmed, client, client);
+    client->link.data = client;
+    g_queue_push_tail_link(&state->oldest, &client->link);
     g_mutex_unlock(&state->lock);
     if (replaced) {
         nfs4_client_destroy(replaced, FALSE);
@@ -266,9 +294,9 @@ nfs4_client_destroy(Nfs4Client *client, gboolean forget)
     if (!g_atomic_int_compare_and_exchange(&client->dead, FALSE, TRUE))
         return;
     nfs4_client_ref(client);
+    /* First the row: what is free for others may not be reclaimed after a crash (RFC 8881 8.4.2.1). */
+    nfs4_recovery_forget(state->recovery, client, forget);
     drop_all(client);
-    if (forget)
-        nfs4_recovery_forget(state->recovery, client);
     g_mutex_lock(&state->lock);
     remove_unconfirmed(state, client);
     if (g_hash_table_lookup(state->confirmed, client) == client)
@@ -315,11 +343,7 @@ nfs4_client_is_active(Nfs4Client *client)
 void
 nfs4_client_record(Nfs4Client *client)
 {
-    g_mutex_lock(&client->lock);
-    gboolean first = !client->recorded;
-    client->recorded = TRUE;
-    g_mutex_unlock(&client->lock);
-    if (first)
+    if (!g_atomic_int_get(&client->recorded))
         nfs4_recovery_record(client->state->recovery, client);
 }
 

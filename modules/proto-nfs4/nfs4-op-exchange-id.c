@@ -136,6 +136,10 @@ introduce(Nfs4Compound *c, const Args *args, Nfs4Client *confirmed)
         /* fall through */
     case NFS4_STEP_NEW: {
         Nfs4Client *client = nfs4_client_new(c, FALSE, args->verifier, args->owner, args->owner_len);
+        if (!client) {
+            status = NFS4ERR_DELAY;
+            break;
+        }
         client->mach_cred = args->how == SP4_MACH_CRED;
         client->must_enforce = args->enforce & ENFORCEABLE;
         put_result(c, client);

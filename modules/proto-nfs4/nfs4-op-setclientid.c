@@ -71,6 +71,10 @@ nfs4_op_setclientid(Nfs4Compound *c)
         /* fall through */
     case NFS4_STEP_NEW: {
         Nfs4Client *client = nfs4_client_new(c, TRUE, verifier, owner, len);
+        if (!client) {
+            status = NFS4ERR_DELAY;
+            break;
+        }
         put_result(c, client);
         nfs4_client_unref(client);
         break;

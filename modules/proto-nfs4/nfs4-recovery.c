@@ -18,6 +18,7 @@ struct _Nfs4Recovery {
     GMutex lock;
     sqlite3 *db;
     GHashTable *waiting; /* GBytes key -> itself: may reclaim and has not said that it is done */
+    GHashTable *rows;    /* GBytes key -> number of the client of this process that wrote the row */
     gint64 grace_end;    /* monotonic seconds; 0 when over */
     gint in_grace;       /* atomic mirror */
 };
@@ -92,6 +93,7 @@ nfs4_recovery_new(const char *state_dir, guint grace_seconds, uint8_t server_id[
     Nfs4Recovery *recovery = g_new0(Nfs4Recovery, 1);
     g_mutex_init(&recovery->lock);
     recovery->waiting = g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
+    recovery->rows = g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
     g_autofree char *path = g_build_filename(state_dir, "nfs4.db", NULL);
     if (sqlite3_open_v2(path, &recovery->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX,
                         NULL) != SQLITE_OK) {
@@ -127,6 +129,7 @@ nfs4_recovery_free(Nfs4Recovery *recovery)
         return;
     sqlite3_close_v2(recovery->db);
     g_hash_table_unref(recovery->waiting);
+    g_hash_table_unref(recovery->rows);
     g_mutex_clear(&recovery->lock);
     g_free(recovery);
 }
@@ -152,59 +155,76 @@ nfs4_recovery_may_reclaim(Nfs4Recovery *recovery, const Nfs4Client *client)
 /* ---- Rows -----------------------------------------------------------------------------------------------------------
  */
 
-static void
+static gboolean
 change_row(Nfs4Recovery *recovery, const char *sql, int kind, const void *owner, size_t len, const Nfs4Client *client)
 {
     sqlite3_stmt *stmt = NULL;
     gboolean ok = sqlite3_prepare_v2(recovery->db, sql, -1, &stmt, NULL) == SQLITE_OK;
     ok = ok && sqlite3_bind_int(stmt, 1, kind) == SQLITE_OK;
-    ok = ok && sqlite3_bind_blob(stmt, 2, owner, (int)len, SQLITE_STATIC) == SQLITE_OK;
+    ok = ok && sqlite3_bind_blob(stmt, 2, len ? owner : "", (int)len, SQLITE_STATIC) == SQLITE_OK; /* never NULL */
     if (client) {
         ok = ok && sqlite3_bind_text(stmt, 3, client->principal, -1, SQLITE_STATIC) == SQLITE_OK;
         ok = ok && sqlite3_bind_text(stmt, 4, client->address, -1, SQLITE_STATIC) == SQLITE_OK;
     }
-    if (!ok || sqlite3_step(stmt) != SQLITE_DONE)
+    ok = ok && sqlite3_step(stmt) == SQLITE_DONE;
+    if (!ok)
         lares_log_limited(LARES_LOG_ERROR, "nfs4",
                           "client records cannot be written (%s): after a restart clients may lose locks",
                           sqlite3_errmsg(recovery->db));
     sqlite3_finalize(stmt);
+    return ok;
 }
 
+/* A second first open waits here for the row of the first one. What could not be written is tried again next time. */
 void
-nfs4_recovery_record(Nfs4Recovery *recovery, const Nfs4Client *client)
+nfs4_recovery_record(Nfs4Recovery *recovery, Nfs4Client *client)
 {
     g_mutex_lock(&recovery->lock);
-    change_row(recovery, "INSERT OR REPLACE INTO client VALUES (?, ?, ?, ?)", client->v40 ? 0 : 1, client->owner_id,
-               client->owner_len, client);
+    if (!client->recorded && !g_atomic_int_get(&client->dead) &&
+        change_row(recovery, "INSERT OR REPLACE INTO client VALUES (?, ?, ?, ?)", client->v40 ? 0 : 1, client->owner_id,
+                   client->owner_len, client)) {
+        g_hash_table_replace(recovery->rows, key_of(client->v40, client->owner_id, client->owner_len),
+                             GUINT_TO_POINTER(client->id));
+        g_atomic_int_set(&client->recorded, TRUE);
+    }
     g_mutex_unlock(&recovery->lock);
 }
 
 void
-nfs4_recovery_forget(Nfs4Recovery *recovery, const Nfs4Client *client)
+nfs4_recovery_forget(Nfs4Recovery *recovery, const Nfs4Client *client, gboolean delete_row)
 {
-    if (!client->recorded)
-        return;
+    g_autoptr(GBytes) key = key_of(client->v40, client->owner_id, client->owner_len);
     g_mutex_lock(&recovery->lock);
-    change_row(recovery, "DELETE FROM client WHERE kind = ? AND owner = ?", client->v40 ? 0 : 1, client->owner_id,
-               client->owner_len, NULL);
+    /* A newer client of the same owner may have written its own row by now. */
+    if (GPOINTER_TO_UINT(g_hash_table_lookup(recovery->rows, key)) == client->id) {
+        g_hash_table_remove(recovery->rows, key);
+        if (delete_row)
+            change_row(recovery, "DELETE FROM client WHERE kind = ? AND owner = ?", client->v40 ? 0 : 1,
+                       client->owner_id, client->owner_len, NULL);
+    }
     g_mutex_unlock(&recovery->lock);
 }
 
 /* ---- The end of the grace period
  * -------------------------------------------------------------------------------------- */
 
-/* Lock held. Those who are still waiting did not come: their rows go, unless they hold new state by now. */
+/* Lock held. Those who are still waiting did not come: their rows go, unless they have written new ones (a 4.0 client
+ * cannot say that it is done). */
 static void
 end_grace(Nfs4Recovery *recovery, const char *why)
 {
     GHashTableIter iter;
     gpointer key;
+    run(recovery->db, "BEGIN", NULL); /* one write for all; without it each is its own */
     g_hash_table_iter_init(&iter, recovery->waiting);
     while (g_hash_table_iter_next(&iter, &key, NULL)) {
         size_t len;
         const uint8_t *bytes = g_bytes_get_data(key, &len);
+        if (g_hash_table_contains(recovery->rows, key))
+            continue;
         change_row(recovery, "DELETE FROM client WHERE kind = ? AND owner = ?", bytes[0], bytes + 1, len - 1, NULL);
     }
+    run(recovery->db, "COMMIT", NULL);
     g_hash_table_remove_all(recovery->waiting);
     recovery->grace_end = 0;
     g_atomic_int_set(&recovery->in_grace, FALSE);
@@ -219,22 +239,12 @@ nfs4_recovery_complete(Nfs4Recovery *recovery, const Nfs4Client *client)
     g_autoptr(GBytes) key = key_of(client->v40, client->owner_id, client->owner_len);
     g_mutex_lock(&recovery->lock);
     if (g_hash_table_remove(recovery->waiting, key)) {
-        if (!client->recorded) /* it had nothing to take back any more */
+        if (!g_hash_table_contains(recovery->rows, key)) /* it had nothing to take back any more */
             change_row(recovery, "DELETE FROM client WHERE kind = ? AND owner = ?", client->v40 ? 0 : 1,
                        client->owner_id, client->owner_len, NULL);
     }
     if (recovery->grace_end && g_hash_table_size(recovery->waiting) == 0)
         end_grace(recovery, "every client has reclaimed");
-    g_mutex_unlock(&recovery->lock);
-}
-
-/* A 4.0 client cannot say that it is done: those that hold state again by the end are kept. */
-void
-nfs4_recovery_keep(Nfs4Recovery *recovery, const Nfs4Client *client)
-{
-    g_autoptr(GBytes) key = key_of(client->v40, client->owner_id, client->owner_len);
-    g_mutex_lock(&recovery->lock);
-    g_hash_table_remove(recovery->waiting, key);
     g_mutex_unlock(&recovery->lock);
 }
 

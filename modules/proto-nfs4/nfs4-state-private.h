@@ -39,6 +39,7 @@ struct _Nfs4State {
     GHashTable *by_id;       /* uint32_t -> Nfs4Client, a reference */
     GHashTable *confirmed;   /* owner id (Nfs4Client as its own key) -> Nfs4Client */
     GHashTable *unconfirmed; /* likewise */
+    GQueue oldest;           /* the unconfirmed ones by age */
     GRWLock sessions_lock;
     GHashTable *sessions; /* session id -> Nfs4Session, a reference; under sessions_lock */
     struct {
@@ -75,14 +76,15 @@ struct _Nfs4Client {
     gint64 renewed;     /* atomic: monotonic seconds */
     gboolean courteous; /* atomic */
     gboolean dead;      /* atomic */
+    gboolean recorded;  /* atomic: in stable storage */
     gboolean confirmed; /* under state->lock */
+    GList link;         /* likewise: in state->oldest; data is NULL outside */
     GMutex lock;
     /* Under lock: */
     LaresHolder *holder;
     GHashTable *owners; /* Nfs4Owner as its own key; a reference */
     GHashTable *grants; /* (owner, subject) -> Nfs4Grant; a reference */
     GPtrArray *sessions;
-    gboolean recorded; /* in stable storage */
     gboolean reclaim_complete;
     uint32_t create_seqid;     /* the last CREATE_SESSION's */
     uint8_t create_reply[128]; /* its result body */
@@ -180,7 +182,8 @@ nfs4_now(void)
 void nfs4_client_tables_init(Nfs4State *state);
 Nfs4Client *nfs4_client_ref(Nfs4Client *client);
 void nfs4_client_unref(Nfs4Client *client);
-/* A new unconfirmed record, in the tables; replaces an unconfirmed one of the same owner. A reference. */
+/* A new unconfirmed record, in the tables; replaces an unconfirmed one of the same owner. A reference, or NULL when
+ * there are as many clients as the settings allow; before that the oldest unconfirmed one gives way. */
 Nfs4Client *nfs4_client_new(Nfs4Compound *c, gboolean v40, const uint8_t *verifier, const uint8_t *owner, size_t len);
 /* By the 64-bit client id: NFS4_OK with a reference, STALE_CLIENTID. */
 uint32_t nfs4_client_by_id(Nfs4State *state, uint64_t clientid, Nfs4Client **client);
@@ -310,12 +313,13 @@ void nfs4_recovery_free(Nfs4Recovery *recovery);
 gboolean nfs4_recovery_in_grace(Nfs4Recovery *recovery);
 /* Had this client state when the server went down, and may it still reclaim? */
 gboolean nfs4_recovery_may_reclaim(Nfs4Recovery *recovery, const Nfs4Client *client);
-void nfs4_recovery_record(Nfs4Recovery *recovery, const Nfs4Client *client);
-void nfs4_recovery_forget(Nfs4Recovery *recovery, const Nfs4Client *client);
+/* Returns when the row is on the disk; not for a client that is dead. */
+void nfs4_recovery_record(Nfs4Recovery *recovery, Nfs4Client *client);
+/* The client is dead. Without `delete_row` its row waits for the owner's next client. */
+void nfs4_recovery_forget(Nfs4Recovery *recovery, const Nfs4Client *client, gboolean delete_row);
 /* RECLAIM_COMPLETE: the grace period may end early. */
 void nfs4_recovery_complete(Nfs4Recovery *recovery, const Nfs4Client *client);
-/* The time is up: for each client that holds state nfs4_recovery_keep(), then nfs4_recovery_end(). */
+/* The time is up: nfs4_recovery_end(). */
 gboolean nfs4_recovery_is_due(Nfs4Recovery *recovery);
-void nfs4_recovery_keep(Nfs4Recovery *recovery, const Nfs4Client *client);
 void nfs4_recovery_end(Nfs4Recovery *recovery);
 guint nfs4_recovery_waiting(Nfs4Recovery *recovery);

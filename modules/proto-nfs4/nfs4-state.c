@@ -31,23 +31,13 @@ judge_lease(Nfs4Client *client, gpointer user)
     g_mutex_unlock(&client->lock);
 }
 
-static void
-keep_if_it_has_state(Nfs4Client *client, gpointer user)
-{
-    Nfs4State *state = user;
-    if (client->recorded && nfs4_client_has_state(client))
-        nfs4_recovery_keep(state->recovery, client);
-}
-
 static gboolean
 tick(gpointer user)
 {
     Nfs4State *state = user;
     nfs4_client_foreach(state, judge_lease, state);
-    if (nfs4_recovery_is_due(state->recovery)) {
-        nfs4_client_foreach(state, keep_if_it_has_state, state);
+    if (nfs4_recovery_is_due(state->recovery))
         nfs4_recovery_end(state->recovery);
-    }
     return G_SOURCE_CONTINUE;
 }
 

@@ -569,10 +569,102 @@ test_all_at_once(void)
     nfs4_rig_free(rig);
 }
 
+/* ---- Introductions -------------------------------------------------------------------------------------------------
+ */
+
+static uint32_t
+set_client_id(Player *p, const char *name, uint64_t *id, uint8_t *confirm)
+{
+    uint32_t status;
+    begin(p);
+    op(p, OP_SETCLIENTID);
+    lares_put_u64(&p->ops, 7);
+    lares_put_string(&p->ops, name);
+    lares_put_u32(&p->ops, 0);
+    lares_put_string(&p->ops, "tcp");
+    lares_put_string(&p->ops, "127.0.0.1.0.0");
+    lares_put_u32(&p->ops, 0);
+    LaresReader r = call(p, 0, &status);
+    if (status == NFS4_OK) {
+        skip(&r, 0);
+        *id = lares_get_u64(&r);
+        memcpy(confirm, lares_get_bytes(&r, NFS4_VERIFIER_SIZE), NFS4_VERIFIER_SIZE);
+    }
+    return status;
+}
+
+static uint32_t
+confirm_client_id(Player *p, uint64_t id, const uint8_t *confirm)
+{
+    uint32_t status;
+    begin(p);
+    op(p, OP_SETCLIENTID_CONFIRM);
+    lares_put_u64(&p->ops, id);
+    lares_put_bytes(&p->ops, confirm, NFS4_VERIFIER_SIZE);
+    call(p, 0, &status);
+    return status;
+}
+
+/* However many introduce themselves: the oldest that never confirmed give way, those that did never. */
+static void
+test_flood(void)
+{
+    enum { MAX = 10 };
+    Nfs4Rig *rig = nfs4_rig_new_leased(90);
+    Nfs4State *state = nfs4_rig_service(rig)->state;
+    Player p = {.rig = rig, .state = state, .arena = lares_arena_new()};
+    uint64_t first, id;
+    uint8_t first_confirm[NFS4_VERIFIER_SIZE], confirm[NFS4_VERIFIER_SIZE];
+    nfs4_rig_service(rig)->settings.max_clients = MAX;
+    g_assert_cmpuint(set_client_id(&p, "first", &first, first_confirm), ==, NFS4_OK);
+    for (int i = 0; i < 5 * MAX; i++) {
+        g_autofree char *name = g_strdup_printf("stranger %d", i);
+        g_assert_cmpuint(set_client_id(&p, name, &id, confirm), ==, NFS4_OK);
+        g_assert_cmpuint(g_hash_table_size(state->by_id), <=, MAX);
+        g_assert_cmpuint(state->oldest.length, <=, MAX);
+    }
+    g_assert_cmpuint(confirm_client_id(&p, first, first_confirm), ==, NFS4ERR_STALE_CLIENTID);
+    for (int i = 0; i < MAX; i++) {
+        g_autofree char *name = g_strdup_printf("client %d", i);
+        g_assert_cmpuint(set_client_id(&p, name, &id, confirm), ==, NFS4_OK);
+        g_assert_cmpuint(confirm_client_id(&p, id, confirm), ==, NFS4_OK);
+    }
+    g_assert_cmpuint(set_client_id(&p, "one more", &id, confirm), ==, NFS4ERR_DELAY);
+    g_assert_cmpuint(state->oldest.length, ==, 0);
+    lares_arena_free(p.arena);
+    nfs4_rig_free(rig);
+}
+
+/* A row for a client without a name, none for one that is dead. */
+static void
+test_record(void)
+{
+    Nfs4Rig *rig = nfs4_rig_new_leased(90);
+    Nfs4State *state = nfs4_rig_service(rig)->state;
+    Player p = {.rig = rig, .state = state, .arena = lares_arena_new()};
+    uint64_t id;
+    uint8_t confirm[NFS4_VERIFIER_SIZE];
+    Nfs4Client *client;
+    for (int dead = 0; dead < 2; dead++) {
+        g_assert_cmpuint(set_client_id(&p, "", &id, confirm), ==, NFS4_OK);
+        g_assert_cmpuint(nfs4_client_by_id(state, id, &client), ==, NFS4_OK);
+        if (dead)
+            nfs4_client_destroy(client, TRUE);
+        nfs4_client_record(client);
+        g_assert_cmpint(client->recorded, ==, !dead);
+        nfs4_client_destroy(client, TRUE);
+        nfs4_client_unref(client);
+    }
+    lares_arena_free(p.arena);
+    nfs4_rig_free(rig);
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/nfs4/stress/all-at-once", test_all_at_once);
+    g_test_add_func("/nfs4/stress/flood", test_flood);
+    g_test_add_func("/nfs4/stress/record", test_record);
     return g_test_run();
 }
