@@ -142,7 +142,7 @@ check_args(const LaresVerb *verb, GVariant *args, GError **error)
         const LaresParam *p = find_param(verb, name);
         if (!p)
             return refuse_unknown(verb, name, error);
-        if (!g_variant_is_of_type(value, G_VARIANT_TYPE(p->signature))) {
+        if (!g_variant_is_of_type(owned, G_VARIANT_TYPE(p->signature))) {
             g_set_error(error, LARES_ERROR, LARES_ERROR_INVALID, "%s: \"%s\" must be %s", verb->name, name,
                         type_words(p->signature));
             return FALSE;

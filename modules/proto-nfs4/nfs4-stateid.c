@@ -252,11 +252,12 @@ judge_missing(Nfs4Compound *c, uint64_t key)
     Nfs4State *state = c->service->state;
     if (c->minor > 0)
         return NFS4ERR_BAD_STATEID;
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&state->lock);
     uint32_t number = (uint32_t)(key >> 32);
-    if (g_hash_table_contains(state->by_id, GUINT_TO_POINTER(number)))
-        return NFS4ERR_BAD_STATEID;
-    return number != 0 && number < state->next_client ? NFS4ERR_EXPIRED : NFS4ERR_BAD_STATEID;
+    g_mutex_lock(&state->lock);
+    gboolean there = g_hash_table_contains(state->by_id, GUINT_TO_POINTER(number));
+    gboolean was_given = number != 0 && number < state->next_client;
+    g_mutex_unlock(&state->lock);
+    return there || !was_given ? NFS4ERR_BAD_STATEID : NFS4ERR_EXPIRED;
 }
 
 static uint32_t

@@ -101,6 +101,7 @@ test_bytes(void)
         g_autofree uint8_t *bent = g_memdup2(data, len);
         bent[g_rand_int_range(rand, 0, (int)len)] ^= (uint8_t)g_rand_int_range(rand, 1, 256);
         g_autoptr(LaresAcl) whatever = lares_acl_parse(bent, len);
+        g_assert_true(!whatever || whatever->n <= LARES_ACL_MAX);
     }
 }
 
