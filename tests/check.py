@@ -107,6 +107,7 @@ def stage_asan(result):
     if folder:
         meson_tests(result, folder, ["--num-processes", JOBS, "--timeout-multiplier", "4", "--no-suite", "slow"],
                     {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99",
+                     "LSAN_OPTIONS": f"suppressions={TOP / 'tests' / 'lib' / 'lsan.supp'}:print_suppressions=0",
                      "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=99"})
 
 
@@ -114,7 +115,8 @@ def stage_tsan(result):
     folder = build(result, "tsan", ["-Db_sanitize=thread", "-Db_lundef=false", "-Doptimization=1"])
     if folder:
         meson_tests(result, folder, ["--num-processes", JOBS, "--timeout-multiplier", "4", "--suite", "tsan"],
-                    {"TSAN_OPTIONS": "halt_on_error=1:exitcode=99:second_deadlock_stack=1"})
+                    {"G_SLICE": "always-malloc",  # GLib's own allocator is invisible to it
+                     "TSAN_OPTIONS": "halt_on_error=1:exitcode=99:second_deadlock_stack=1"})
 
 
 def stage_fuzz(result):

@@ -140,7 +140,8 @@ call_compound(CLIENT *c, u_int tag_len, enum clnt_stat *stat)
         q.tag[i] = (char)('a' + i % 26);
     *stat = clnt_call(c, 1, (xdrproc_t)xdr_question, &q, (xdrproc_t)xdr_answer, &a, wait);
     bool_t ok = *stat == RPC_SUCCESS && a.status == 0 && a.nops == 2 && a.op[0] == OP_PUTROOTFH &&
-                a.op[1] == OP_GETATTR && a.attrs_len == 8 && a.tag_len == tag_len && memcmp(a.tag, q.tag, tag_len) == 0;
+                a.op[1] == OP_GETATTR && a.attrs_len == 8 && a.tag_len == tag_len &&
+                (tag_len == 0 || memcmp(a.tag, q.tag, tag_len) == 0);
     if (ok)
         ok = ntohl(*(uint32_t *)a.attrs) == 2; /* NF4DIR */
     else if (*stat == RPC_SUCCESS)
