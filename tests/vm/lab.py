@@ -67,9 +67,11 @@ def make_job(directory, script, krb5_conf=None, keytabs=None, **variables):
     job = pathlib.Path(directory)
     shutil.rmtree(job, ignore_errors=True)
     job.mkdir(parents=True)
-    variables = {"TESTS": HERE, "SERVER": SERVER_NAME, "PATIENCE": vm.PATIENCE, **variables}
+    # The guest has a /tmp and a /run of its own: a source tree there would not be seen, so the tests travel along.
+    shutil.copytree(HERE, job / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    variables = {"TESTS": "/tmp/lares-tests", "SERVER": SERVER_NAME, "PATIENCE": vm.PATIENCE, **variables}
     (job / "env.sh").write_text("".join(f"{k}={shlex.quote(str(v))}\n" for k, v in variables.items()))
-    (job / "job.sh").write_text('. ./env.sh\n. "$TESTS/guest.sh"\nsetup_basics\n' + script)
+    (job / "job.sh").write_text('. ./env.sh\ncp -r tests "$TESTS" && chmod -R a+rX "$TESTS"\n. "$TESTS/guest.sh"\nsetup_basics\n' + script)
     if krb5_conf:
         # The loopback of this namespace has another name in the guest.
         text = re.sub(r"\b(127\.0\.0\.1|localhost)(:\d+)", r"10.0.2.2\2", krb5_conf)
