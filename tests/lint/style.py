@@ -12,7 +12,7 @@ import sys
 SPDX = "SPDX-License-Identifier: LGPL-2.1-or-later"
 LONGEST = 700
 LEFTOVER = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
-PATHS = re.compile(r"/work/(wt|main|shared)")
+PATHS = re.compile(r"/w[o]rk/(wt|main|shared)|/home/somebody/")
 OURS = (".c", ".h", ".py", ".sh", ".build", ".service", ".service.in", ".socket", ".8", ".1.in", ".po")
 
 

@@ -1,3 +1,3 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Whose machine was that? Must be refused. */
-#define WHERE "/work/main/lares"
+#define WHERE "/home/somebody/lares"
