@@ -82,23 +82,12 @@ def meson_tests(result, folder, arguments, env=None, rebuild=False):
         record = json.loads(line)
         verdict = {"OK": "PASS", "EXPECTEDFAIL": "PASS", "SKIP": "SKIP"}.get(record["result"], "FAIL")
         ran += 1
-        if verdict == "FAIL" and try_alone(folder, record, env):
-            result.note("PASS", f"{name}: {record['name']} (alone, after it failed beside others)", record["duration"])
-            continue
         result.note(verdict, f"{name}: {record['name']}", record["duration"])
         if verdict == "FAIL":
             text = (record.get("stdout") or "") + (record.get("stderr") or "")
             print("\n".join("    | " + line for line in text.splitlines()[-40:]), flush=True)
     if not ran:
         result.note("FAIL", f"{name}: no test ran")
-
-
-def try_alone(folder, record, env):
-    """Tests run side by side on two cores: one that fails is run once more with the machine to itself, and said so."""
-    name = record["name"].split(" / ")[-1]
-    log = BUILDS / f"{folder.name}-alone.log"
-    return run(["meson", "test", "-C", str(folder), "--no-rebuild", "--num-processes", "1", "--timeout-multiplier", "4",
-                name], log, env)
 
 
 def stage_gcc(result):
