@@ -146,7 +146,7 @@ make_room(Nfs4State *state)
 }
 
 Nfs4Client *
-nfs4_client_new(Nfs4Compound *c, gboolean v40, const uint8_t *verifier, const uint8_t *owner, size_t len)
+nfs4_client_new(Nfs4Compound *c, const Nfs4Introduction *who)
 {
     Nfs4State *state = c->service->state;
     if (!make_room(state))
@@ -154,10 +154,12 @@ nfs4_client_new(Nfs4Compound *c, gboolean v40, const uint8_t *verifier, const ui
     Nfs4Client *client = g_new0(Nfs4Client, 1);
     client->ref = 1;
     client->state = state;
-    client->v40 = v40;
-    memcpy(client->verifier, verifier, NFS4_VERIFIER_SIZE);
-    client->owner_id = g_memdup2(owner, len);
-    client->owner_len = len;
+    client->v40 = who->v40;
+    memcpy(client->verifier, who->verifier, NFS4_VERIFIER_SIZE);
+    client->owner_id = g_memdup2(who->owner, who->owner_len);
+    client->owner_len = who->owner_len;
+    client->mach_cred = who->mach_cred;
+    client->must_enforce = who->must_enforce;
     client->principal = g_strdup(c->principal);
     client->address = g_strdup(c->caller.peer->address);
     client->user = g_strdup(c->caller.identity->name);
@@ -228,7 +230,7 @@ nfs4_client_confirm(Nfs4Client *client)
     Nfs4State *state = client->state;
     Nfs4Client *old = NULL;
     g_mutex_lock(&state->lock);
-    if (!client->confirmed && !g_atomic_int_get(&client->dead)) {
+    if (!g_atomic_int_get(&client->confirmed) && !g_atomic_int_get(&client->dead)) {
         remove_unconfirmed(state, client);
         old = g_hash_table_lookup(state->confirmed, client);
         if (old) {
@@ -236,7 +238,7 @@ nfs4_client_confirm(Nfs4Client *client)
             g_hash_table_remove(state->confirmed, old);
         }
         g_hash_table_replace(state->confirmed, client, client);
-        client->confirmed = TRUE;
+        g_atomic_int_set(&client->confirmed, TRUE);
     }
     g_mutex_unlock(&state->lock);
     if (old) {
@@ -314,7 +316,7 @@ nfs4_client_renew(Nfs4Client *client)
 {
     gint64 now = nfs4_now();
     if (__atomic_load_n(&client->renewed, __ATOMIC_RELAXED) != now)
-        __atomic_store_n(&client->renewed, now, __ATOMIC_RELAXED);
+        __atomic_store_n(&client->renewed, now, __ATOMIC_SEQ_CST); /* before the look at the flag: judge_lease */
     if (G_UNLIKELY(g_atomic_int_get(&client->courteous))) {
         g_mutex_lock(&client->lock);
         g_atomic_int_set(&client->courteous, FALSE);

@@ -98,7 +98,7 @@ put_result(Nfs4Compound *c, Nfs4Client *client)
     g_mutex_unlock(&client->lock);
     lares_put_u64(c->out, nfs4_client_id(client));
     lares_put_u32(c->out, seqid);
-    lares_put_u32(c->out, EXCHGID4_FLAG_USE_NON_PNFS | (client->confirmed ? EXCHGID4_FLAG_CONFIRMED_R : 0));
+    lares_put_u32(c->out, EXCHGID4_FLAG_USE_NON_PNFS | (g_atomic_int_get(&client->confirmed) ? EXCHGID4_FLAG_CONFIRMED_R : 0));
     lares_put_u32(c->out, client->mach_cred ? SP4_MACH_CRED : SP4_NONE);
     if (client->mach_cred) {
         put_op_bits(c->out, client->must_enforce);
@@ -135,13 +135,16 @@ introduce(Nfs4Compound *c, const Args *args, Nfs4Client *confirmed)
         nfs4_client_destroy(confirmed, TRUE);
         /* fall through */
     case NFS4_STEP_NEW: {
-        Nfs4Client *client = nfs4_client_new(c, FALSE, args->verifier, args->owner, args->owner_len);
+        Nfs4Introduction who = {.verifier = args->verifier,
+                                .owner = args->owner,
+                                .owner_len = args->owner_len,
+                                .mach_cred = args->how == SP4_MACH_CRED,
+                                .must_enforce = args->enforce & ENFORCEABLE};
+        Nfs4Client *client = nfs4_client_new(c, &who);
         if (!client) {
             status = NFS4ERR_DELAY;
             break;
         }
-        client->mach_cred = args->how == SP4_MACH_CRED;
-        client->must_enforce = args->enforce & ENFORCEABLE;
         put_result(c, client);
         nfs4_client_unref(client);
         break;

@@ -181,7 +181,7 @@ run(Nfs4Compound *c, Nfs4Owner *owner, Nfs4OpenArgs *args)
 static uint32_t
 run_in_sequence(Nfs4Compound *c, Nfs4Client *client, Nfs4OpenArgs *args)
 {
-    if (!client->v40 || !client->confirmed)
+    if (!client->v40 || !g_atomic_int_get(&client->confirmed))
         return NFS4ERR_STALE_CLIENTID;
     nfs4_client_renew(client);
     Nfs4Owner *owner = nfs4_owner_get(client, FALSE, args->owner, args->owner_len, TRUE);

@@ -15,7 +15,7 @@ nfs4_op_renew(Nfs4Compound *c)
     uint32_t status = nfs4_client_by_id(c->service->state, id, &client);
     if (status != NFS4_OK)
         return status;
-    if (client->v40 && client->confirmed)
+    if (client->v40 && g_atomic_int_get(&client->confirmed))
         nfs4_client_renew(client);
     else
         status = NFS4ERR_STALE_CLIENTID;

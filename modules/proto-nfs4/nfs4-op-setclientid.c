@@ -70,7 +70,8 @@ nfs4_op_setclientid(Nfs4Compound *c)
         nfs4_client_destroy(confirmed, TRUE);
         /* fall through */
     case NFS4_STEP_NEW: {
-        Nfs4Client *client = nfs4_client_new(c, TRUE, verifier, owner, len);
+        Nfs4Introduction who = {.v40 = TRUE, .verifier = verifier, .owner = owner, .owner_len = len};
+        Nfs4Client *client = nfs4_client_new(c, &who);
         if (!client) {
             status = NFS4ERR_DELAY;
             break;

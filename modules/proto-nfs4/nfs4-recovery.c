@@ -180,7 +180,7 @@ void
 nfs4_recovery_record(Nfs4Recovery *recovery, Nfs4Client *client)
 {
     g_mutex_lock(&recovery->lock);
-    if (!client->recorded && !g_atomic_int_get(&client->dead) &&
+    if (!g_atomic_int_get(&client->recorded) && !g_atomic_int_get(&client->dead) &&
         change_row(recovery, "INSERT OR REPLACE INTO client VALUES (?, ?, ?, ?)", client->v40 ? 0 : 1, client->owner_id,
                    client->owner_len, client)) {
         g_hash_table_replace(recovery->rows, key_of(client->v40, client->owner_id, client->owner_len),

@@ -67,18 +67,18 @@ struct _Nfs4Client {
     char *user;    /* name of the identity that made it */
     char *flavor;
     gint64 since; /* wall clock, seconds */
-    /* 4.0: of SETCLIENTID_CONFIRM; the second one of a SETCLIENTID that came again. Under lock. */
-    uint8_t confirm[NFS4_VERIFIER_SIZE], confirm_next[NFS4_VERIFIER_SIZE];
     /* SP4_MACH_CRED (RFC 8881 2.10.8.3): operations that need the machine's own credentials */
     gboolean mach_cred;
     uint64_t must_enforce; /* bit per operation number below 64 */
 
+    /* 4.0: of SETCLIENTID_CONFIRM; the second one of a SETCLIENTID that came again. Under lock. */
+    uint8_t confirm[NFS4_VERIFIER_SIZE], confirm_next[NFS4_VERIFIER_SIZE];
     gint64 renewed;     /* atomic: monotonic seconds */
     gboolean courteous; /* atomic */
     gboolean dead;      /* atomic */
     gboolean recorded;  /* atomic: in stable storage */
-    gboolean confirmed; /* under state->lock */
-    GList link;         /* likewise: in state->oldest; data is NULL outside */
+    gboolean confirmed; /* atomic; set once, under state->lock */
+    GList link;         /* under state->lock: in state->oldest; data is NULL outside */
     GMutex lock;
     /* Under lock: */
     LaresHolder *holder;
@@ -182,9 +182,19 @@ nfs4_now(void)
 void nfs4_client_tables_init(Nfs4State *state);
 Nfs4Client *nfs4_client_ref(Nfs4Client *client);
 void nfs4_client_unref(Nfs4Client *client);
-/* A new unconfirmed record, in the tables; replaces an unconfirmed one of the same owner. A reference, or NULL when
- * there are as many clients as the settings allow; before that the oldest unconfirmed one gives way. */
-Nfs4Client *nfs4_client_new(Nfs4Compound *c, gboolean v40, const uint8_t *verifier, const uint8_t *owner, size_t len);
+/* How a client presents itself: EXCHANGE_ID or SETCLIENTID (v40). Bytes are borrowed for the call. */
+typedef struct {
+    gboolean v40;
+    const uint8_t *verifier, *owner;
+    size_t owner_len;
+    gboolean mach_cred;
+    uint64_t must_enforce;
+} Nfs4Introduction;
+
+/* A new unconfirmed record, complete before it enters the tables, where others find it; replaces an unconfirmed one of
+ * the same owner. A reference, or NULL when there are as many clients as the settings allow; before that the oldest
+ * unconfirmed one gives way. */
+Nfs4Client *nfs4_client_new(Nfs4Compound *c, const Nfs4Introduction *who);
 /* By the 64-bit client id: NFS4_OK with a reference, STALE_CLIENTID. */
 uint32_t nfs4_client_by_id(Nfs4State *state, uint64_t clientid, Nfs4Client **client);
 static inline uint64_t

@@ -19,14 +19,18 @@ judge_lease(Nfs4Client *client, gpointer user)
     nfs4_owner_sweep(client, now - lease);
     if (idle <= lease + 1)
         return;
-    if (!client->confirmed || !nfs4_client_has_state(client) || idle > lease + NFS4_COURTESY_SECONDS) {
+    if (!g_atomic_int_get(&client->confirmed) || !nfs4_client_has_state(client) ||
+        idle > lease + NFS4_COURTESY_SECONDS) {
         nfs4_client_destroy(client, TRUE);
         return;
     }
     g_mutex_lock(&client->lock);
-    if (!client->courteous && client->holder) {
+    if (!g_atomic_int_get(&client->courteous) && client->holder) {
         g_atomic_int_set(&client->courteous, TRUE);
-        lares_holder_set_courteous(client->holder, TRUE);
+        /* A renewal that did not see the flag yet has left its time behind, which is then seen here. */
+        gboolean expired = __atomic_load_n(&client->renewed, __ATOMIC_SEQ_CST) + lease < now;
+        g_atomic_int_set(&client->courteous, expired);
+        lares_holder_set_courteous(client->holder, expired);
     }
     g_mutex_unlock(&client->lock);
 }
@@ -136,7 +140,7 @@ static void
 describe(Nfs4Client *client, gpointer user)
 {
     GVariantBuilder *list = user;
-    if (!client->confirmed)
+    if (!g_atomic_int_get(&client->confirmed))
         return;
     g_autofree char *id = g_strdup_printf("nfs4-%u", client->id);
     guint opens = 0, locks = 0;
@@ -151,7 +155,7 @@ describe(Nfs4Client *client, gpointer user)
             locks++;
     }
     guint sessions = client->sessions->len;
-    gboolean courteous = client->courteous;
+    gboolean courteous = g_atomic_int_get(&client->courteous);
     g_mutex_unlock(&client->lock);
     g_autofree char *owner = g_utf8_make_valid((const char *)client->owner_id, (gssize)client->owner_len);
     g_variant_builder_open(list, G_VARIANT_TYPE("a{sv}"));
