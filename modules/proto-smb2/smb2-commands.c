@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The table of commands: one row each. A row without handler answers STATUS_NOT_SUPPORTED.
+ *
+ * Spec: [MS-SMB2] 2.2 (structure sizes), 3.3.5. */
+#include "smb2.h"
+
+#define LENGTHS(input, output) .input_at = (input), .output_at = (output)
+
+const Smb2Command smb2_commands[SMB2_N_COMMANDS] = {
+    [SMB2_NEGOTIATE] = {"NEGOTIATE", NULL, 36, SMB2_NO_SESSION | SMB2_NOT_IN_COMPOUND, .spec = "3.3.5.4"},
+    [SMB2_SESSION_SETUP] = {"SESSION_SETUP", NULL, 25, SMB2_NO_SESSION | SMB2_WHEN_EXPIRED, .spec = "3.3.5.5"},
+    [SMB2_LOGOFF] = {"LOGOFF", NULL, 4, SMB2_WHEN_EXPIRED, .spec = "3.3.5.6"},
+    [SMB2_TREE_CONNECT] = {"TREE_CONNECT", NULL, 9, 0, .spec = "3.3.5.7"},
+    [SMB2_TREE_DISCONNECT] = {"TREE_DISCONNECT", NULL, 4, SMB2_NEEDS_TREE | SMB2_WHEN_EXPIRED, .spec = "3.3.5.8"},
+    [SMB2_CREATE] = {"CREATE", NULL, 57, SMB2_NEEDS_TREE, .spec = "3.3.5.9"},
+    [SMB2_CLOSE] = {"CLOSE", NULL, 24, SMB2_NEEDS_TREE | SMB2_WHEN_EXPIRED, .spec = "3.3.5.10"},
+    [SMB2_FLUSH] = {"FLUSH", NULL, 24, SMB2_NEEDS_TREE, .spec = "3.3.5.11"},
+    [SMB2_READ] = {"READ", NULL, 49, SMB2_NEEDS_TREE | SMB2_ANY_LENGTH, LENGTHS(0, 4), .spec = "3.3.5.12"},
+    [SMB2_WRITE] = {"WRITE", NULL, 49, SMB2_NEEDS_TREE | SMB2_ANY_LENGTH, LENGTHS(4, 0), .spec = "3.3.5.13"},
+    [SMB2_LOCK] = {"LOCK", NULL, 48, SMB2_NEEDS_TREE | SMB2_WHEN_EXPIRED, .spec = "3.3.5.14"},
+    [SMB2_IOCTL] = {"IOCTL", NULL, 57, SMB2_NEEDS_TREE | SMB2_ANY_LENGTH, LENGTHS(28, 44), .spec = "3.3.5.15"},
+    [SMB2_CANCEL] = {"CANCEL", NULL, 4, SMB2_NO_SESSION, .spec = "3.3.5.16"}, /* smb2-message.c: it has no response */
+    [SMB2_ECHO] = {"ECHO", NULL, 4, SMB2_NO_SESSION, .spec = "3.3.5.17"},
+    [SMB2_QUERY_DIRECTORY] = {"QUERY_DIRECTORY", NULL, 33, SMB2_NEEDS_TREE | SMB2_ANY_LENGTH, LENGTHS(0, 28),
+                              .spec = "3.3.5.18"},
+    [SMB2_CHANGE_NOTIFY] = {"CHANGE_NOTIFY", NULL, 32, SMB2_NEEDS_TREE | SMB2_ANY_LENGTH, LENGTHS(0, 4),
+                            .spec = "3.3.5.19"},
+    [SMB2_QUERY_INFO] = {"QUERY_INFO", NULL, 41, SMB2_NEEDS_TREE | SMB2_ANY_LENGTH, LENGTHS(12, 4), .spec = "3.3.5.20"},
+    [SMB2_SET_INFO] = {"SET_INFO", NULL, 33, SMB2_NEEDS_TREE | SMB2_ANY_LENGTH, LENGTHS(4, 0), .spec = "3.3.5.21"},
+    [SMB2_OPLOCK_BREAK] = {"OPLOCK_BREAK", NULL, 24, SMB2_NEEDS_TREE | SMB2_WHEN_EXPIRED, .spec = "3.3.5.22"},
+};
