@@ -51,6 +51,7 @@ static const char *const names[LARES_STATUS_LAST] = {
     [LARES_NOXATTR] = "noxattr",
     [LARES_XATTR2BIG] = "xattr2big",
     [LARES_TXTBSY] = "txtbsy",
+    [LARES_TOO_MANY] = "too_many",
 };
 
 const char *

@@ -31,6 +31,8 @@ const LaresKey lares_server_keys[] = {
     {"module-config-dir", LARES_KEY_PATH, LARES_SYSCONF_DIR "/modules.d", 0, 0, "Where the .module files are."},
     {"workers", LARES_KEY_INTEGER, "0", 0, 1024, "Worker threads; 0: one per core, at least 4."},
     {"max-workers", LARES_KEY_INTEGER, "64", 1, 4096, "How many may be started while all of them wait for disks."},
+    {"max-opens", LARES_KEY_INTEGER, "0", 0, 1 << 28,
+     "Files that all clients may have open at once; 0: a quarter of the limit of open files (RLIMIT_NOFILE)."},
     {"stall-timeout", LARES_KEY_DURATION, "60", 1, 86400,
      "How long a peer may send half a request, or not read its answers."},
     {"log-level", LARES_KEY_STRING, "info", 0, 0, "error, warning, info or debug."},

@@ -9,6 +9,7 @@
 #include "files/files-private.h"
 #include "identity/directory.h"
 #include "share/shares.h"
+#include "state/state-private.h"
 
 #include <glib-unix.h>
 #include <lares-config.h>
@@ -121,6 +122,15 @@ serve(Daemon *daemon)
     lares_info("server", "stopping");
 }
 
+/* An open file is two descriptors, its node's and its own, at times three. A third of what the process may have is for
+ * files that are not open at the moment (store-posix), and connections need some. */
+static void
+limit_opens(const LaresServerSettings *settings, guint64 descriptors)
+{
+    guint64 max = (guint64)lares_settings_integer(settings->server, "max-opens");
+    lares_state_limit_opens((guint)(max ? max : CLAMP(descriptors / 4, 64, 1 << 28)));
+}
+
 static gboolean
 run(LaresHost *host, const LaresServerSettings *settings, GError **error)
 {
@@ -130,7 +140,7 @@ run(LaresHost *host, const LaresServerSettings *settings, GError **error)
     int lock = -1;
     catch_signals(&daemon, source);
     lares_net_inherit();
-    lares_net_raise_files();
+    limit_opens(settings, lares_net_raise_files());
     gboolean ok = lares_server_make_dirs(host, &lock, error) && build_rooms(host, settings, error) &&
                   lares_modules_load(host, FALSE, error);
     if (ok) {

@@ -10,8 +10,10 @@ struct _LaresHolder {
     void (*expire)(gpointer user);
     gpointer user;
     GDestroyNotify destroy;
-    gint courteous; /* atomic */
-    gint expired;   /* atomic: expire() was called */
+    gint courteous;             /* atomic */
+    gint expired;               /* atomic: expire() was called */
+    guint max_opens, max_locks; /* constant; 0: no bound */
+    gint opens, locks;          /* atomic: what it has */
 };
 
 typedef struct _LaresFileState LaresFileState;
@@ -26,7 +28,9 @@ struct _LaresOpen {
     LaresFile *reader, *writer; /* may be the same file; NULL when not opened for it */
     uint32_t access, deny;
     gboolean closed;
-    LaresOpen *next; /* in the file's list */
+    LaresOpen *next, *prev; /* in the file's list */
+    guint n_locks;          /* of the file's locks those of this open */
+    GBytes *lock_name;      /* of the owner that locked last through it, or NULL */
 };
 
 /* Nobody, or several users: everybody's I/O is judged. */
@@ -38,13 +42,14 @@ typedef struct {
     LaresOpen *open; /* whose closing drops it; not a reference */
     gconstpointer owner;
     uint64_t client;
-    uint8_t name[64];
-    uint8_t name_len;
+    GBytes *name; /* a reference, shared by the locks of an owner */
 } LaresLock;
 
 struct _LaresFileState {
     LaresOpen *opens; /* each holds a reference while it is here */
-    GArray *locks;    /* LaresLock, sorted by first; NULL while there are none */
+    /* Of the opens those whose access / deny has READ, WRITE: most conflicts are ruled out without a look at each. */
+    guint n_access[2], n_deny[2];
+    GArray *locks; /* LaresLock, sorted by first; NULL while there are none */
 };
 
 /* A bound on what one file's locks may cost, far above what any client keeps. */
@@ -60,6 +65,20 @@ lares_state_peek(const LaresNode *node) /* shard locked */
 }
 
 void lares_locks_drop_open(LaresFileState *state, LaresOpen *open); /* shard locked */
+
+/* One more open or lock, or one less. FALSE: there are as many as may be. */
+gboolean lares_holder_take_open(LaresHolder *holder);
+void lares_holder_give_open(LaresHolder *holder);
+static inline void
+lares_holder_add_locks(LaresHolder *holder, int n)
+{
+    g_atomic_int_add(&holder->locks, n);
+}
+static inline gboolean
+lares_holder_has_all_locks(LaresHolder *holder)
+{
+    return holder->max_locks && (guint)g_atomic_int_get(&holder->locks) >= holder->max_locks;
+}
 
 /* If the holder is courteous: a reference to expire once the lock is gone; else NULL. */
 LaresHolder *lares_holder_if_courteous(LaresHolder *holder);

@@ -44,21 +44,26 @@ find_conflict(LaresNode *node, gconstpointer owner, uint64_t first, uint64_t las
 }
 
 static void
-describe(const LaresLock *lock, LaresLockConflict *conflict)
+describe(const LaresLock *lock, LaresLockConflict *conflict, GBytes **owner_name)
 {
+    gsize len;
+    const uint8_t *name = g_bytes_get_data(lock->name, &len);
     conflict->range.start = lock->first;
     conflict->range.length = lock->last == UINT64_MAX ? UINT64_MAX : lock->last - lock->first + 1;
     conflict->range.write = lock->write;
     conflict->holder = lock->open->holder;
-    memcpy(conflict->owner_name, lock->name, lock->name_len);
-    conflict->owner_len = lock->name_len;
+    conflict->owner_len = MIN(len, sizeof conflict->owner_name);
+    if (len) /* a name of no bytes has no address */
+        memcpy(conflict->owner_name, name, conflict->owner_len);
     conflict->client = lock->client;
+    if (owner_name)
+        *owner_name = g_bytes_ref(lock->name);
 }
 
 /* As in open.c: with LARES_OK the shard stays locked. */
 static LaresStatus
 lock_without_conflict(LaresNode *node, gconstpointer owner, uint64_t first, uint64_t last, gboolean write,
-                      LaresLockConflict *conflict)
+                      LaresLockConflict *conflict, GBytes **owner_name)
 {
     for (;;) {
         lares_state_shard_lock(node);
@@ -68,7 +73,7 @@ lock_without_conflict(LaresNode *node, gconstpointer owner, uint64_t first, uint
         LaresHolder *courteous = lares_holder_if_courteous(other->open->holder);
         gboolean gone = courteous && g_atomic_int_get(&courteous->expired);
         if (!courteous)
-            describe(other, conflict);
+            describe(other, conflict, owner_name);
         lares_state_shard_unlock(node);
         if (!courteous)
             return LARES_DENIED;
@@ -76,6 +81,41 @@ lock_without_conflict(LaresNode *node, gconstpointer owner, uint64_t first, uint
         if (gone)
             return LARES_DELAY;
     }
+}
+
+/* ---- The list: every lock is counted for its open and for the open's holder. Shard locked. ------------------------
+ */
+
+/* Takes over the reference to the name. */
+static void
+insert_lock(GArray *locks, guint at, const LaresLock *lock)
+{
+    g_array_insert_val(locks, at, *lock);
+    lock->open->n_locks++;
+    lares_holder_add_locks(lock->open->holder, 1);
+}
+
+static void
+remove_lock(GArray *locks, guint at)
+{
+    const LaresLock *lock = &g_array_index(locks, LaresLock, at);
+    lock->open->n_locks--;
+    lares_holder_add_locks(lock->open->holder, -1);
+    g_bytes_unref(lock->name);
+    g_array_remove_index(locks, at);
+}
+
+/* The owner's name as the open's last lock has it, or a copy: a reference. */
+static GBytes *
+name_of(LaresOpen *open, const LaresLockOwner *owner)
+{
+    gsize len = 0;
+    const void *known = open->lock_name ? g_bytes_get_data(open->lock_name, &len) : NULL;
+    if (!open->lock_name || len != owner->name_len || (len && memcmp(known, owner->name, len) != 0)) {
+        g_clear_pointer(&open->lock_name, g_bytes_unref);
+        open->lock_name = g_bytes_new(owner->name, owner->name_len);
+    }
+    return g_bytes_ref(open->lock_name);
 }
 
 /* Would clearing the range make one lock of the owner two? */
@@ -98,21 +138,24 @@ cut(GArray *locks, gconstpointer owner, uint64_t first, uint64_t last)
 {
     for (guint i = 0; i < locks->len; i++) {
         LaresLock *lock = &g_array_index(locks, LaresLock, i);
+        if (lock->first > last)
+            break;
         if (lock->owner != owner || !overlaps(lock, first, last))
             continue;
         gboolean left = lock->first<first, right = lock->last> last;
         if (left && right) {
             LaresLock tail = *lock;
             tail.first = last + 1;
+            g_bytes_ref(tail.name);
             lock->last = first - 1;
-            g_array_insert_val(locks, i + 1, tail);
+            insert_lock(locks, i + 1, &tail);
             i++;
         } else if (left) {
             lock->last = first - 1;
         } else if (right) {
             lock->first = last + 1;
         } else {
-            g_array_remove_index(locks, i--);
+            remove_lock(locks, i--);
         }
     }
 }
@@ -133,7 +176,7 @@ absorb_neighbours(GArray *locks, LaresLock *new_lock)
             new_lock->last = lock->last;
         else
             continue;
-        g_array_remove_index(locks, i--);
+        remove_lock(locks, i--);
     }
 }
 
@@ -154,44 +197,55 @@ sort(GArray *locks)
     }
 }
 
+/* Shard locked, nothing in the way. */
+static LaresStatus
+enter(LaresOpen *open, const LaresLockOwner *owner, const LaresRange *range, uint64_t last)
+{
+    LaresFileState *state = lares_state_peek(open->node);
+    if (open->closed)
+        return LARES_STALE;
+    if (!(open->access & (range->write ? LARES_ACCESS_WRITE : LARES_ACCESS_READ)))
+        return LARES_OPENMODE;
+    if (lares_holder_has_all_locks(open->holder))
+        return LARES_TOO_MANY;
+    if (!state->locks)
+        state->locks = g_array_new(FALSE, FALSE, sizeof(LaresLock));
+    if (state->locks->len >= LARES_LOCKS_PER_FILE)
+        return LARES_DELAY;
+    LaresLock lock = {.first = range->start,
+                      .last = last,
+                      .write = range->write,
+                      .open = open,
+                      .owner = owner->key,
+                      .client = owner->client,
+                      .name = name_of(open, owner)};
+    cut(state->locks, owner->key, lock.first, lock.last);
+    absorb_neighbours(state->locks, &lock);
+    insert_lock(state->locks, state->locks->len, &lock);
+    sort(state->locks);
+    return LARES_OK;
+}
+
 LaresStatus
-lares_lock_set(LaresOpen *open, const LaresLockOwner *owner, const LaresRange *range, LaresLockConflict *conflict)
+lares_lock_set_named(LaresOpen *open, const LaresLockOwner *owner, const LaresRange *range, LaresLockConflict *conflict,
+                     GBytes **owner_name)
 {
     uint64_t last;
     LaresStatus status = range_last(range, &last);
     if (status != LARES_OK)
         return status;
-    status = lock_without_conflict(open->node, owner->key, range->start, last, range->write, conflict);
+    status = lock_without_conflict(open->node, owner->key, range->start, last, range->write, conflict, owner_name);
     if (status != LARES_OK)
         return status;
-    LaresFileState *state = lares_state_peek(open->node);
-    if (open->closed) {
-        status = LARES_STALE;
-    } else if (!(open->access & (range->write ? LARES_ACCESS_WRITE : LARES_ACCESS_READ))) {
-        status = LARES_OPENMODE;
-    } else {
-        if (!state->locks)
-            state->locks = g_array_new(FALSE, FALSE, sizeof(LaresLock));
-        if (state->locks->len >= LARES_LOCKS_PER_FILE) {
-            status = LARES_DELAY;
-        } else {
-            LaresLock lock = {.first = range->start,
-                              .last = last,
-                              .write = range->write,
-                              .open = open,
-                              .owner = owner->key,
-                              .client = owner->client};
-            lock.name_len = (uint8_t)MIN(owner->name_len, sizeof lock.name);
-            if (lock.name_len) /* a name of no bytes has no address */
-                memcpy(lock.name, owner->name, lock.name_len);
-            cut(state->locks, owner->key, lock.first, lock.last);
-            absorb_neighbours(state->locks, &lock);
-            g_array_append_val(state->locks, lock);
-            sort(state->locks);
-        }
-    }
+    status = enter(open, owner, range, last);
     lares_state_shard_unlock(open->node);
     return status;
+}
+
+LaresStatus
+lares_lock_set(LaresOpen *open, const LaresLockOwner *owner, const LaresRange *range, LaresLockConflict *conflict)
+{
+    return lares_lock_set_named(open, owner, range, conflict, NULL);
 }
 
 LaresStatus
@@ -204,9 +258,10 @@ lares_lock_clear(LaresOpen *open, const LaresLockOwner *owner, uint64_t start, u
         return status;
     lares_state_shard_lock(open->node);
     LaresFileState *state = lares_state_peek(open->node);
-    if (state && state->locks && state->locks->len >= LARES_LOCKS_PER_FILE &&
+    gboolean all = lares_holder_has_all_locks(open->holder);
+    if (state && state->locks && (all || state->locks->len >= LARES_LOCKS_PER_FILE) &&
         would_split(state->locks, owner->key, start, last)) {
-        status = LARES_DELAY; /* giving back piece by piece must not get around the bound */
+        status = all ? LARES_TOO_MANY : LARES_DELAY; /* giving back piece by piece must not get around the bound */
     } else if (state && state->locks) {
         cut(state->locks, owner->key, start, last);
         sort(state->locks);
@@ -216,16 +271,23 @@ lares_lock_clear(LaresOpen *open, const LaresLockOwner *owner, uint64_t start, u
 }
 
 LaresStatus
-lares_lock_test(LaresNode *node, const LaresLockOwner *owner, const LaresRange *range, LaresLockConflict *conflict)
+lares_lock_test_named(LaresNode *node, const LaresLockOwner *owner, const LaresRange *range,
+                      LaresLockConflict *conflict, GBytes **owner_name)
 {
     uint64_t last;
     LaresStatus status = range_last(range, &last);
     if (status != LARES_OK)
         return status;
-    status = lock_without_conflict(node, owner->key, range->start, last, range->write, conflict);
+    status = lock_without_conflict(node, owner->key, range->start, last, range->write, conflict, owner_name);
     if (status == LARES_OK)
         lares_state_shard_unlock(node);
     return status;
+}
+
+LaresStatus
+lares_lock_test(LaresNode *node, const LaresLockOwner *owner, const LaresRange *range, LaresLockConflict *conflict)
+{
+    return lares_lock_test_named(node, owner, range, conflict, NULL);
 }
 
 gboolean
@@ -244,10 +306,10 @@ static void
 drop_where(LaresFileState *state, const LaresOpen *open, gconstpointer owner)
 {
     GArray *locks = state ? state->locks : NULL;
-    for (guint i = 0; locks && i < locks->len; i++) {
+    for (guint i = 0; locks && i < locks->len && !(open && open->n_locks == 0); i++) {
         LaresLock *lock = &g_array_index(locks, LaresLock, i);
         if ((open && lock->open == open) || (owner && lock->owner == owner))
-            g_array_remove_index(locks, i--);
+            remove_lock(locks, i--);
     }
 }
 

@@ -46,6 +46,8 @@ lares_open_unref(LaresOpen *open)
     lares_node_unref(open->node);
     lares_share_unref(open->share);
     lares_holder_unref(open->holder);
+    if (open->lock_name)
+        g_bytes_unref(open->lock_name);
     g_free(open);
 }
 
@@ -79,12 +81,50 @@ lares_open_deny(LaresOpen *open)
     return deny;
 }
 
-/* An open of somebody that conflicts; shard locked. The bits of access and deny are the same (1 read, 2 write). */
+/* ---- Modes. The bits of access and deny are the same: 1 read, 2 write. Shard locked. ----------------------------- */
+
+static void
+count_modes(LaresFileState *state, const LaresOpen *open, guint by)
+{
+    for (guint i = 0; i < 2; i++) {
+        state->n_access[i] += (open->access >> i & 1) * by;
+        state->n_deny[i] += (open->deny >> i & 1) * by;
+    }
+}
+
+/* An open that is in the list changes its modes. */
+static void
+set_modes(LaresOpen *open, uint32_t access, uint32_t deny)
+{
+    LaresFileState *state = lares_state_peek(open->node);
+    count_modes(state, open, (guint)-1);
+    open->access = access;
+    open->deny = deny;
+    count_modes(state, open, 1);
+}
+
+/* Is there an open other than `self` that conflicts? */
+static gboolean
+has_conflict(const LaresFileState *state, uint32_t access, uint32_t deny, const LaresOpen *self)
+{
+    for (guint i = 0; i < 2; i++) {
+        guint own_access = self ? self->access >> i & 1 : 0, own_deny = self ? self->deny >> i & 1 : 0;
+        if ((deny >> i & 1) && state->n_access[i] > own_access)
+            return TRUE;
+        if ((access >> i & 1) && state->n_deny[i] > own_deny)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* An open of somebody that conflicts. */
 static LaresOpen *
 find_conflict(LaresNode *node, uint32_t access, uint32_t deny, const LaresOpen *self)
 {
     LaresFileState *state = lares_state_peek(node);
-    for (LaresOpen *o = state ? state->opens : NULL; o; o = o->next) {
+    if (!state || !has_conflict(state, access, deny, self))
+        return NULL;
+    for (LaresOpen *o = state->opens; o; o = o->next) {
         if (o != self && ((o->access & deny) || (o->deny & access)))
             return o;
     }
@@ -125,9 +165,13 @@ LaresStatus
 lares_state_open(LaresHolder *holder, LaresShare *share, LaresNode *node, LaresFile *file, uint32_t access,
                  uint32_t deny, LaresOpen **open)
 {
+    if (!lares_holder_take_open(holder))
+        return LARES_TOO_MANY;
     LaresStatus status = lock_without_conflict(node, access, deny, NULL);
-    if (status != LARES_OK)
+    if (status != LARES_OK) {
+        lares_holder_give_open(holder);
         return status;
+    }
     LaresFileState *state = node->state;
     if (!state)
         __atomic_store_n(&node->state, state = g_new0(LaresFileState, 1), __ATOMIC_RELAXED);
@@ -141,7 +185,10 @@ lares_state_open(LaresHolder *holder, LaresShare *share, LaresNode *node, LaresF
     o->opener = LARES_OPENER_MIXED;
     add_file(o, file);
     o->next = state->opens;
+    if (o->next)
+        o->next->prev = o;
     state->opens = o;
+    count_modes(state, o, 1);
     lares_state_shard_unlock(node);
     *open = o;
     return LARES_OK;
@@ -160,8 +207,7 @@ lares_state_upgrade(LaresOpen *open, LaresFile *file, uint32_t access, uint32_t 
         ((access & LARES_ACCESS_WRITE) && !open->writer)) {
         status = LARES_STALE;
     } else {
-        open->access |= access;
-        open->deny |= deny;
+        set_modes(open, open->access | access, open->deny | deny);
     }
     lares_state_shard_unlock(open->node);
     return status;
@@ -172,8 +218,8 @@ lares_open_downgrade(LaresOpen *open, uint32_t access, uint32_t deny)
 {
     LaresFile *drop[2] = {NULL, NULL};
     lares_state_shard_lock(open->node);
-    open->access = access;
-    open->deny = deny;
+    if (!open->closed)
+        set_modes(open, access, deny);
     if (!(access & LARES_ACCESS_READ))
         drop[0] = g_steal_pointer(&open->reader);
     if (!(access & LARES_ACCESS_WRITE))
@@ -185,18 +231,17 @@ lares_open_downgrade(LaresOpen *open, uint32_t access, uint32_t deny)
     }
 }
 
-/* Takes the open out of the list; TRUE if it was there. Shard locked. */
-static gboolean
+/* Takes the open out of the list, where it is until it is closed. Shard locked. */
+static void
 unlink_open(LaresFileState *state, LaresOpen *open)
 {
-    for (LaresOpen **at = &state->opens; *at; at = &(*at)->next) {
-        if (*at == open) {
-            *at = open->next;
-            open->next = NULL;
-            return TRUE;
-        }
-    }
-    return FALSE;
+    if (open->prev)
+        open->prev->next = open->next;
+    else
+        state->opens = open->next;
+    if (open->next)
+        open->next->prev = open->prev;
+    open->next = open->prev = NULL;
 }
 
 void
@@ -207,12 +252,13 @@ lares_open_close(LaresOpen *open)
     lares_state_shard_lock(open->node);
     if (!open->closed) {
         LaresFileState *state = lares_state_peek(open->node);
+        set_modes(open, 0, 0);
         open->closed = TRUE;
-        open->access = open->deny = 0;
         reader = g_steal_pointer(&open->reader);
         writer = g_steal_pointer(&open->writer);
         lares_locks_drop_open(state, open);
-        was_listed = unlink_open(state, open);
+        unlink_open(state, open);
+        was_listed = TRUE;
         if (!state->opens) {
             if (state->locks)
                 g_array_unref(state->locks);
@@ -225,8 +271,10 @@ lares_open_close(LaresOpen *open)
         lares_file_unref(reader);
     if (writer)
         lares_file_unref(writer);
-    if (was_listed)
+    if (was_listed) {
+        lares_holder_give_open(open->holder);
         lares_open_unref(open);
+    }
 }
 
 void

@@ -9,8 +9,11 @@
 #include <lares/state.h>
 #include <lares/share.h>
 
+/* How many opens the server may have in all; 0: no bound. Told at start. */
+void lares_state_limit_opens(guint max_opens);
+guint lares_state_count_opens(void);
 /* Registers an open. Takes over nothing: `file` and `share` get references of their own. LARES_SHARE_DENIED when it
- * conflicts with another open; courteous holders in the way are expired first. */
+ * conflicts with another open; courteous holders in the way are expired first. LARES_TOO_MANY. */
 LaresStatus lares_state_open(LaresHolder *holder, LaresShare *share, LaresNode *node, LaresFile *file, uint32_t access,
                              uint32_t deny, LaresOpen **open);
 /* Widens access and deny to the union; `file` (may be NULL) is added for the access it has. */

@@ -30,6 +30,14 @@ LARES_API LaresHolder *lares_holder_new(const char *protocol, void (*expire)(gpo
 LARES_API LaresHolder *lares_holder_ref(LaresHolder *holder);
 LARES_API void lares_holder_unref(LaresHolder *holder);
 LARES_API void lares_holder_set_courteous(LaresHolder *holder, gboolean courteous);
+/* How many opens and byte-range locks the holder may have at once; 0: no bound of its own. Told before its first open.
+ * Whatever it says, no holder gets more than three quarters of the opens the whole server may have, so that there are
+ * always some for others. What is over a bound is refused with LARES_TOO_MANY. */
+LARES_API void lares_holder_set_limits(LaresHolder *holder, guint max_opens, guint max_locks);
+/* What it has now. */
+LARES_API void lares_holder_count(LaresHolder *holder, guint *opens, guint *locks);
+/* Would one more open be refused now? To be asked before a file is made for it. LARES_OK or LARES_TOO_MANY. */
+LARES_API LaresStatus lares_holder_may_open(LaresHolder *holder);
 
 /* An open, as made by lares_files_open(). Reference counted: the protocol's stateid holds one, running I/O another. */
 LARES_API LaresOpen *lares_open_ref(LaresOpen *open);
@@ -50,13 +58,13 @@ typedef struct {
 } LaresRange;
 
 /* What stands in the way: `owner` is the lock owner pointer given at lock time (compare only; may be gone),
- * `owner_name` a copy of its bytes. */
+ * `owner_name` a copy of its first bytes; all of them come from the functions below that end in _named. */
 typedef struct {
     LaresRange range;
     LaresHolder *holder; /* compare only */
     uint8_t owner_name[64];
-    size_t owner_len;
-    uint64_t client; /* the number given with the lock */
+    size_t owner_len; /* of owner_name: at most 64 */
+    uint64_t client;  /* the number given with the lock */
 } LaresLockConflict;
 
 /* The owner of locks as a protocol knows it. `key` is unique per owner among all protocols (an address of the
@@ -69,13 +77,20 @@ typedef struct {
 } LaresLockOwner;
 
 /* POSIX semantics per owner: a new lock replaces the owner's own overlap (splitting and merging). LARES_DENIED with
- * *conflict; LARES_OPENMODE when the open's access does not allow this kind; LARES_BAD_RANGE for overflow. */
+ * *conflict; LARES_OPENMODE when the open's access does not allow this kind; LARES_BAD_RANGE for overflow;
+ * LARES_TOO_MANY when the holder has as many as it may, also for a part given back that would leave one lock more. */
 LARES_API LaresStatus lares_lock_set(LaresOpen *open, const LaresLockOwner *owner, const LaresRange *range,
                                      LaresLockConflict *conflict);
 LARES_API LaresStatus lares_lock_clear(LaresOpen *open, const LaresLockOwner *owner, uint64_t start, uint64_t length);
 /* Would it be granted? Needs no open. */
 LARES_API LaresStatus lares_lock_test(LaresNode *node, const LaresLockOwner *owner, const LaresRange *range,
                                       LaresLockConflict *conflict);
+/* Likewise, and with LARES_DENIED *owner_name is the whole name of the owner in the way: a reference for the caller,
+ * untouched otherwise. */
+LARES_API LaresStatus lares_lock_set_named(LaresOpen *open, const LaresLockOwner *owner, const LaresRange *range,
+                                           LaresLockConflict *conflict, GBytes **owner_name);
+LARES_API LaresStatus lares_lock_test_named(LaresNode *node, const LaresLockOwner *owner, const LaresRange *range,
+                                            LaresLockConflict *conflict, GBytes **owner_name);
 /* Has this owner any lock on the open's file? */
 LARES_API gboolean lares_lock_held(LaresOpen *open, gconstpointer owner_key);
 /* Drops all locks of the owner on the open's file. */

@@ -60,6 +60,7 @@ typedef enum {
     LARES_NOXATTR,
     LARES_XATTR2BIG,
     LARES_TXTBSY,
+    LARES_TOO_MANY, /* a bound on opens or locks is reached (state.h) */
     LARES_STATUS_LAST
 } LaresStatus;
 

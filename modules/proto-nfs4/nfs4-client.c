@@ -21,6 +21,7 @@ nfs4_client_unref(Nfs4Client *client)
         return;
     g_hash_table_unref(client->owners);
     g_hash_table_unref(client->grants);
+    g_hash_table_unref(client->closed);
     g_ptr_array_unref(client->sessions);
     g_mutex_clear(&client->lock);
     g_free(client->owner_id);
@@ -145,6 +146,14 @@ make_room(Nfs4State *state)
     return !full || victim;
 }
 
+uint32_t
+nfs4_client_full(const Nfs4Compound *c, const Nfs4Client *client, const char *setting)
+{
+    lares_log_limited(LARES_LOG_WARNING, "nfs4", "client %s has as much as it may have (%s): no more is given",
+                      client->address, setting);
+    return nfs4_status(c, LARES_TOO_MANY);
+}
+
 Nfs4Client *
 nfs4_client_new(Nfs4Compound *c, const Nfs4Introduction *who)
 {
@@ -168,10 +177,12 @@ nfs4_client_new(Nfs4Compound *c, const Nfs4Introduction *who)
     client->renewed = nfs4_now();
     client->owners = g_hash_table_new_full(owner_hash, owner_equal, NULL, (GDestroyNotify)nfs4_owner_unref);
     client->grants = g_hash_table_new_full(grant_hash, grant_equal, NULL, (GDestroyNotify)nfs4_grant_unref);
+    client->closed = g_hash_table_new(g_int64_hash, g_int64_equal);
     client->sessions = g_ptr_array_new_with_free_func((GDestroyNotify)nfs4_session_unref);
     g_mutex_init(&client->lock);
     client->holder =
         lares_holder_new("nfs4", expire_for_conflict, nfs4_client_ref(client), (GDestroyNotify)nfs4_client_unref);
+    lares_holder_set_limits(client->holder, state->service->settings.max_opens, state->service->settings.max_locks);
 
     g_mutex_lock(&state->lock);
     do
@@ -269,10 +280,12 @@ drop_all(Nfs4Client *client)
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         Nfs4Grant *grant = value;
         grant->gone = TRUE;
+        nfs4_grant_unlink(grant);
         nfs4_stateid_forget(client->state, grant);
         g_ptr_array_add(grants, nfs4_grant_ref(grant));
     }
     g_hash_table_remove_all(client->grants);
+    g_hash_table_remove_all(client->closed);
     GPtrArray *sessions = client->sessions;
     client->sessions = g_ptr_array_new_with_free_func((GDestroyNotify)nfs4_session_unref);
     GHashTable *owners = client->owners;

@@ -24,6 +24,13 @@
 #define GSS_WINDOW 32768u
 /* Handles of our own making: 16 random bytes, unguessable. */
 #define GSS_HANDLE_SIZE 16u
+/* What a slot is reckoned to keep at least: the reply of a lone SEQUENCE with its tag. */
+#define NFS4_MIN_CACHED (NFS4_MAX_TAG + 128u)
+/* Slots a session gets at least, also when the whole server's share of memory for kept replies is spoken for. */
+#define NFS4_MIN_SLOTS 4u
+/* That share: this part of the machine's memory, or so many bytes if that is less. */
+#define NFS4_KEPT_MEMORY_PART 16u
+#define NFS4_KEPT_MEMORY_MIN  (64u * 1024u * 1024u)
 /* Established GSS contexts kept (settings: max-contexts); each some 2 KiB. */
 #define GSS_DEFAULT_CONTEXTS 16384
 /* Half-made contexts: a peer that never finishes may not push out others' established ones. */

@@ -29,12 +29,14 @@ nfs4_lock_status(const Nfs4Compound *c, LaresStatus status)
 }
 
 void
-nfs4_put_denied(Nfs4Compound *c, const LaresLockConflict *conflict)
+nfs4_put_denied(Nfs4Compound *c, const LaresLockConflict *conflict, GBytes *owner)
 {
+    gsize len;
+    const uint8_t *name = g_bytes_get_data(owner, &len);
     lares_put_u64(c->out, conflict->range.start);
     lares_put_u64(c->out, conflict->range.length);
     lares_put_u32(c->out, conflict->range.write ? WRITE_LT : READ_LT);
     lares_put_u64(c->out, conflict->client);
-    lares_put_opaque(c->out, conflict->owner_name, conflict->owner_len);
+    lares_put_opaque(c->out, name, len);
     c->keep_body = TRUE;
 }

@@ -11,5 +11,5 @@ gboolean nfs4_get_lock_type(LaresReader *in, gboolean *write);
 uint32_t nfs4_check_range(uint64_t start, uint64_t length);
 /* Status of a range or lock call; LARES_DENIED is left to the caller. */
 uint32_t nfs4_lock_status(const Nfs4Compound *c, LaresStatus status);
-/* LOCK4denied */
-void nfs4_put_denied(Nfs4Compound *c, const LaresLockConflict *conflict);
+/* LOCK4denied; `owner` is the whole name of the lock owner in the way. */
+void nfs4_put_denied(Nfs4Compound *c, const LaresLockConflict *conflict, GBytes *owner);

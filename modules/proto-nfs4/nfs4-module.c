@@ -51,6 +51,10 @@ read_settings(LaresSettings *s, Nfs4Settings *out)
     out->max_clients = (guint)lares_settings_integer(s, "max-clients");
     out->max_sessions = (guint)lares_settings_integer(s, "max-sessions");
     out->max_slots = (guint)lares_settings_integer(s, "max-slots");
+    out->max_opens = (guint)lares_settings_integer(s, "max-opens");
+    out->max_locks = (guint)lares_settings_integer(s, "max-locks");
+    out->max_owners = (guint)lares_settings_integer(s, "max-owners");
+    out->max_kept = (uint64_t)lares_settings_integer(s, "max-kept-replies");
 }
 
 static gboolean
@@ -157,6 +161,12 @@ static const LaresKey keys[] = {
     {"max-clients", LARES_KEY_INTEGER, "10000", 16, 1 << 20, "Clients with state."},
     {"max-sessions", LARES_KEY_INTEGER, "16", 1, 1024, "Sessions of one client."},
     {"max-slots", LARES_KEY_INTEGER, "128", 1, 1024, "Slots of one session: requests in flight."},
+    {"max-opens", LARES_KEY_INTEGER, "65536", 16, 1 << 24, "Files that one client may have open at once."},
+    {"max-locks", LARES_KEY_INTEGER, "32768", 16, 1 << 20, "Byte ranges that one client may have locked at once."},
+    {"max-owners", LARES_KEY_INTEGER, "65536", 16, 1 << 24,
+     "Open owners and lock owners of one client: its users, and its processes that lock."},
+    {"max-kept-replies", LARES_KEY_SIZE, "4M", 64 * 1024, 1 << 30,
+     "What one client's sessions may have kept of replies, so that a request sent twice is not run twice."},
     {NULL},
 };
 

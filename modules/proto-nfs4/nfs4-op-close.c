@@ -13,9 +13,7 @@ close_grant(Nfs4Compound *c, Nfs4Grant *grant)
         stateid = (Nfs4Stateid){.seqid = UINT32_MAX};
     } else {
         stateid = nfs4_grant_bump(grant);
-        g_mutex_lock(&grant->client->lock);
-        grant->owner->closed_key = grant->key;
-        g_mutex_unlock(&grant->client->lock);
+        nfs4_owner_closed(grant->owner, grant->key);
     }
     nfs4_grant_drop(grant);
     nfs4_put_stateid(c->out, &stateid);

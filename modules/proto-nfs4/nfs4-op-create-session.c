@@ -136,8 +136,9 @@ static uint32_t
 make_session(Nfs4Compound *c, Nfs4Client *client, Args *args)
 {
     Nfs4Session *session;
-    uint32_t status = nfs4_session_new(client, &args->fore, &args->back, args->cb_program,
-                                       c->service->settings.max_sessions, &session);
+    uint32_t status = nfs4_session_new(client, &args->fore, &args->back, args->cb_program, &session);
+    if (status == NFS4ERR_NOSPC)
+        nfs4_client_full(c, client, "max-sessions, max-kept-replies");
     if (status != NFS4_OK)
         return status;
     nfs4_client_confirm(client);

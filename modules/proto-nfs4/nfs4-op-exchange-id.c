@@ -98,7 +98,8 @@ put_result(Nfs4Compound *c, Nfs4Client *client)
     g_mutex_unlock(&client->lock);
     lares_put_u64(c->out, nfs4_client_id(client));
     lares_put_u32(c->out, seqid);
-    lares_put_u32(c->out, EXCHGID4_FLAG_USE_NON_PNFS | (g_atomic_int_get(&client->confirmed) ? EXCHGID4_FLAG_CONFIRMED_R : 0));
+    lares_put_u32(c->out,
+                  EXCHGID4_FLAG_USE_NON_PNFS | (g_atomic_int_get(&client->confirmed) ? EXCHGID4_FLAG_CONFIRMED_R : 0));
     lares_put_u32(c->out, client->mach_cred ? SP4_MACH_CRED : SP4_NONE);
     if (client->mach_cred) {
         put_op_bits(c->out, client->must_enforce);

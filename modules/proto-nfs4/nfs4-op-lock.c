@@ -38,12 +38,15 @@ get_args(LaresReader *in, Args *args)
 }
 
 static uint32_t
-check_grace(const Nfs4Client *client, gboolean reclaim)
+check_grace(Nfs4Client *client, gboolean reclaim)
 {
     Nfs4Recovery *recovery = client->state->recovery;
     if (!reclaim)
         return nfs4_recovery_in_grace(recovery) ? NFS4ERR_GRACE : NFS4_OK;
-    if (client->reclaim_complete || !nfs4_recovery_in_grace(recovery))
+    g_mutex_lock(&client->lock);
+    gboolean complete = client->reclaim_complete;
+    g_mutex_unlock(&client->lock);
+    if (complete || !nfs4_recovery_in_grace(recovery))
         return NFS4ERR_NO_GRACE;
     return nfs4_recovery_may_reclaim(recovery, client) ? NFS4_OK : NFS4ERR_RECLAIM_BAD;
 }
@@ -58,13 +61,16 @@ set_lock(Nfs4Compound *c, Nfs4Owner *owner, LaresOpen *open, const Args *args)
         return status;
     LaresLockOwner who = nfs4_owner_for_lock(owner);
     LaresLockConflict conflict;
-    LaresStatus set = lares_lock_set(open, &who, &args->range, &conflict);
+    g_autoptr(GBytes) name = NULL;
+    LaresStatus set = lares_lock_set_named(open, &who, &args->range, &conflict, &name);
     if (set == LARES_DENIED && args->reclaim)
         return NFS4ERR_RECLAIM_CONFLICT;
     if (set == LARES_DENIED) {
-        nfs4_put_denied(c, &conflict);
+        nfs4_put_denied(c, &conflict, name);
         return NFS4ERR_DENIED;
     }
+    if (set == LARES_TOO_MANY)
+        return nfs4_client_full(c, owner->client, "max-locks");
     if (set == LARES_STALE) /* closed meanwhile: the stateid is bad, not the file's handle */
         return NFS4ERR_BAD_STATEID;
     return nfs4_lock_status(c, set);
@@ -104,7 +110,6 @@ give_stateid(Nfs4Owner *owner, Nfs4Grant *open_grant, Nfs4Stateid *stateid)
     gboolean known = grant != NULL;
     if (!known) {
         grant = nfs4_grant_add(owner, NFS4_GRANT_LOCK, open_grant->open, open_grant);
-        open_grant->has_locks = TRUE;
     }
     g_mutex_unlock(&client->lock);
     *stateid = known ? nfs4_grant_bump(grant) : nfs4_grant_stateid(grant);
@@ -116,12 +121,12 @@ static gboolean
 has_state(Nfs4Owner *owner)
 {
     g_mutex_lock(&owner->client->lock);
-    gboolean has = owner->n_grants > 0;
+    gboolean has = owner->grants.length > 0;
     g_mutex_unlock(&owner->client->lock);
     return has;
 }
 
-/* RFC 7530 16.10.5: a lock owner that has state for the file already must use that. */
+/* RFC 7530 16.10.5: a lock owner that has state for the file already must use that. The owner is busy. */
 static uint32_t
 check_new_owner(const Nfs4Compound *c, Nfs4Owner *owner, Nfs4Grant *open_grant, const Args *args)
 {
@@ -137,22 +142,19 @@ check_new_owner(const Nfs4Compound *c, Nfs4Owner *owner, Nfs4Grant *open_grant, 
     return NFS4_OK;
 }
 
-/* First lock of an owner in this file: comes with the open's stateid. */
+/* The owner is busy: in 4.0 nothing else of its sequence runs meanwhile. */
 static uint32_t
-lock_new_owner(Nfs4Compound *c, Nfs4Grant *open_grant)
+lock_first(Nfs4Compound *c, Nfs4Owner *owner, Nfs4Grant *open_grant)
 {
     const Args *args = c->op_data;
-    Nfs4Owner *owner = nfs4_owner_get(open_grant->client, TRUE, args->owner, args->owner_len, TRUE);
     uint32_t status = check_new_owner(c, owner, open_grant, args);
     if (status == NFS4_OK) {
         status = set_lock(c, owner, open_grant->open, args);
         /* One that was refused its first lock may be forgotten by the client and come back with any number. */
         if (c->minor == 0 && (status == NFS4_OK || has_state(owner))) {
-            g_mutex_lock(&owner->busy);
             owner->used = TRUE;
             owner->seqid = args->lock_seqid;
             owner->last_op = OP_ILLEGAL; /* a retry comes under the open owner's number */
-            g_mutex_unlock(&owner->busy);
         }
     }
     if (status == NFS4_OK) {
@@ -161,6 +163,20 @@ lock_new_owner(Nfs4Compound *c, Nfs4Grant *open_grant)
         if (status == NFS4_OK)
             put_result(c, &stateid);
     }
+    return status;
+}
+
+/* First lock of an owner in this file: comes with the open's stateid. */
+static uint32_t
+lock_new_owner(Nfs4Compound *c, Nfs4Grant *open_grant)
+{
+    const Args *args = c->op_data;
+    Nfs4Owner *owner = nfs4_owner_get(open_grant->client, TRUE, args->owner, args->owner_len, TRUE);
+    if (!owner)
+        return nfs4_client_full(c, open_grant->client, "max-owners");
+    g_mutex_lock(&owner->busy); /* below the open owner, which is busy with this request too */
+    uint32_t status = lock_first(c, owner, open_grant);
+    g_mutex_unlock(&owner->busy);
     nfs4_owner_unref(owner);
     return status;
 }

@@ -13,11 +13,12 @@ test(Nfs4Compound *c, Nfs4Client *client, const uint8_t *bytes, size_t len, cons
     Nfs4Owner *owner = nfs4_owner_get(client, TRUE, bytes, len, FALSE);
     LaresLockOwner who = {.key = owner ? (gconstpointer)owner : (gconstpointer)range};
     LaresLockConflict conflict;
-    LaresStatus status = lares_lock_test(c->current.node, &who, range, &conflict);
+    g_autoptr(GBytes) name = NULL;
+    LaresStatus status = lares_lock_test_named(c->current.node, &who, range, &conflict, &name);
     if (owner)
         nfs4_owner_unref(owner);
     if (status == LARES_DENIED) {
-        nfs4_put_denied(c, &conflict);
+        nfs4_put_denied(c, &conflict, name);
         return NFS4ERR_DENIED;
     }
     return nfs4_lock_status(c, status);
@@ -46,8 +47,12 @@ nfs4_op_lockt(Nfs4Compound *c)
     status = nfs4_client_by_id(c->service->state, clientid, &client);
     if (status != NFS4_OK)
         return status;
-    nfs4_client_renew(client);
-    status = test(c, client, owner, len, &range);
+    if (client->v40 && g_atomic_int_get(&client->confirmed)) {
+        nfs4_client_renew(client);
+        status = test(c, client, owner, len, &range);
+    } else {
+        status = NFS4ERR_STALE_CLIENTID; /* a 4.1 client speaks in its sessions */
+    }
     nfs4_client_unref(client);
     return status;
 }

@@ -164,7 +164,7 @@ run(Nfs4Compound *c, Nfs4Owner *owner, Nfs4OpenArgs *args)
     if (status == NFS4_OK)
         status = run_claim(c, owner, args, &result);
     if (status == NFS4_OK) {
-        if (args->claim == CLAIM_PREVIOUS) /* what is reclaimed was confirmed before (RFC 7530 9.1.11) */
+        if (c->minor == 0 && args->claim == CLAIM_PREVIOUS) /* confirmed before the restart (RFC 7530 9.1.11) */
             owner->confirmed = TRUE;
         put_result(c, owner, &result);
         nfs4_set_current(c, &result.object);
@@ -185,6 +185,8 @@ run_in_sequence(Nfs4Compound *c, Nfs4Client *client, Nfs4OpenArgs *args)
         return NFS4ERR_STALE_CLIENTID;
     nfs4_client_renew(client);
     Nfs4Owner *owner = nfs4_owner_get(client, FALSE, args->owner, args->owner_len, TRUE);
+    if (!owner)
+        return nfs4_client_full(c, client, "max-owners");
     size_t body_at = c->out->len;
     g_mutex_lock(&owner->busy);
     if (owner->used && !owner->confirmed && args->seqid != owner->seqid) {
@@ -207,6 +209,8 @@ open_with_client(Nfs4Compound *c, Nfs4OpenArgs *args)
 {
     if (c->session) {
         Nfs4Owner *owner = nfs4_owner_get(c->session->client, FALSE, args->owner, args->owner_len, TRUE);
+        if (!owner)
+            return nfs4_client_full(c, c->session->client, "max-owners");
         uint32_t status = run(c, owner, args);
         nfs4_owner_unref(owner);
         return status;

@@ -9,16 +9,6 @@
 
 #include <string.h>
 
-/* The holder new opens belong to, or NULL once the client is gone. A reference. */
-static LaresHolder *
-holder_of(Nfs4Client *client)
-{
-    g_mutex_lock(&client->lock);
-    LaresHolder *holder = client->holder ? lares_holder_ref(client->holder) : NULL;
-    g_mutex_unlock(&client->lock);
-    return holder;
-}
-
 static Nfs4Grant *
 find_grant(Nfs4Owner *owner, const LaresNode *node)
 {
@@ -32,6 +22,21 @@ static uint32_t
 gone_status(const Nfs4Compound *c)
 {
     return c->minor > 0 ? NFS4ERR_BADSESSION : NFS4ERR_EXPIRED;
+}
+
+/* The holder that one more open will belong to: a reference, unless the client is gone or has as many as it may. */
+static uint32_t
+get_holder(const Nfs4Compound *c, Nfs4Client *client, LaresHolder **holder)
+{
+    g_mutex_lock(&client->lock);
+    *holder = client->holder ? lares_holder_ref(client->holder) : NULL;
+    g_mutex_unlock(&client->lock);
+    if (!*holder)
+        return gone_status(c);
+    if (lares_holder_may_open(*holder) == LARES_OK)
+        return NFS4_OK;
+    g_clear_pointer(holder, lares_holder_unref);
+    return nfs4_client_full(c, client, "max-opens");
 }
 
 /* Widens a grant; consumes the reference unless it becomes the result. */
@@ -96,9 +101,10 @@ nfs4_open_object(Nfs4Compound *c, Nfs4Owner *owner, const Nfs4OpenArgs *args, co
     if (grant) {
         status = join_grant(c, grant, args, result);
     } else {
-        LaresHolder *holder = holder_of(owner->client);
-        if (!holder)
-            return gone_status(c);
+        LaresHolder *holder;
+        status = get_holder(c, owner->client, &holder);
+        if (status != NFS4_OK)
+            return status;
         LaresOpen *open;
         LaresStatus opened = lares_files_open(c->files, &c->caller, object, args->access, args->deny, holder, &open);
         lares_holder_unref(holder);
@@ -198,9 +204,10 @@ note_created(Nfs4OpenArgs *args, Nfs4OpenResult *result)
 static uint32_t
 create_and_open(Nfs4Compound *c, Nfs4Owner *owner, Nfs4OpenArgs *args, const char *name, Nfs4OpenResult *result)
 {
-    LaresHolder *holder = holder_of(owner->client);
-    if (!holder)
-        return gone_status(c);
+    LaresHolder *holder;
+    uint32_t may = get_holder(c, owner->client, &holder);
+    if (may != NFS4_OK)
+        return may;
     LaresCreate how;
     LaresOpen *open = NULL;
     gboolean created = FALSE;

@@ -22,12 +22,54 @@ nfs4_owner_unref(Nfs4Owner *owner)
 {
     if (!g_atomic_int_dec_and_test(&owner->ref))
         return;
-    lares_object_clear(&owner->last_object);
     g_mutex_clear(&owner->busy);
     g_free(owner->last_body);
     g_free(owner->last_principal);
     g_free(owner->bytes);
     g_free(owner);
+}
+
+/* client->lock held. Out of the tables, if it is there. */
+static void
+forget(Nfs4Client *client, Nfs4Owner *owner)
+{
+    if (g_hash_table_lookup(client->closed, &owner->closed_key) == owner)
+        g_hash_table_remove(client->closed, &owner->closed_key);
+    if (g_hash_table_lookup(client->owners, owner) == owner)
+        g_hash_table_remove(client->owners, owner);
+}
+
+/* client->lock held. Owners without grants that were not used since. */
+static void
+sweep(Nfs4Client *client, gint64 older_than)
+{
+    GHashTableIter iter;
+    gpointer value;
+    g_autoptr(GPtrArray) idle = g_ptr_array_new();
+    g_hash_table_iter_init(&iter, client->owners);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        Nfs4Owner *owner = value;
+        if (owner->grants.length == 0 && owner->last_used < older_than && g_atomic_int_get(&owner->ref) == 1)
+            g_ptr_array_add(idle, owner);
+    }
+    for (guint i = 0; i < idle->len; i++)
+        forget(client, idle->pdata[i]);
+}
+
+/* client->lock held. Is there room for one more owner? In 4.1 one without grants has nothing to be remembered for; in
+ * 4.0 it has its sequence, for a lease. Looked through once a second at most. */
+static gboolean
+has_room(Nfs4Client *client)
+{
+    const Nfs4Settings *settings = &client->state->service->settings;
+    gint64 now = nfs4_now();
+    if (g_hash_table_size(client->owners) < settings->max_owners)
+        return TRUE;
+    if (client->swept != now) {
+        client->swept = now;
+        sweep(client, client->v40 ? now - settings->lease_time : now + 1);
+    }
+    return g_hash_table_size(client->owners) < settings->max_owners;
 }
 
 Nfs4Owner *
@@ -36,7 +78,7 @@ nfs4_owner_get(Nfs4Client *client, gboolean lock_owner, const uint8_t *bytes, si
     Nfs4Owner key = {.lock_owner = lock_owner, .bytes = (uint8_t *)bytes, .len = len};
     g_mutex_lock(&client->lock);
     Nfs4Owner *owner = g_hash_table_lookup(client->owners, &key);
-    if (!owner && create) {
+    if (!owner && create && has_room(client)) {
         owner = g_new0(Nfs4Owner, 1);
         owner->ref = 1;
         owner->client = client;
@@ -59,15 +101,18 @@ replay(Nfs4Compound *c, Nfs4Owner *owner)
 {
     if (owner->last_op != c->op || !owner->last_principal || strcmp(owner->last_principal, c->principal) != 0)
         return NFS4ERR_BAD_SEQID;
+    if (c->op == OP_OPEN && owner->last_status == NFS4_OK) {
+        LaresObject object;
+        LaresStatus found =
+            lares_files_from_handle(c->files, &c->caller, owner->last_handle, owner->last_handle_len, &object);
+        if (found != LARES_OK)
+            return nfs4_status(c, found);
+        nfs4_set_current(c, &object);
+        c->current_unchecked = TRUE; /* it came without the checks of an OPEN: its share may not allow this flavor */
+    }
     if (owner->last_len) {
         lares_put_bytes(c->out, owner->last_body, owner->last_len);
         c->keep_body = TRUE;
-    }
-    if (c->op == OP_OPEN && owner->last_status == NFS4_OK && lares_object_is_set(&owner->last_object)) {
-        LaresObject object;
-        lares_object_copy(&object, &owner->last_object);
-        nfs4_set_current(c, &object);
-        c->current_unchecked = TRUE; /* it came without the checks of an OPEN: its share may not allow this flavor */
     }
     return owner->last_status;
 }
@@ -128,9 +173,8 @@ nfs4_owner_end(Nfs4Compound *c, Nfs4Owner *owner, uint32_t seqid, size_t body_at
             owner->last_len = c->out->len - body_at;
             owner->last_body = g_memdup2(c->out->base + body_at, owner->last_len);
         }
-        lares_object_clear(&owner->last_object);
         if (c->op == OP_OPEN && status == NFS4_OK)
-            lares_object_copy(&owner->last_object, &c->current);
+            owner->last_handle_len = lares_files_handle(c->files, &c->current, owner->last_handle);
     }
     g_mutex_unlock(&owner->busy);
     return status;
@@ -142,15 +186,9 @@ grants_of(Nfs4Owner *owner)
 {
     Nfs4Client *client = owner->client;
     GPtrArray *grants = g_ptr_array_new_with_free_func((GDestroyNotify)nfs4_grant_unref);
-    GHashTableIter iter;
-    gpointer value;
     g_mutex_lock(&client->lock);
-    g_hash_table_iter_init(&iter, client->grants);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        Nfs4Grant *grant = value;
-        if (grant->owner == owner)
-            g_ptr_array_add(grants, nfs4_grant_ref(grant));
-    }
+    for (GList *l = owner->grants.head; l; l = l->next)
+        g_ptr_array_add(grants, nfs4_grant_ref(l->data));
     g_mutex_unlock(&client->lock);
     return grants;
 }
@@ -172,15 +210,21 @@ nfs4_owner_drop_grants(Nfs4Owner *owner)
 void
 nfs4_owner_sweep(Nfs4Client *client, gint64 older_than)
 {
-    GHashTableIter iter;
-    gpointer value;
     g_mutex_lock(&client->lock);
-    g_hash_table_iter_init(&iter, client->owners);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        Nfs4Owner *owner = value;
-        if (owner->n_grants == 0 && owner->last_used < older_than && g_atomic_int_get(&owner->ref) == 1)
-            g_hash_table_iter_remove(&iter);
-    }
+    sweep(client, older_than);
+    g_mutex_unlock(&client->lock);
+}
+
+void
+nfs4_owner_closed(Nfs4Owner *owner, uint64_t key)
+{
+    Nfs4Client *client = owner->client;
+    g_mutex_lock(&client->lock);
+    if (g_hash_table_lookup(client->closed, &owner->closed_key) == owner)
+        g_hash_table_remove(client->closed, &owner->closed_key);
+    owner->closed_key = (gint64)key;
+    if (g_hash_table_lookup(client->owners, owner) == owner)
+        g_hash_table_insert(client->closed, &owner->closed_key, owner);
     g_mutex_unlock(&client->lock);
 }
 
@@ -250,8 +294,7 @@ nfs4_owner_release(Nfs4Owner *owner)
         return NFS4ERR_LOCKS_HELD;
     drop_each(grants);
     g_mutex_lock(&owner->client->lock);
-    if (g_hash_table_lookup(owner->client->owners, owner) == owner)
-        g_hash_table_remove(owner->client->owners, owner);
+    forget(owner->client, owner);
     g_mutex_unlock(&owner->client->lock);
     return NFS4_OK;
 }

@@ -26,6 +26,9 @@ typedef struct {
     guint max_clients;
     guint max_sessions; /* per client */
     guint max_slots;    /* per session */
+    /* Per client: */
+    guint max_opens, max_locks, max_owners;
+    uint64_t max_kept; /* bytes of replies kept for retries */
 } Nfs4Settings;
 
 struct _Nfs4Service {

@@ -57,35 +57,69 @@ nfs4_session_tables_init(Nfs4State *state)
     state->sessions = g_hash_table_new_full(id_hash, id_equal, NULL, (GDestroyNotify)nfs4_session_unref);
 }
 
+/* What a slot may keep of a reply: what was agreed on, or a lone SEQUENCE's. */
+static size_t
+kept_per_slot(const Nfs4Channel *fore)
+{
+    return MAX(fore->max_cached, NFS4_MIN_CACHED);
+}
+
+/* How many slots there is memory for in the client's share and the server's. Both locks held. */
+static uint32_t
+affordable_slots(const Nfs4Client *client, const Nfs4Channel *fore)
+{
+    const Nfs4State *state = client->state;
+    uint64_t each = kept_per_slot(fore), mine = state->service->settings.max_kept;
+    mine = mine > client->kept ? (mine - client->kept) / each : 0;
+    /* Of what the server has left a session gets a third at most, so that those who come later get some too. */
+    uint64_t all = state->max_kept > state->kept ? (state->max_kept - state->kept) / 3 / each : 0;
+    all = MAX(all, NFS4_MIN_SLOTS);
+    mine = MIN(mine, all);
+    return (uint32_t)MIN(mine, fore->max_requests);
+}
+
+static void
+make_id(Nfs4State *state, Nfs4Session *session)
+{
+    do {
+        uint64_t clientid = GUINT64_TO_BE(nfs4_client_id(session->client)), number = nfs4_random();
+        memcpy(session->id, &clientid, 8);
+        memcpy(session->id + 8, &number, 8);
+    } while (g_hash_table_contains(state->sessions, session->id));
+}
+
 /* Into both tables, unless the client is gone: then nobody would ever take it out again. */
 static uint32_t
-enter(Nfs4Client *client, Nfs4Session *session, guint max_sessions)
+enter(Nfs4Client *client, Nfs4Session *session)
 {
     Nfs4State *state = client->state;
     uint32_t status = NFS4_OK;
     g_mutex_lock(&client->lock);
+    g_rw_lock_writer_lock(&state->sessions_lock);
+    session->n_slots = affordable_slots(client, &session->fore);
     if (!client->holder)
         status = NFS4ERR_STALE_CLIENTID;
-    else if (client->sessions->len >= max_sessions)
+    else if (client->sessions->len >= state->service->settings.max_sessions || session->n_slots == 0)
         status = NFS4ERR_NOSPC;
     if (status == NFS4_OK) {
-        g_rw_lock_writer_lock(&state->sessions_lock);
-        do {
-            uint64_t clientid = GUINT64_TO_BE(nfs4_client_id(client)), number = nfs4_random();
-            memcpy(session->id, &clientid, 8);
-            memcpy(session->id + 8, &number, 8);
-        } while (g_hash_table_contains(state->sessions, session->id));
+        session->fore.max_requests = session->n_slots;
+        session->slot = g_new0(Nfs4Slot, session->n_slots);
+        session->promised = kept_per_slot(&session->fore) * session->n_slots;
+        client->kept += session->promised;
+        state->kept += session->promised;
+        make_id(state, session);
         g_hash_table_insert(state->sessions, session->id, nfs4_session_ref(session));
-        g_rw_lock_writer_unlock(&state->sessions_lock);
         g_ptr_array_add(client->sessions, nfs4_session_ref(session));
+    } else {
+        session->n_slots = 0;
     }
+    g_rw_lock_writer_unlock(&state->sessions_lock);
     g_mutex_unlock(&client->lock);
     return status;
 }
 
 uint32_t
-nfs4_session_new(Nfs4Client *client, const Nfs4Channel *fore, const Nfs4Channel *back, uint32_t cb_program,
-                 guint max_sessions, Nfs4Session **out)
+nfs4_session_new(Nfs4Client *client, Nfs4Channel *fore, const Nfs4Channel *back, uint32_t cb_program, Nfs4Session **out)
 {
     Nfs4Session *session = g_new0(Nfs4Session, 1);
     session->ref = 1;
@@ -93,11 +127,11 @@ nfs4_session_new(Nfs4Client *client, const Nfs4Channel *fore, const Nfs4Channel 
     session->fore = *fore;
     session->back = *back;
     session->cb_program = cb_program;
-    session->n_slots = fore->max_requests;
-    session->slot = g_new0(Nfs4Slot, session->n_slots);
     g_mutex_init(&session->lock);
-    uint32_t status = enter(client, session, max_sessions);
-    if (status != NFS4_OK)
+    uint32_t status = enter(client, session);
+    if (status == NFS4_OK)
+        fore->max_requests = session->n_slots;
+    else
         nfs4_session_unref(g_steal_pointer(&session));
     *out = session;
     return status;
@@ -124,8 +158,10 @@ nfs4_session_destroy(Nfs4Session *session)
     nfs4_session_ref(session);
     g_rw_lock_writer_lock(&state->sessions_lock);
     g_hash_table_remove(state->sessions, session->id);
+    state->kept -= session->promised;
     g_rw_lock_writer_unlock(&state->sessions_lock);
     g_mutex_lock(&client->lock);
+    client->kept -= session->promised;
     g_ptr_array_remove(client->sessions, session);
     g_mutex_unlock(&client->lock);
     nfs4_session_unref(session);
@@ -167,9 +203,9 @@ nfs4_channel_put(LaresWriter *out, const Nfs4Channel *channel)
 
 /* A reply that is worth keeping: asked for, or as small as a lone SEQUENCE's. */
 static gboolean
-worth_keeping(const Nfs4Compound *c, size_t len)
+worth_keeping(const Nfs4Compound *c, const Nfs4Session *session, size_t len)
 {
-    return len > 0 && len <= NFS4_MAX_CACHED && (c->cachethis || c->op_count == 1);
+    return len > 0 && len <= kept_per_slot(&session->fore) && (c->cachethis || c->op_count == 1);
 }
 
 void
@@ -178,7 +214,7 @@ nfs4_session_finish(Nfs4Compound *c, const uint8_t *result, size_t len)
     Nfs4Session *session = g_steal_pointer(&c->session);
     Nfs4Slot *slot = g_steal_pointer(&c->slot);
     if (slot) {
-        gboolean keep = worth_keeping(c, len);
+        gboolean keep = worth_keeping(c, session, len);
         uint8_t *copy = keep ? g_memdup2(result, len) : NULL;
         g_mutex_lock(&session->lock);
         uint8_t *old = slot->reply;

@@ -41,7 +41,8 @@ struct _Nfs4State {
     GHashTable *unconfirmed; /* likewise */
     GQueue oldest;           /* the unconfirmed ones by age */
     GRWLock sessions_lock;
-    GHashTable *sessions; /* session id -> Nfs4Session, a reference; under sessions_lock */
+    GHashTable *sessions;    /* session id -> Nfs4Session, a reference; under sessions_lock */
+    uint64_t kept, max_kept; /* bytes promised for kept replies, of so many; likewise */
     struct {
         GMutex lock;
         GHashTable *grants; /* uint64_t -> Nfs4Grant, a reference */
@@ -84,7 +85,10 @@ struct _Nfs4Client {
     LaresHolder *holder;
     GHashTable *owners; /* Nfs4Owner as its own key; a reference */
     GHashTable *grants; /* (owner, subject) -> Nfs4Grant; a reference */
+    GHashTable *closed; /* Nfs4Owner.closed_key -> Nfs4Owner, which is in `owners` */
     GPtrArray *sessions;
+    uint64_t kept; /* bytes that its sessions were promised for kept replies */
+    gint64 swept;  /* when owners were last looked through for want of room; monotonic seconds */
     gboolean reclaim_complete;
     uint32_t create_seqid;     /* the last CREATE_SESSION's */
     uint8_t create_reply[128]; /* its result body */
@@ -100,9 +104,8 @@ struct _Nfs4Owner {
     gboolean lock_owner;
     uint8_t *bytes;
     size_t len;
-    guint n_grants;   /* under client->lock */
+    GQueue grants;    /* Nfs4Grant by their owner_link; under client->lock */
     gint64 last_used; /* likewise; monotonic seconds */
-    gboolean gone;    /* likewise */
     /* 4.0 (RFC 7530 9.1.7): under busy */
     GMutex busy;
     gboolean confirmed;
@@ -112,8 +115,10 @@ struct _Nfs4Owner {
     char *last_principal; /* whose request it was: the kept answer is for nobody else */
     uint8_t *last_body;
     size_t last_len;
-    LaresObject last_object; /* what OPEN made current */
-    uint64_t closed_key;     /* the grant its last CLOSE ended: a retry names it. Under client->lock */
+    /* What OPEN made current, as a handle: an owner that is remembered must not keep a file of the store. */
+    uint8_t last_handle[LARES_WIRE_HANDLE_MAX];
+    size_t last_handle_len;
+    gint64 closed_key; /* the grant its last CLOSE ended: a retry names it. Under client->lock */
 };
 
 typedef enum { NFS4_GRANT_OPEN = 1, NFS4_GRANT_LOCK = 2 } Nfs4GrantKind;
@@ -132,7 +137,9 @@ struct _Nfs4Grant {
     gboolean gone;
     uint8_t access_seen; /* bit 1 << access of each OPEN that took part (RFC 7530 16.19.3) */
     uint8_t deny_seen;
-    gboolean has_locks; /* OPEN: some lock grant hangs or hung on it */
+    GList owner_link; /* in owner->grants */
+    GQueue children;  /* OPEN: the lock grants that hang on it, by their parent_link */
+    GList parent_link;
 };
 
 struct _Nfs4Slot {
@@ -156,7 +163,8 @@ struct _Nfs4Session {
     uint64_t backchannel; /* connection id; 0: none. Under lock */
     GMutex lock;
     uint32_t n_slots;
-    Nfs4Slot *slot; /* under lock */
+    Nfs4Slot *slot;    /* under lock */
+    uint64_t promised; /* bytes for kept replies; constant */
 };
 
 /* 64 bits nobody can guess: in 4.0 a stateid and a session is all that a stranger would need to disturb its owner. */
@@ -180,6 +188,8 @@ nfs4_now(void)
  */
 
 void nfs4_client_tables_init(Nfs4State *state);
+/* Says in the log that a client met a bound, and which setting it is. Gives the status for it. */
+uint32_t nfs4_client_full(const Nfs4Compound *c, const Nfs4Client *client, const char *setting);
 Nfs4Client *nfs4_client_ref(Nfs4Client *client);
 void nfs4_client_unref(Nfs4Client *client);
 /* How a client presents itself: EXCHANGE_ID or SETCLIENTID (v40). Bytes are borrowed for the call. */
@@ -248,9 +258,10 @@ Nfs4SeqStep nfs4_step_seqid(gboolean used, uint32_t last, uint32_t seqid);
 /* ---- nfs4-session.c ------------------------------------------------------------------------------------------------
  */
 
-/* NFS4_OK with a reference, STALE_CLIENTID when the client was destroyed meanwhile, NOSPC. */
-uint32_t nfs4_session_new(Nfs4Client *client, const Nfs4Channel *fore, const Nfs4Channel *back, uint32_t cb_program,
-                          guint max_sessions, Nfs4Session **session);
+/* NFS4_OK with a reference, STALE_CLIENTID when the client was destroyed meanwhile, NOSPC. It may get fewer slots than
+ * asked for, which `fore` then says. */
+uint32_t nfs4_session_new(Nfs4Client *client, Nfs4Channel *fore, const Nfs4Channel *back, uint32_t cb_program,
+                          Nfs4Session **session);
 void nfs4_session_tables_init(Nfs4State *state);
 Nfs4Session *nfs4_session_ref(Nfs4Session *session);
 void nfs4_session_unref(Nfs4Session *session);
@@ -277,6 +288,8 @@ uint32_t nfs4_grant_test(Nfs4Compound *c, const Nfs4Stateid *stateid);
 uint32_t nfs4_owner_of_stateid(Nfs4Compound *c, const Nfs4Stateid *stateid, uint32_t kinds, Nfs4Owner **owner);
 /* client->lock held. Puts a new grant into the tables (they take a reference); the caller gets one too. */
 Nfs4Grant *nfs4_grant_add(Nfs4Owner *owner, Nfs4GrantKind kind, LaresOpen *open, Nfs4Grant *parent);
+/* client->lock held: out of its owner's and its parent's lists. */
+void nfs4_grant_unlink(Nfs4Grant *grant);
 /* client->lock held; a new reference or NULL. */
 Nfs4Grant *nfs4_grant_of(Nfs4Owner *owner, gconstpointer subject);
 /* Out of the tables, with the lock grants on it; closes the open or drops the owner's locks. No lock held. */
@@ -293,7 +306,7 @@ Nfs4Client *nfs4_compound_client(const Nfs4Compound *c);
 /* ---- nfs4-owner.c --------------------------------------------------------------------------------------------------
  */
 
-/* A reference; made when missing and `create`. */
+/* A reference; made when missing and `create`. NULL: not there, or the client has as many as it may. */
 Nfs4Owner *nfs4_owner_get(Nfs4Client *client, gboolean lock_owner, const uint8_t *bytes, size_t len, gboolean create);
 Nfs4Owner *nfs4_owner_ref(Nfs4Owner *owner);
 void nfs4_owner_unref(Nfs4Owner *owner);
@@ -310,6 +323,8 @@ typedef uint32_t (*Nfs4GrantFunc)(Nfs4Compound *c, Nfs4Grant *grant);
 uint32_t nfs4_seqid_op(Nfs4Compound *c, const Nfs4Stateid *stateid, uint32_t seqid, uint32_t kinds, Nfs4GrantFunc func);
 /* Drops all grants of an owner (an unconfirmed one that starts again). */
 void nfs4_owner_drop_grants(Nfs4Owner *owner);
+/* Its CLOSE ends this grant: a retry finds the owner by it. */
+void nfs4_owner_closed(Nfs4Owner *owner, uint64_t key);
 /* LOCKS_HELD, or the owner and its stateids are gone. */
 uint32_t nfs4_owner_release(Nfs4Owner *owner);
 /* Forgets 4.0 owners without grants that were not used for a lease. */

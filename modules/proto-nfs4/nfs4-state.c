@@ -5,6 +5,7 @@
 #include "nfs4-state-private.h"
 
 #include <string.h>
+#include <unistd.h>
 
 /* ---- Lease ---------------------------------------------------------------------------------------------------------
  */
@@ -58,6 +59,8 @@ nfs4_state_new(Nfs4Service *service, GError **error)
     if (state->boot == 0 || state->boot == UINT32_MAX) /* stateids must not look like the special ones */
         state->boot = 1;
     state->next_client = 1;
+    uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    state->max_kept = MAX(memory / NFS4_KEPT_MEMORY_PART, NFS4_KEPT_MEMORY_MIN);
     g_mutex_init(&state->lock);
     nfs4_client_tables_init(state);
     nfs4_session_tables_init(state);

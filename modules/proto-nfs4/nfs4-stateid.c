@@ -151,7 +151,10 @@ nfs4_grant_add(Nfs4Owner *owner, Nfs4GrantKind kind, LaresOpen *open, Nfs4Grant 
     grant->parent = parent ? nfs4_grant_ref(parent) : NULL;
     grant->subject = parent ? (gconstpointer)parent : (gconstpointer)lares_open_node(open);
     grant->seqid = 1;
-    owner->n_grants++;
+    grant->owner_link.data = grant->parent_link.data = grant;
+    g_queue_push_tail_link(&owner->grants, &grant->owner_link);
+    if (parent)
+        g_queue_push_tail_link(&parent->children, &grant->parent_link);
     g_hash_table_replace(client->grants, grant, grant);
     while (!give_key(state, grant))
         ;
@@ -166,6 +169,14 @@ nfs4_grant_of(Nfs4Owner *owner, gconstpointer subject)
     return grant ? nfs4_grant_ref(grant) : NULL;
 }
 
+void
+nfs4_grant_unlink(Nfs4Grant *grant)
+{
+    g_queue_unlink(&grant->owner->grants, &grant->owner_link);
+    if (grant->parent)
+        g_queue_unlink(&grant->parent->children, &grant->parent_link);
+}
+
 /* Out of both tables; the caller holds a reference of its own and client->lock. */
 static void
 take_out(Nfs4Grant *grant)
@@ -174,7 +185,7 @@ take_out(Nfs4Grant *grant)
     if (grant->gone)
         return;
     grant->gone = TRUE;
-    grant->owner->n_grants--;
+    nfs4_grant_unlink(grant);
     grant->owner->last_used = nfs4_now();
     nfs4_stateid_forget(state, grant);
     g_hash_table_remove(grant->client->grants, grant);
@@ -196,14 +207,8 @@ static GPtrArray *
 children_of(Nfs4Grant *open_grant)
 {
     GPtrArray *children = g_ptr_array_new_with_free_func((GDestroyNotify)nfs4_grant_unref);
-    GHashTableIter iter;
-    gpointer value;
-    g_hash_table_iter_init(&iter, open_grant->client->grants);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        Nfs4Grant *grant = value;
-        if (grant->parent == open_grant)
-            g_ptr_array_add(children, nfs4_grant_ref(grant));
-    }
+    for (GList *l = open_grant->children.head; l; l = l->next)
+        g_ptr_array_add(children, nfs4_grant_ref(l->data));
     return children;
 }
 
@@ -213,7 +218,7 @@ nfs4_grant_drop(Nfs4Grant *grant)
     Nfs4Client *client = grant->client;
     g_autoptr(GPtrArray) children = NULL;
     g_mutex_lock(&client->lock);
-    if (grant->kind == NFS4_GRANT_OPEN && grant->has_locks) {
+    if (grant->children.length) {
         children = children_of(grant);
         for (guint i = 0; i < children->len; i++)
             take_out(children->pdata[i]);
@@ -322,17 +327,13 @@ static Nfs4Owner *
 owner_that_closed(Nfs4State *state, uint64_t key)
 {
     Nfs4Client *client;
-    Nfs4Owner *owner = NULL;
-    GHashTableIter iter;
-    gpointer value;
+    gint64 closed_key = (gint64)key;
     if (nfs4_client_by_id(state, (uint64_t)state->boot << 32 | key >> 32, &client) != NFS4_OK)
         return NULL;
     g_mutex_lock(&client->lock);
-    g_hash_table_iter_init(&iter, client->owners);
-    while (!owner && g_hash_table_iter_next(&iter, NULL, &value)) {
-        if (((Nfs4Owner *)value)->closed_key == key)
-            owner = nfs4_owner_ref(value);
-    }
+    Nfs4Owner *owner = g_hash_table_lookup(client->closed, &closed_key);
+    if (owner)
+        nfs4_owner_ref(owner);
     g_mutex_unlock(&client->lock);
     nfs4_client_unref(client);
     return owner;

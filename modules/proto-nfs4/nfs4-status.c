@@ -50,6 +50,7 @@ static const uint16_t map[LARES_STATUS_LAST] = {
     [LARES_NOXATTR] = NFS4ERR_NOXATTR,
     [LARES_XATTR2BIG] = NFS4ERR_XATTR2BIG,
     [LARES_TXTBSY] = NFS4ERR_FILE_OPEN,
+    [LARES_TOO_MANY] = NFS4ERR_DELAY,
 };
 
 uint32_t
@@ -67,6 +68,8 @@ nfs4_status(const Nfs4Compound *c, LaresStatus status)
     case LARES_NOXATTR:
     case LARES_XATTR2BIG:
         return c->minor >= 2 ? map[status] : NFS4ERR_INVAL;
+    case LARES_TOO_MANY: /* 4.1 has no RESOURCE; what it gives back makes room (RFC 7530 13.1.1.7, RFC 8881 15.1.1.3) */
+        return c->minor == 0 ? NFS4ERR_RESOURCE : NFS4ERR_DELAY;
     case LARES_TOOSMALL: /* only READDIR and GETDEVICELIST have it; elsewhere it is a buffer of ours */
         return c->op == OP_READDIR || c->op == OP_LISTXATTRS || c->op == OP_GETXATTR ? NFS4ERR_TOOSMALL
                                                                                      : NFS4ERR_SERVERFAULT;

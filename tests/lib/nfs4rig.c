@@ -155,7 +155,11 @@ nfs4_rig_new_leased(guint lease_seconds)
                              .max_contexts = 64,
                              .max_clients = 100000,
                              .max_sessions = 16,
-                             .max_slots = 64};
+                             .max_slots = 64,
+                             .max_opens = 1 << 20,
+                             .max_locks = 1 << 15,
+                             .max_owners = 1 << 20,
+                             .max_kept = 16 << 20};
     rig->service = nfs4_service_new(host, &settings, &error);
     g_assert_no_error(error);
     connect_plainly(rig);
