@@ -22,6 +22,14 @@ has_group(LaresDirectory *d, const char *name)
 
 /* ---- Numbers --------------------------------------------------------------------------------------------------- */
 
+/* A row's name, or of a tombstone that keeps a number somebody had before a change: "NAME:NUMBER". */
+static gboolean
+is_of(const char *row, const char *name)
+{
+    size_t len = strlen(name);
+    return strncmp(row, name, len) == 0 && (row[len] == '\0' || row[len] == ':');
+}
+
 /* Taken by the directory (also in the past, by another name) or by the host? */
 static gboolean
 id_taken(LaresDirectory *d, char kind, gint64 id, const char *name, gboolean *taken, GError **error)
@@ -37,7 +45,7 @@ id_taken(LaresDirectory *d, char kind, gint64 id, const char *name, gboolean *ta
         return FALSE;
     *taken = FALSE;
     while (lares_db_next(d->db, q, &problem))
-        *taken = *taken || !g_str_equal(lares_db_text(q, 0), name);
+        *taken = *taken || !is_of(lares_db_text(q, 0), name);
     if (problem) {
         g_propagate_error(error, g_steal_pointer(&problem));
         return FALSE;
@@ -45,6 +53,12 @@ id_taken(LaresDirectory *d, char kind, gint64 id, const char *name, gboolean *ta
     LaresNssEntry entry;
     LaresNssAnswer answer = kind == 'u' ? lares_nss_user_by_uid(d->nss, (uint32_t)id, &entry)
                                         : lares_nss_group_by_gid(d->nss, (uint32_t)id, &entry);
+    if (answer == LARES_NSS_ERROR) {
+        g_set_error(
+            error, LARES_ERROR, LARES_ERROR_FAILED,
+            "the host's name service does not answer, so it is not known whose the number %" G_GINT64_FORMAT " is", id);
+        return FALSE;
+    }
     *taken = *taken || (answer == LARES_NSS_FOUND && !g_str_equal(entry.name, name));
     return TRUE;
 }
@@ -222,7 +236,12 @@ set_user(LaresDirectory *d, const LaresUserValues *v, GError **error)
         return refuse(error, LARES_ERROR_NOT_FOUND, "is not in the directory", v->name);
     if (copy.source == LARES_USER_HOST && (v->uid >= 0 || v->gid >= 0))
         return refuse(error, LARES_ERROR_CONFLICT, "has the numbers that the host gives", v->name);
+    /* The files of the old number stay: nobody else may be given it. */
     if (v->uid >= 0 && (!check_uid(d, v->name, v->uid, error) ||
+                        !lares_db_run(d->db, error,
+                                      "INSERT OR REPLACE INTO tombstones(kind, name, id)"
+                                      " SELECT 'u', name || ':' || uid, uid FROM users WHERE name=?1 AND uid<>?2",
+                                      "si", v->name, v->uid) ||
                         !lares_db_run(d->db, error, "UPDATE users SET uid=?2 WHERE name=?1", "si", v->name, v->uid)))
         return FALSE;
     if (v->gid >= 0 && (!check_gid(v->gid, error) ||

@@ -58,7 +58,10 @@ find_host_account(Ask *ask, const char *name, gboolean on_purpose, gboolean know
     g_autoptr(GError) error = NULL;
     switch (lares_nss_user_by_name(ask->d->nss, name, &entry)) {
     case LARES_NSS_ERROR:
-        /* What is known already goes on working while the host's name service is away. */
+        /* What is known already goes on working while the host's name service is away; an account that is only known
+         * because somebody else was mapped to it is not. */
+        if (known && !on_purpose && !lares_directory_host_uid_allowed(ask->d, user->uid))
+            return refuse(ask, LARES_ACCESS, "a system account of the host");
         return known ? LARES_OK : refuse(ask, LARES_DELAY, "the host's name service does not answer");
     case LARES_NSS_ABSENT:
         return known ? refuse(ask, LARES_ACCESS, "the host account is gone") : LARES_NOENT;
@@ -99,12 +102,35 @@ find_account(Ask *ask, const char *name, gboolean on_purpose, gboolean host, Lar
     return known ? refuse(ask, LARES_ACCESS, "host accounts are switched off") : LARES_NOENT;
 }
 
+/* A user of the directory called root or daemon would have a number of its own here, but its owner name would be the
+ * superuser's on a client that maps names to its own accounts: a setuid file of it would be root's there. So the names
+ * of system accounts are never given out, also where host accounts are switched off. */
+static LaresStatus
+check_not_the_systems(Ask *ask, const char *name)
+{
+    LaresNssEntry entry;
+    switch (lares_nss_user_by_name(ask->d->nss, name, &entry)) {
+    case LARES_NSS_ERROR:
+        return refuse(ask, LARES_DELAY, "the host's name service does not answer");
+    case LARES_NSS_FOUND:
+        if (!lares_directory_host_uid_allowed(ask->d, entry.id))
+            return refuse(ask, LARES_ACCESS, "a system account of the host");
+        return LARES_OK;
+    case LARES_NSS_ABSENT:
+        break;
+    }
+    return LARES_OK;
+}
+
 static LaresStatus
 provision(Ask *ask, const char *name, const char *principal, LaresUserCopy *user)
 {
     g_autoptr(GError) error = NULL;
     if (!ask->may_change)
         return refuse(ask, LARES_ACCESS, "no longer in the directory");
+    LaresStatus status = check_not_the_systems(ask, name);
+    if (status != LARES_OK)
+        return status;
     if (!lares_directory_provision(ask->d, name, principal, user, &error)) {
         lares_log_limited(LARES_LOG_WARNING, "identity", "cannot provision %s: %s", principal, error->message);
         return refuse(ask, LARES_ACCESS,

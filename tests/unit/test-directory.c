@@ -82,6 +82,40 @@ test_deleted_comes_back_with_the_same_uid(Fixture *f, gconstpointer data)
 }
 
 static void
+test_changed_number_stays_with_its_first_owner(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    LaresUserValues moved = {"ada", 5000, -1, NULL}, again = {"ada", 5001, -1, NULL}, back = {"ada", 600000, -1, NULL};
+    LaresUserValues thief = {"thief", 600000, -1, NULL}, prefix = {"ad", 600000, -1, NULL};
+    assert_is(f, "ada@HOME.LAN", "ada", 600000);
+    g_assert_true(lares_directory_user_set(f->d, &moved, &error));
+    g_assert_true(lares_directory_user_set(f->d, &again, &error));
+    /* Ada's files under the old numbers are not the next newcomer's. */
+    assert_is(f, "ben@HOME.LAN", "ben", 600001);
+    g_assert_false(lares_directory_user_add(f->d, &thief, &error));
+    g_assert_error(error, LARES_ERROR, LARES_ERROR_CONFLICT);
+    g_clear_error(&error);
+    g_assert_false(lares_directory_user_add(f->d, &prefix, &error));
+    g_assert_error(error, LARES_ERROR, LARES_ERROR_CONFLICT);
+    g_clear_error(&error);
+    g_assert_true(lares_directory_user_set(f->d, &back, &error));
+    assert_is(f, "ada@HOME.LAN", "ada", 600000);
+}
+
+/* A number may be an account of a directory service that is away: it is not given out. */
+static void
+test_no_number_while_the_host_is_silent(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    LaresUserValues ada = {"ada", 600000, -1, NULL};
+    fake_failing = 1;
+    g_assert_false(lares_directory_user_add(f->d, &ada, &error));
+    g_assert_error(error, LARES_ERROR, LARES_ERROR_FAILED);
+    fake_failing = 0;
+    g_assert_true(lares_directory_user_add(f->d, &ada, NULL));
+}
+
+static void
 test_range_runs_out(Fixture *f, gconstpointer data)
 {
     fixture_configure(f, (c->id_min = 700000, c->id_max = 700001));
@@ -186,6 +220,38 @@ test_host_accounts(Fixture *f, gconstpointer data)
     assert_refused(f, "nobody@HOME.LAN", "a system account of the host");
     fixture_configure(f, c->host_accounts = FALSE);
     assert_refused(f, "grace@HOME.LAN", "host accounts are switched off");
+}
+
+/* Where host accounts are off, the name root may not come to life as a user of the directory: clients that map owner
+ * names to their own accounts would take its files for the superuser's. */
+static void
+test_system_names_are_not_provisioned(Fixture *f, gconstpointer data)
+{
+    fixture_configure(f, c->host_accounts = FALSE);
+    assert_refused(f, "root@HOME.LAN", "a system account of the host");
+    assert_refused(f, "daemon@HOME.LAN", "a system account of the host");
+    assert_refused(f, "nobody@HOME.LAN", "a system account of the host");
+    assert_is(f, "linus@HOME.LAN", "linus", 600000);
+    fake_failing = 1;
+    fixture_configure(f, c->host_accounts = FALSE);
+    assert_refused(f, "root@HOME.LAN", "the host's name service does not answer");
+    fake_failing = 0;
+    g_assert_true(lares_directory_mapping_set(f->d, "*@PARTNER.ORG", "*", NULL));
+    assert_refused(f, "root@PARTNER.ORG", "a system account of the host");
+}
+
+/* The administrator mapped one principal to root, so the directory knows root; root's namesake in the realm gets
+ * nothing from that, also while the host cannot be asked (no descriptors left, a directory service away). */
+static void
+test_mapped_system_account_is_not_its_namesakes(Fixture *f, gconstpointer data)
+{
+    g_assert_true(lares_directory_mapping_set(f->d, "ada/admin@HOME.LAN", "root", NULL));
+    assert_is(f, "ada/admin@HOME.LAN", "root", 0);
+    assert_refused(f, "root@HOME.LAN", "a system account of the host");
+    fixture_configure(f, (void)c); /* forgets what the host said */
+    fake_failing = 1;
+    assert_refused(f, "root@HOME.LAN", "a system account of the host");
+    fake_failing = 0;
 }
 
 static void
@@ -454,6 +520,8 @@ main(int argc, char **argv)
     test("/directory/provision/off", test_provisioning_can_be_off);
     test("/directory/provision/disabled", test_disabled_is_not_provisioned_again);
     test("/directory/provision/deleted", test_deleted_comes_back_with_the_same_uid);
+    test("/directory/provision/changed-number", test_changed_number_stays_with_its_first_owner);
+    test("/directory/provision/host-silent", test_no_number_while_the_host_is_silent);
     test("/directory/provision/range", test_range_runs_out);
     test("/directory/provision/generation", test_provisioning_leaves_the_generation);
     test("/directory/realm/foreign", test_foreign_realm_is_never_local);
@@ -463,6 +531,8 @@ main(int argc, char **argv)
     test("/directory/names", test_names_that_cannot_be);
     test("/directory/instances", test_instances_stay_in_the_name);
     test("/directory/host/accounts", test_host_accounts);
+    test("/directory/host/system-names", test_system_names_are_not_provisioned);
+    test("/directory/host/mapped-system", test_mapped_system_account_is_not_its_namesakes);
     test("/directory/host/disabled-first", test_host_account_disabled_before_first_login);
     test("/directory/host/moves", test_host_account_moves_and_goes);
     test("/directory/host/away", test_name_service_away);
