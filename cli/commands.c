@@ -118,10 +118,6 @@ static const CtlOption keytab_options[] = {
     {"service", "services", CTL_LIST, N_("NAME"), N_("a service besides host: nfs, cifs, HTTP"), CTL_NOTHING,
      "nfs cifs HTTP"},
     {NULL}};
-static const CtlOption services_options[] = {{"service", "services", CTL_LIST, N_("NAME"),
-                                              N_("a service besides host: nfs, cifs, HTTP"), CTL_NOTHING,
-                                              "nfs cifs HTTP"},
-                                             {NULL}};
 
 /* ---- What is shown --------------------------------------------------------------------------------------------- */
 
@@ -363,8 +359,8 @@ const CtlCommand ctl_commands[] = {
      ctl_run_keytab},
     {"realm host list", "realm.host.list", N_("list the machines of the realm"), NULL, NULL, NULL, host_columns, NULL,
      N_("The realm has no machines yet."), "laresctl realm host list"},
-    {"realm host remove", "realm.host.remove", N_("remove a machine from the realm"), NULL, realm_host,
-     services_options, removed_fields, NULL, NULL, "laresctl realm host remove laptop.home.lan"},
+    {"realm host remove", "realm.host.remove", N_("remove a machine from the realm"), NULL, realm_host, NULL,
+     removed_fields, NULL, NULL, "laresctl realm host remove laptop.home.lan"},
 
     {"completion", NULL, N_("print a script that completes laresctl's words in your shell"), NULL, shell, NULL, NULL,
      NULL, NULL,

@@ -5,6 +5,7 @@
 #include "krb5-crypto.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <gssapi/gssapi_ext.h>
 #include <gssapi/gssapi_krb5.h>
 #include <krb5/krb5.h>
@@ -12,6 +13,7 @@
 #include <openssl/crypto.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Some 10,000 keys; a larger file is something else. */
@@ -215,38 +217,69 @@ static const char *
 remedy_for(int code)
 {
     switch (code) {
-    case G_FILE_ERROR_NOENT:
-    case G_FILE_ERROR_NOTDIR:
+    case ENOENT:
+    case ENOTDIR:
         return "make a realm with `laresctl realm create`, or write the server's keys there with kadmin's ktadd, or "
                "name the right file as `keytab` in auth-krb5.module";
-    case G_FILE_ERROR_ACCES:
-    case G_FILE_ERROR_PERM:
+    case EACCES:
+    case EPERM:
         return "let the user that runs laresd read it (chown or chmod), and nobody else";
-    case G_FILE_ERROR_ISDIR:
+    case EISDIR:
+    case ENOTSUP:
         return "name a file, not a folder, as `keytab` in auth-krb5.module";
     default:
         return "check the file and its file system";
     }
 }
 
+/* A fifo or a device would hold up the daemon or never end. One byte more than fits tells that a file is too large.
+ * FALSE with errno. */
+static gboolean
+read_bounded(int fd, uint8_t *bytes, size_t *len, mode_t *mode)
+{
+    struct stat st;
+    ssize_t n;
+
+    if (fstat(fd, &st) != 0)
+        return FALSE;
+    if (!S_ISREG(st.st_mode)) {
+        errno = S_ISDIR(st.st_mode) ? EISDIR : ENOTSUP;
+        return FALSE;
+    }
+    *mode = st.st_mode;
+    for (*len = 0; *len <= MAX_KEYTAB; *len += (size_t)n) {
+        do
+            n = read(fd, bytes + *len, MAX_KEYTAB + 1 - *len);
+        while (n < 0 && errno == EINTR);
+        if (n <= 0)
+            return n == 0;
+    }
+    return TRUE;
+}
+
 Krb5Keytab *
 krb5_keytab_load_file(const char *path, GError **error)
 {
-    g_autoptr(GError) local = NULL;
-    g_autofree char *bytes = NULL;
-    gsize len;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    g_autofree uint8_t *bytes = g_malloc(MAX_KEYTAB + 1);
+    mode_t mode = 0;
+    size_t len = 0;
 
-    if (!g_file_get_contents(path, &bytes, &len, &local)) {
-        const char *colon = strrchr(local->message, ':');
-        gboolean missing = g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_NOENT);
+    if (fd < 0 || !read_bounded(fd, bytes, &len, &mode)) {
+        int code = errno;
 
-        g_set_error(error, LARES_ERROR, missing ? LARES_ERROR_UNAVAILABLE : LARES_ERROR_CONFIG,
-                    "keytab %s cannot be read:%s; %s", path, colon != NULL ? colon + 1 : " unknown",
-                    remedy_for(local->code));
+        if (fd >= 0)
+            close(fd);
+        g_set_error(error, LARES_ERROR, code == ENOENT ? LARES_ERROR_UNAVAILABLE : LARES_ERROR_CONFIG,
+                    "keytab %s cannot be read: %s; %s", path,
+                    code == ENOTSUP ? "it is no regular file" : g_strerror(code), remedy_for(code));
         return NULL;
     }
+    close(fd);
     Krb5Keytab *k = keytab_from_bytes(bytes, len, path, error);
     OPENSSL_cleanse(bytes, len);
+    if (k != NULL)
+        k->exposed = (mode & 07) != 0;
     return k;
 }
 

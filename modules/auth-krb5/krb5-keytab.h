@@ -23,6 +23,7 @@ typedef struct {
     gss_cred_id_t cred; /* accepts Kerberos alone and inside SPNEGO with any of the keys */
     char *digest;       /* SHA-256 of the bytes, to see whether they changed */
     gint64 loaded;      /* wall clock, seconds */
+    gboolean exposed;   /* everybody on this machine may read or write the file */
     struct Krb5KeytabHold *hold;
 } Krb5Keytab;
 

@@ -5,6 +5,7 @@
 #include "krb5-watch.h"
 
 #include <lares/log.h>
+#include <openssl/crypto.h>
 #include <string.h>
 
 struct _LaresKrb5Provider {
@@ -48,6 +49,15 @@ lares_krb5_provider_init(LaresKrb5Provider *self)
     self->clock_skew = 300;
 }
 
+/* A keytab as text. */
+static void
+wipe(char *text)
+{
+    if (text != NULL)
+        OPENSSL_cleanse(text, strlen(text));
+    g_free(text);
+}
+
 static void
 provider_finalize(GObject *object)
 {
@@ -59,7 +69,7 @@ provider_finalize(GObject *object)
     g_strfreev(self->keytabs);
     g_strfreev(self->services);
     g_strfreev(self->hosts);
-    g_free(self->base64);
+    wipe(self->base64);
     g_free(self->base64_source);
     g_free(self->error);
     g_mutex_clear(&self->lock);
@@ -85,6 +95,11 @@ lares_krb5_provider_new(guint max_replays)
 static void
 warn_about(LaresKrb5Provider *self, const Krb5Keytab *k)
 {
+    if (k->exposed)
+        lares_warning(KRB5_ROOM,
+                      "keytab %s is open to everybody on this machine, who can become any user with it: chmod 600 it, "
+                      "then give the services new keys",
+                      k->source);
     for (guint i = 0; i < k->refused->len; i++)
         lares_warning(KRB5_ROOM, "keytab %s: %s", k->source, (char *)k->refused->pdata[i]);
     for (char **service = self->services; service != NULL && *service != NULL; service++) {
@@ -200,12 +215,13 @@ lares_krb5_provider_configure(LaresKrb5Provider *self, const Krb5Config *config)
     g_strfreev(self->keytabs);
     g_strfreev(self->services);
     g_strfreev(self->hosts);
-    g_free(self->base64);
+    char *old = self->base64;
     g_free(self->base64_source);
     self->keytabs = g_strdupv((char **)config->keytabs);
     self->services = g_strdupv((char **)config->services);
     self->hosts = g_strdupv((char **)config->hosts);
     self->base64 = g_strdup(config->base64);
+    wipe(old);
     self->base64_source = g_strdup(config->base64_source);
     self->realm_found = config->realm_found;
     self->user = config->user;

@@ -10,6 +10,8 @@
 #include <lares/log.h>
 #include <lares/module.h>
 #include <lares/settings.h>
+#include <openssl/crypto.h>
+#include <string.h>
 
 #define KEYTAB_VARIABLE "LARES_KERBEROS_KEYTAB_BASE64"
 #define MACHINE_KEYTAB  "/etc/krb5.keytab"
@@ -36,6 +38,23 @@ realm_found(const char *realm, gpointer user)
     lares_directory_add_local_realm(lares_host_directory(host), realm);
 }
 
+/* The keytab of the environment, or NULL. Taken once and wiped where it was: what stays in the environment is inherited
+ * by every child and shown in /proc to whoever may look into this process. */
+static const char *
+keytab_of_environment(void)
+{
+    static char *taken;
+    char *value = (char *)g_getenv(KEYTAB_VARIABLE);
+
+    if (value != NULL) {
+        g_free(taken);
+        taken = *value != '\0' ? g_strdup(value) : NULL;
+        OPENSSL_cleanse(value, strlen(value));
+        g_unsetenv(KEYTAB_VARIABLE);
+    }
+    return taken;
+}
+
 static gboolean
 apply(LaresHost *host, LaresSettings *settings, GError **error)
 {
@@ -43,14 +62,14 @@ apply(LaresHost *host, LaresSettings *settings, GError **error)
     g_autofree char *home_conf = g_build_filename(lares_host_state_dir(host), "realm", "krb5.conf", NULL);
     const char *path = lares_settings_string(settings, "keytab");
     const char *by_default[] = {home_keytab, MACHINE_KEYTAB, NULL}, *chosen[] = {path, NULL};
-    const char *base64 = path == NULL ? g_getenv(KEYTAB_VARIABLE) : NULL;
+    const char *variable = keytab_of_environment(), *base64 = path == NULL ? variable : NULL;
     gint64 skew = lares_settings_integer(settings, "clock-skew");
 
     if (!krb5_profile_write(lares_host_run_dir(host), home_conf, skew, error))
         return FALSE;
     lares_krb5_provider_configure(provider, &(Krb5Config){
                                                 .keytabs = path != NULL ? chosen : by_default,
-                                                .base64 = base64 != NULL && *base64 != '\0' ? base64 : NULL,
+                                                .base64 = base64,
                                                 .base64_source = KEYTAB_VARIABLE,
                                                 .services = lares_settings_list(settings, "services"),
                                                 .hosts = lares_host_aliases(host),

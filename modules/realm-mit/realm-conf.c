@@ -215,14 +215,9 @@ realm_conf_set(RealmConf *conf, const char *key, const char *value, GError **err
 static gboolean
 check_services(const RealmConf *conf, GError **error)
 {
-    for (char **p = conf->services; *p; p++) {
-        for (const char *c = *p; *c; c++) {
-            if (!g_ascii_isalnum(*c)) {
-                g_set_error(error, REALM_ERROR, REALM_ERROR_INVALID, "\"%s\" is not a service name", *p);
-                return FALSE;
-            }
-        }
-    }
+    for (char **p = conf->services; *p; p++)
+        if (!realm_service_check(*p, error))
+            return FALSE;
     return TRUE;
 }
 
@@ -237,8 +232,11 @@ realm_conf_check(const RealmConf *conf, GError **error)
             return FALSE;
         }
     }
+    g_autofree char *own = realm_machine_check(conf->hostname, error);
+    if (!own)
+        return FALSE;
     for (char **p = conf->aliases; *p; p++) {
-        g_autofree char *host = realm_host_normalize(*p, error);
+        g_autofree char *host = realm_machine_check(*p, error);
         if (!host)
             return FALSE;
     }

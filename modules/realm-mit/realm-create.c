@@ -103,8 +103,22 @@ fill(const RealmConf *conf, const char *unfinished, const RealmPrograms *program
            realm_conf_render(conf, unfinished, error);
 }
 
+/* A realm that was reported as made is there after a power cut. */
 static gboolean
-publish(const RealmConf *conf, const char *unfinished, GError **error)
+sync_folder(const char *path, GError **error)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    gboolean good = fd >= 0 && fsync(fd) == 0;
+
+    if (!good)
+        fail_errno(path, error);
+    if (fd >= 0)
+        close(fd);
+    return good;
+}
+
+static gboolean
+publish(const RealmConf *conf, const char *state_dir, const char *unfinished, GError **error)
 {
     int fd = open(unfinished, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     gboolean good = fd >= 0 && syncfs(fd) == 0;
@@ -116,7 +130,7 @@ publish(const RealmConf *conf, const char *unfinished, GError **error)
     /* An empty directory may be in the way; a filled one that is no realm of ours is left alone. */
     if (rename(unfinished, conf->dir) != 0)
         return fail_errno(conf->dir, error);
-    return TRUE;
+    return sync_folder(state_dir, error);
 }
 
 static gboolean
@@ -142,7 +156,7 @@ create_locked(const RealmConf *conf, const char *state_dir, const RealmPrograms 
     remove_unfinished(state_dir);
     if (!g_mkdtemp_full(unfinished, 0700))
         return fail_errno(unfinished, error);
-    if (!fill(conf, unfinished, programs, error) || !publish(conf, unfinished, error)) {
+    if (!fill(conf, unfinished, programs, error) || !publish(conf, state_dir, unfinished, error)) {
         remove_flat(unfinished);
         return FALSE;
     }

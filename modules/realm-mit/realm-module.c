@@ -63,14 +63,14 @@ add_aliases(RealmConf *conf, const char *const *names)
     g_strv_builder_unref(builder);
 }
 
-/* An address is no name for a principal; such an alias is left out. */
+/* An address is no name for a principal, nor is "admin" (realm_machine_check()); such an alias is left out. */
 static void
 drop_addresses(RealmConf *conf)
 {
     char **to = conf->aliases;
 
     for (char **from = conf->aliases; *from; from++) {
-        g_autofree char *host = realm_host_normalize(*from, NULL);
+        g_autofree char *host = realm_machine_check(*from, NULL);
         if (host)
             *to++ = *from;
         else

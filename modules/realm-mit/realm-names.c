@@ -66,6 +66,19 @@ realm_name_check(const char *name, GError **error)
     return TRUE;
 }
 
+/* First parts of principals that are machines' or MIT's own: none of them is a person's. */
+static gboolean
+is_reserved(const char *name, gsize length)
+{
+    static const char *const words[] = {"krbtgt", "kadmin", "kiprop", "K",    "WELLKNOWN",
+                                        "host",   "nfs",    "cifs",   "HTTP", "changepw"};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(words); i++)
+        if (strlen(words[i]) == length && strncmp(words[i], name, length) == 0)
+            return TRUE;
+    return FALSE;
+}
+
 /* NAME or NAME/admin: only these are people; every other instance is a machine or MIT's own. */
 gboolean
 realm_user_check(const char *name, GError **error)
@@ -78,8 +91,8 @@ realm_user_check(const char *name, GError **error)
         good = g_ascii_isalnum(name[i]) || name[i] == '_' || (i > 0 && (name[i] == '-' || name[i] == '.'));
     if (good && slash)
         good = strcmp(slash, "/admin") == 0;
-    /* kadmin/admin is the service of kadmind itself. */
-    if (good && slash && strncmp(name, "kadmin/", 7) == 0)
+    /* kadmin/admin is the service of kadmind itself, krbtgt/admin the key of a trust in a realm of that name. */
+    if (good && slash && is_reserved(name, length))
         good = FALSE;
     if (!good)
         g_set_error(error, REALM_ERROR, REALM_ERROR_INVALID,
@@ -87,6 +100,40 @@ realm_user_check(const char *name, GError **error)
                     "first \"-\" and \".\", or NAME/admin for an administrator",
                     name ? name : "", USER_MAX_LENGTH);
     return good;
+}
+
+gboolean
+realm_service_check(const char *name, GError **error)
+{
+    gsize length = strlen(name);
+    gboolean good = length > 0 && length <= USER_MAX_LENGTH;
+
+    for (gsize i = 0; good && i < length; i++)
+        good = g_ascii_isalnum(name[i]) || (i > 0 && name[i] == '-');
+    /* The keys of these open more than one machine. */
+    if (good && (g_ascii_strcasecmp(name, "krbtgt") == 0 || g_ascii_strcasecmp(name, "kadmin") == 0 ||
+                 g_ascii_strcasecmp(name, "kiprop") == 0 || g_ascii_strcasecmp(name, "K") == 0 ||
+                 g_ascii_strcasecmp(name, "WELLKNOWN") == 0))
+        good = FALSE;
+    if (!good)
+        g_set_error(error, REALM_ERROR, REALM_ERROR_INVALID,
+                    "\"%s\" is not a service of a machine: use names like nfs, cifs or HTTP", name);
+    return good;
+}
+
+char *
+realm_machine_check(const char *name, GError **error)
+{
+    g_autofree char *host = realm_host_normalize(name, error);
+
+    /* kadm5.acl makes everything of the form NAME/admin an administrator. */
+    if (host && strcmp(host, "admin") == 0) {
+        g_set_error_literal(error, REALM_ERROR, REALM_ERROR_INVALID,
+                            "a machine cannot be called \"admin\": every principal NAME/admin administers the realm; "
+                            "use its full name, like admin.home.lan");
+        return NULL;
+    }
+    return g_steal_pointer(&host);
 }
 
 char *

@@ -33,6 +33,10 @@ static const LaresParam host_params[] = {
     {"services", "as", FALSE, "Services besides host: nfs, cifs, HTTP"},
     {NULL},
 };
+static const LaresParam machine_params[] = {
+    {"name", "s", TRUE, "Full name of the machine: laptop.home.lan"},
+    {NULL},
+};
 static const LaresParam kit_params[] = {
     {"platform", "s", TRUE, "linux, macos or windows"},
     {NULL},
@@ -378,7 +382,7 @@ const LaresVerb realm_verbs[] = {
     {"realm.user.list", LARES_RIGHT_READ, "List users", NULL, verb_user_list},
     {"realm.host.add", LARES_RIGHT_ADMIN, "Add a machine; answers with its keytab", host_params, verb_host_add},
     {"realm.host.keytab", LARES_RIGHT_ADMIN, "A machine's keytab once more", host_params, verb_host_keytab},
-    {"realm.host.remove", LARES_RIGHT_ADMIN, "Remove a machine", host_params, verb_host_remove},
+    {"realm.host.remove", LARES_RIGHT_ADMIN, "Remove a machine", machine_params, verb_host_remove},
     {"realm.host.list", LARES_RIGHT_READ, "List machines", NULL, verb_host_list},
     {NULL},
 };

@@ -31,6 +31,10 @@ gboolean realm_name_check(const char *name, GError **error);
 gboolean realm_user_check(const char *name, GError **error);
 /* Lower case, one trailing dot removed; NULL when it is not a host name. Caller frees. */
 char *realm_host_normalize(const char *name, GError **error);
+/* The same for a name that gets principals; "admin" would be an administrator of the realm. */
+char *realm_machine_check(const char *name, GError **error);
+/* The first part of a machine's principal: letters, digits and hyphens, nothing that opens the realm itself. */
+gboolean realm_service_check(const char *name, GError **error);
 
 /* What the realm is and where it listens; kept in DIR/realm.conf (realm-conf.c). */
 typedef struct {

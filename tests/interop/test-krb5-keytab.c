@@ -4,6 +4,8 @@
 
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static gboolean
 wait_for(LaresKrb5Provider *p, guint n_keys)
@@ -117,8 +119,47 @@ test_bad_keytabs(void)
     g_assert_nonnull(strstr(garbage->message, path));
     g_assert_null(krb5_keytab_load_file(fixture_realm->dir, &folder));
     g_assert_error(folder, LARES_ERROR, LARES_ERROR_CONFIG);
+    g_assert_nonnull(strstr(folder->message, "name a file, not a folder"));
+
+    /* Neither waits for a writer nor reads without end. */
+    g_autofree char *fifo = g_build_filename(fixture_realm->dir, "fifo.keytab", NULL);
+    const char *const odd[] = {fifo, "/dev/zero", "/dev/tty"};
+    g_assert_cmpint(mkfifo(fifo, 0600), ==, 0);
+    for (guint i = 0; i < G_N_ELEMENTS(odd); i++) {
+        g_autoptr(GError) error = NULL;
+        g_assert_null(krb5_keytab_load_file(odd[i], &error));
+        g_assert_error(error, LARES_ERROR, LARES_ERROR_CONFIG);
+    }
+    g_unlink(fifo);
+    /* Two gigabytes of nothing. */
+    g_autoptr(GError) large = NULL;
+    g_assert_cmpint(truncate(path, (off_t)2 << 30), ==, 0);
+    g_assert_null(krb5_keytab_load_file(path, &large));
+    g_assert_nonnull(strstr(large->message, "it is something else"));
+
     g_assert_null(krb5_keytab_load_base64("not! base64", "THE_VARIABLE", &text));
     g_assert_nonnull(strstr(text->message, "THE_VARIABLE"));
+    g_unlink(path);
+}
+
+static void
+test_open_to_everybody(void)
+{
+    g_autofree char *path = g_build_filename(fixture_realm->dir, "open.keytab", NULL);
+    g_autofree char *add = g_strdup_printf("ktadd -q -norandkey -k %s " PAIR_SERVICE "\n", path);
+    static const struct {
+        int mode;
+        gboolean exposed;
+    } cases[] = {{0600, FALSE}, {0640, FALSE}, {0644, TRUE}, {0602, TRUE}};
+
+    realm_admin(fixture_realm, add);
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        g_assert_cmpint(g_chmod(path, cases[i].mode), ==, 0);
+        g_autoptr(Krb5Keytab) k = krb5_keytab_load_file(path, &error);
+        g_assert_no_error(error);
+        g_assert_cmpint(k->exposed, ==, cases[i].exposed);
+    }
     g_unlink(path);
 }
 
@@ -155,6 +196,7 @@ main(int argc, char **argv)
     g_test_add_func("/krb5-keytab/appears-later", test_keytab_appears);
     g_test_add_func("/krb5-keytab/folder-appears-later", test_folder_appears);
     g_test_add_func("/krb5-keytab/bad", test_bad_keytabs);
+    g_test_add_func("/krb5-keytab/open-to-everybody", test_open_to_everybody);
     g_test_add_func("/krb5-keytab/base64", test_base64);
     int status = g_test_run();
     fixture_stop();

@@ -20,6 +20,12 @@ helper_create(Helper *h, krb5_principal principal, const char *password, const c
                                      .max_renewable_life = HELPER_MAX_RENEW};
     long mask = KADM5_PRINCIPAL | KADM5_MAX_LIFE | KADM5_MAX_RLIFE | (policy ? KADM5_POLICY : 0);
 
+    /* Nobody needs a ticket *for* a person, sealed with a key that is made of the password: who had one could try
+     * passwords on it at leisure. A request from user to user still works. */
+    if (password) {
+        entry.attributes = h->params.flags | KRB5_KDB_DISALLOW_SVR;
+        mask |= KADM5_ATTRIBUTES;
+    }
     return kadm5_create_principal(h->kadm, &entry, mask, (char *)password);
 }
 
@@ -235,21 +241,37 @@ helper_user_list(Helper *h, JsonObject *args, JsonObject *result, GError **error
     return for_each(h, list_user, users, error);
 }
 
-/* The services of a machine; "host" is always the first. */
+/* The services of a machine; "host" is always the first. NULL: one of them is none. */
 static GStrv
-host_services(JsonObject *args)
+host_services(JsonObject *args, GError **error)
 {
     g_auto(GStrv) given = helper_arg_list(args, "services");
     GStrvBuilder *builder = g_strv_builder_new();
     GStrv services;
+    gboolean good = TRUE;
 
     g_strv_builder_add(builder, "host");
-    for (char **p = given; *p; p++)
-        if (strcmp(*p, "host") != 0)
+    for (char **p = given; *p && good; p++) {
+        good = realm_service_check(*p, error);
+        if (good && strcmp(*p, "host") != 0)
             g_strv_builder_add(builder, *p);
+    }
     services = g_strv_builder_end(builder);
     g_strv_builder_unref(builder);
+    if (!good)
+        g_clear_pointer(&services, g_strfreev);
     return services;
+}
+
+/* The machine of args.name and its services; FALSE with the reason. */
+static gboolean
+host_args(JsonObject *args, char **name, GStrv *services, GError **error)
+{
+    const char *given = helper_arg(args, "name", error);
+
+    *name = given ? realm_machine_check(given, error) : NULL;
+    *services = *name ? host_services(args, error) : NULL;
+    return *services != NULL;
 }
 
 /* Answers with the keys of services/name as a keytab. */
@@ -283,11 +305,10 @@ give_keytab(Helper *h, const char *name, GStrv services, JsonObject *result, GEr
 gboolean
 helper_host_add(Helper *h, JsonObject *args, JsonObject *result, GError **error)
 {
-    const char *given = helper_arg(args, "name", error);
-    g_autofree char *name = given ? realm_host_normalize(given, error) : NULL;
-    g_auto(GStrv) services = host_services(args);
+    g_autofree char *name = NULL;
+    g_auto(GStrv) services = NULL;
 
-    if (!name)
+    if (!host_args(args, &name, &services, error))
         return FALSE;
     for (char **p = services; *p; p++) {
         krb5_principal principal = helper_principal(h, *p, name, error);
@@ -309,12 +330,11 @@ helper_host_add(Helper *h, JsonObject *args, JsonObject *result, GError **error)
 gboolean
 helper_host_keytab(Helper *h, JsonObject *args, JsonObject *result, GError **error)
 {
-    const char *given = helper_arg(args, "name", error);
-    g_autofree char *name = given ? realm_host_normalize(given, error) : NULL;
-    g_auto(GStrv) services = host_services(args);
+    g_autofree char *name = NULL;
+    g_auto(GStrv) services = NULL;
     g_autoptr(GError) local = NULL;
 
-    if (!name)
+    if (!host_args(args, &name, &services, error))
         return FALSE;
     if (give_keytab(h, name, services, result, &local))
         return TRUE;
@@ -325,18 +345,34 @@ helper_host_keytab(Helper *h, JsonObject *args, JsonObject *result, GError **err
     return FALSE;
 }
 
+/* out: the machine's name, then the services found for it. */
+static void
+find_service(Helper *h, krb5_principal principal, const char *name, JsonArray *out)
+{
+    const char *slash = strchr(name, '/');
+    const char *machine = json_array_get_string_element(out, 0);
+    g_autofree char *service = slash ? g_strndup(name, (gsize)(slash - name)) : NULL;
+
+    if (principal->length == 2 && service && strcmp(slash + 1, machine) == 0 && realm_service_check(service, NULL))
+        json_array_add_string_element(out, service);
+}
+
+/* All the services of the machine: a key that was forgotten would still open it. */
 gboolean
 helper_host_remove(Helper *h, JsonObject *args, JsonObject *result, GError **error)
 {
     const char *given = helper_arg(args, "name", error);
-    g_autofree char *name = given ? realm_host_normalize(given, error) : NULL;
-    g_auto(GStrv) services = host_services(args);
+    g_autofree char *name = given ? realm_machine_check(given, error) : NULL;
+    g_autoptr(JsonArray) services = json_array_new();
     int removed = 0;
 
     if (!name)
         return FALSE;
-    for (char **p = services; *p; p++) {
-        krb5_principal principal = helper_principal(h, *p, name, error);
+    json_array_add_string_element(services, name);
+    if (!for_each(h, find_service, services, error))
+        return FALSE;
+    for (guint i = 1; i < json_array_get_length(services); i++) {
+        krb5_principal principal = helper_principal(h, json_array_get_string_element(services, i), name, error);
         krb5_error_code code;
         if (!principal)
             return FALSE;

@@ -18,7 +18,7 @@
  * user-list        -                             users: [{name, disabled, changed, kvno}]
  * host-add         name, services                keytab (base64), principals
  * host-keytab      name, services                keytab (base64), principals
- * host-remove      name, services                removed
+ * host-remove      name                          removed
  * host-list        -                             hosts: [{name, principals, disabled, changed}]
  * service-sync     path, services, hosts         principals, changed
  * service-stage    path, services, hosts         staged

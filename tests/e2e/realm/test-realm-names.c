@@ -40,6 +40,37 @@ test_create_refuses_bad_names(void)
     fixture_free(f);
 }
 
+/* kadm5.acl lets every principal NAME/admin administer the realm: no machine may come to such a name, and no user to
+ * one that is a machine's or MIT's own. */
+static void
+test_names_with_power(void)
+{
+    static const char *const users[] = {"krbtgt/admin", "kadmin/admin", "K/admin", "kiprop/admin", "host/admin",
+                                        "nfs/admin",    "HTTP/admin",   "a@b",     "a/b/admin",    "anna/admin/x",
+                                        "an\"na",       "an\nna",       "/admin",  "-x",           "anna/Admin"};
+    static const char *const machines[] = {"admin", "ADMIN", "admin.", "a/b", "a@b", "a b", "a\nb", "", "10.0.0.1"};
+    static const char *const services[] = {"krbtgt", "KRBTGT", "kadmin", "K",    "kiprop", "WELLKNOWN",
+                                           "nfs/x",  "n@x",    "",       "-nfs", "n s",    "n\ns"};
+    g_autoptr(RealmConf) conf = realm_conf_new("/tmp/x", "HOME.LAN");
+    g_autofree char *full = realm_machine_check("Admin.home.lan", NULL);
+
+    g_assert_cmpstr(full, ==, "admin.home.lan");
+    g_assert_true(realm_user_check("admin", NULL) && realm_user_check("anna/admin", NULL));
+    g_assert_true(realm_service_check("nfs", NULL) && realm_service_check("HTTP", NULL));
+    for (gsize i = 0; i < G_N_ELEMENTS(users); i++)
+        g_assert_false(realm_user_check(users[i], NULL));
+    for (gsize i = 0; i < G_N_ELEMENTS(machines); i++)
+        g_assert_null(realm_machine_check(machines[i], NULL));
+    for (gsize i = 0; i < G_N_ELEMENTS(services); i++)
+        g_assert_false(realm_service_check(services[i], NULL));
+
+    g_assert_true(realm_conf_set(conf, "hostname", "nas.home.lan", NULL) && realm_conf_check(conf, NULL));
+    g_assert_true(realm_conf_set(conf, "aliases", "nas, Admin", NULL));
+    g_assert_false(realm_conf_check(conf, NULL));
+    g_assert_true(realm_conf_set(conf, "aliases", "nas", NULL) && realm_conf_set(conf, "hostname", "admin", NULL));
+    g_assert_false(realm_conf_check(conf, NULL));
+}
+
 static void
 test_settings(void)
 {
@@ -119,6 +150,7 @@ add_names_tests(void)
 {
     g_test_add_func("/realm/names/realm", test_realm_names);
     g_test_add_func("/realm/names/create-refuses", test_create_refuses_bad_names);
+    g_test_add_func("/realm/names/with-power", test_names_with_power);
     g_test_add_func("/realm/settings", test_settings);
     g_test_add_func("/realm/client-kits", test_kits);
 }

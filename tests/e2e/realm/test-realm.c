@@ -298,6 +298,115 @@ test_hosts(void)
     fixture_free(f);
 }
 
+/* One call of the helper with services. */
+static JsonObject *
+host_call(Fixture *f, const char *op, const char *name, const char *service, GError **error)
+{
+    JsonObject *args = json_object_new();
+    const char *const services[] = {service, NULL};
+
+    json_object_set_string_member(args, "name", name);
+    json_object_set_array_member(args, "services", realm_json_strv(services));
+    return realm_admin_call(f->conf, &f->programs, op, args, NULL, error);
+}
+
+/* What opens more than one machine is not given out as a machine's key. */
+static void
+test_hosts_have_no_power(void)
+{
+    static const char *const bad[][2] = {
+        {"admin", "kadmin"},
+        {"changepw", "kadmin"},
+        {"lares.test", "krbtgt"},
+        {"other.test", "krbtgt"},
+        {"admin", "nfs"},
+        {"admin", "anna"},
+        {"m", "K"},
+        {"laptop.lares.test", "nfs/x"},
+    };
+    static const char *const ops[] = {"host-add", "host-keytab"};
+    Fixture *f = fixture_new();
+
+    fixture_create(f);
+    json_object_unref(fixture_call(f, "user-add", "anna/admin", "correct horse"));
+    for (gsize i = 0; i < G_N_ELEMENTS(bad) * 2; i++) {
+        g_autoptr(GError) error = NULL;
+        g_assert_null(host_call(f, ops[i % 2], bad[i / 2][0], bad[i / 2][1], &error));
+        g_assert_error(error, REALM_ERROR, REALM_ERROR_INVALID);
+    }
+    fixture_refused(f, "host-remove", "admin", NULL, REALM_ERROR_INVALID);
+    fixture_refused(f, "user-add", "anna/admin", "correct horse", REALM_ERROR_EXISTS);
+    fixture_free(f);
+}
+
+/* A machine that was removed has no key left that opens anything, whatever services it was added with. */
+static void
+test_host_remove_takes_all_services(void)
+{
+    Fixture *f = fixture_new();
+    g_autoptr(GError) error = NULL;
+    g_autoptr(JsonObject) answer = NULL;
+    g_autoptr(JsonObject) removed = NULL;
+    g_autofree guchar *bytes = NULL;
+    g_autofree char *path = g_build_filename(f->state, "client.keytab", NULL);
+    const char *const kinit[] = {"kinit", "-k", "-t", path, "nfs/laptop.lares.test", NULL};
+    gsize length;
+
+    fixture_create(f);
+    fixture_start(f);
+    answer = host_call(f, "host-add", "laptop.lares.test", "nfs", &error);
+    g_assert_no_error(error);
+    bytes = g_base64_decode(json_object_get_string_member(answer, "keytab"), &length);
+    g_assert_true(g_file_set_contents(path, (char *)bytes, (gssize)length, NULL));
+    g_assert_true(fixture_run(f, "host", NULL, kinit, NULL));
+    removed = fixture_call(f, "host-remove", "laptop.lares.test", NULL);
+    g_assert_cmpint(json_object_get_int_member(removed, "removed"), ==, 2);
+    g_assert_false(fixture_run(f, "host", NULL, kinit, NULL));
+    fixture_free(f);
+}
+
+/* One user's ticket for another user would be sealed with a key made of the password: something to guess it with. */
+static void
+test_no_tickets_for_people(void)
+{
+    Fixture *f = fixture_new();
+    const char *const kvno[] = {"kvno", "ben", NULL};
+    const char *const admin[] = {"kvno", "ben/admin", NULL};
+    const char *const service[] = {"kvno", "nfs/" TEST_HOST, NULL};
+    g_autofree char *said = NULL;
+
+    fixture_create(f);
+    fixture_start(f);
+    json_object_unref(fixture_call(f, "user-add", "anna", "correct horse"));
+    json_object_unref(fixture_call(f, "user-add", "ben", "battery staple"));
+    json_object_unref(fixture_call(f, "user-add", "ben/admin", "battery staple"));
+    g_assert_true(fixture_kinit(f, "anna", "anna", "correct horse"));
+    g_assert_true(fixture_run(f, "anna", NULL, service, NULL));
+    g_assert_false(fixture_run(f, "anna", NULL, kvno, &said));
+    g_test_message("%s", said);
+    g_assert_false(fixture_run(f, "anna", NULL, admin, NULL));
+    fixture_free(f);
+}
+
+/* A password is anything but a line of JSON's business. */
+static void
+test_odd_passwords(void)
+{
+    static const char *const odd[] = {"two\nlines of it", "{\"op\":\"user-remove\"}",
+                                      "\xc3\xa4\xe2\x82\xac long enough", "tab\tand\rreturn", "        "};
+    Fixture *f = fixture_new();
+
+    fixture_create(f);
+    json_object_unref(fixture_call(f, "user-add", "anna", "correct horse"));
+    for (gsize i = 0; i < G_N_ELEMENTS(odd); i++) {
+        g_autoptr(JsonObject) list = NULL;
+        json_object_unref(fixture_call(f, "user-passwd", "anna", odd[i]));
+        list = fixture_call(f, "user-list", NULL, NULL);
+        g_assert_cmpuint(json_array_get_length(json_object_get_array_member(list, "users")), ==, 1);
+    }
+    fixture_free(f);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -326,7 +435,11 @@ main(int argc, char **argv)
     g_test_add_func("/realm/users/life", test_users);
     g_test_add_func("/realm/users/all-addresses", test_all_addresses);
     g_test_add_func("/realm/users/refused", test_users_refused);
+    g_test_add_func("/realm/users/no-tickets-for-people", test_no_tickets_for_people);
+    g_test_add_func("/realm/users/odd-passwords", test_odd_passwords);
     g_test_add_func("/realm/hosts", test_hosts);
+    g_test_add_func("/realm/hosts/no-power", test_hosts_have_no_power);
+    g_test_add_func("/realm/hosts/remove-all", test_host_remove_takes_all_services);
     add_service_tests();
     add_supervise_tests();
     return g_test_run();
