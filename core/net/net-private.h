@@ -141,6 +141,7 @@ typedef struct {
     LaresNet *net;
     GThread *thread;
     guint number;
+    gint tid; /* atomic; 0 before it runs */
     LaresArena *arena;
     LaresBuffer *spare;       /* one chunk, hot */
     LaresConnection *current; /* atomic: what it works on; for the lookout only */

@@ -6,9 +6,11 @@
 #include "net/net-private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #define GROW_MS   10
@@ -64,7 +66,42 @@ reap(LaresNet *net)
 
 /* ---- More workers --------------------------------------------------------------------------------------------- */
 
-/* All workers are busy; if hardly any request ends meanwhile they are waiting for something, not computing. */
+static gboolean
+is_computing(pid_t tid)
+{
+    char path[64], text[256];
+    g_snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)tid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return FALSE;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[MAX(n, 0)] = '\0';
+    const char *name_end = strrchr(text, ')');
+    return name_end && g_str_has_prefix(name_end, ") R");
+}
+
+/* Whether as many workers compute, or would if they were let, as there are processors: sealing large replies on a busy
+ * machine looks like waiting by the number of requests alone, and more threads would only stand in each other's way. */
+static gboolean
+processors_are_taken(LaresNet *net)
+{
+    g_autoptr(GArray) tids = g_array_new(FALSE, FALSE, sizeof(pid_t));
+    guint left = g_get_num_processors();
+    g_mutex_lock(&net->lock);
+    for (guint i = 0; i < net->workers->len; i++) {
+        pid_t tid = (pid_t)g_atomic_int_get(&((LaresWorker *)net->workers->pdata[i])->tid);
+        if (tid)
+            g_array_append_val(tids, tid);
+    }
+    g_mutex_unlock(&net->lock);
+    for (guint i = 0; i < tids->len && left; i++)
+        left -= is_computing(g_array_index(tids, pid_t, i)) ? 1 : 0;
+    return left == 0;
+}
+
+/* All workers are busy; if hardly any request ends meanwhile and they do not compute, they are waiting for something.
+ */
 static gboolean
 on_grow_tick(gpointer data)
 {
@@ -76,7 +113,7 @@ on_grow_tick(gpointer data)
     gboolean all_busy = g_atomic_int_get(&net->idle) == 0;
     gboolean slow = done - net->grow_seen < n;
     net->grow_seen = done;
-    if (all_busy && slow && n < net->max_workers) {
+    if (all_busy && slow && n < net->max_workers && !processors_are_taken(net)) {
         g_autoptr(GError) error = NULL;
         if (!lares_net_add_worker(net, &error))
             lares_log_limited(LARES_LOG_WARNING, "net", "cannot start another worker: %s", error->message);

@@ -85,12 +85,23 @@ align_record(LaresWorker *worker, const LaresRecord *record)
     return lares_arena_memdup(worker->arena, record->data, record->len);
 }
 
+typedef enum {
+    RUN_CALL_ANOTHER = 1 << 0, /* there is more for another worker */
+    RUN_CHEAP = 1 << 1,        /* it will probably be over soon */
+    RUN_HOLD = 1 << 2          /* the next reply follows at once */
+} RunFlags;
+
 /* lock held, dropped while the request runs. */
 static void
-run_request(LaresWorker *worker, LaresConnection *c, LaresRecord *record, gboolean hold)
+run_request(LaresWorker *worker, LaresConnection *c, LaresRecord *record, RunFlags flags)
 {
     LaresRequest request = {.connection = c, .arena = worker->arena, .len = record->len};
     g_mutex_unlock(&c->lock);
+    /* Not with the lock held: whoever wakes may take this processor at once, and would only wait for the lock. */
+    if (flags & RUN_CALL_ANOTHER)
+        lares_net_poke(c->net);
+    if (flags & RUN_CHEAP)
+        ensure_lookout(c->net);
     gint64 start = worker->now ? worker->now : lares_net_clock();
     __atomic_store_n(&worker->since, start, __ATOMIC_RELAXED);
 
@@ -109,7 +120,7 @@ run_request(LaresWorker *worker, LaresConnection *c, LaresRecord *record, gboole
     uint32_t took = (uint32_t)MIN(worker->now - start, (gint64)UINT32_MAX);
     c->cost = c->cost == UINT32_MAX ? took : MAX(took, c->cost - c->cost / 16);
     c->last_done = worker->now;
-    lares_output_reply(worker, c, &request.reply, hold);
+    lares_output_reply(worker, c, &request.reply, (flags & RUN_HOLD) != 0);
     c->in_flight--;
 }
 
@@ -117,7 +128,6 @@ run_request(LaresWorker *worker, LaresConnection *c, LaresRecord *record, gboole
 void
 lares_net_serve(LaresWorker *worker, LaresConnection *c)
 {
-    LaresNet *net = c->net;
     __atomic_store_n(&worker->current, c, __ATOMIC_RELEASE);
     worker->now = 0;
     g_mutex_lock(&c->lock);
@@ -132,13 +142,14 @@ lares_net_serve(LaresWorker *worker, LaresConnection *c)
         gboolean pending = !c->reading && lares_frames_pending(&c->frames);
         gboolean eager =
             c->cost > LARES_NET_EAGER_NS || record.len > LARES_NET_CHUNK || worker->now - c->last_done > RECENT_NS;
-        if (pending || (c->readable && !c->eof && !c->reading))
-            lares_net_push(c, eager);
+        gboolean more = pending || (c->readable && !c->eof && !c->reading);
+        if (more)
+            lares_net_push(c, FALSE);
         else if (eager)
             lares_connection_arm(c);
-        if (!eager)
-            ensure_lookout(net);
-        run_request(worker, c, &record, pending && !eager && n + 1 < LARES_NET_RUN);
+        run_request(worker, c, &record,
+                    (more && eager ? RUN_CALL_ANOTHER : 0) | (eager ? 0 : RUN_CHEAP) |
+                        (pending && !eager && n + 1 < LARES_NET_RUN ? RUN_HOLD : 0));
         lares_arena_reset(worker->arena);
     }
     lares_connection_leave(c);
@@ -290,6 +301,7 @@ worker_main(gpointer data)
 {
     LaresWorker *worker = data;
     LaresNet *net = worker->net;
+    g_atomic_int_set(&worker->tid, (gint)gettid());
     for (guint turn = 0;; turn++) {
         struct epoll_event e;
         /* Now and then a look at the others, so that the ready list does not starve them. */

@@ -207,6 +207,30 @@ def test_more_workers_while_all_hang():
             s.close()
 
 
+def workers(d):
+    names = []
+    for task in os.listdir("/proc/%d/task" % d.pid):
+        with open("/proc/%d/task/%s/comm" % (d.pid, task)) as f:
+            names.append(f.read())
+    return sum(n.startswith("worker-") for n in names)
+
+
+def test_no_more_workers_while_all_compute():
+    """Threads beyond the processors do not make computing faster; they stand in each other's way."""
+    n = os.cpu_count()
+    with daemon({"workers": n, "max-workers": 32}) as d:
+        busy = [d.connect() for _ in range(4 * n)]
+        for s in busy:
+            s.sendall(record(SPIN, 60000) * 2)
+        most = 0
+        for s in busy:
+            for _ in range(2):
+                reply(s)
+            most = max(most, workers(d))
+            s.close()
+        assert most < 2 * n + 2, most
+
+
 def test_files_as_replies():
     data = b"0123456789abcdef" * (FILE_SIZE // 16)
     with daemon() as d, d.connect() as s:
