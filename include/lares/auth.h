@@ -36,6 +36,12 @@ typedef struct {
     gboolean spnego;      /* can be negotiated by SPNEGO (SMB, HTTP) */
 } LaresFlavor;
 
+/* A mechanism's object identifier: DER without tag and length. */
+typedef struct {
+    const uint8_t *der;
+    size_t len;
+} LaresOid;
+
 #define LARES_RPC_FLAVOR_NONE UINT32_MAX
 
 /* ---- Context -------------------------------------------------------------------------------------------------- */
@@ -124,6 +130,9 @@ struct _LaresAuthProviderInterface {
     LaresAuthContext *(*accept)(LaresAuthProvider *self, const char *service, const LaresPeer *peer, GError **error);
     /* State for `status`: a{sv} floating or NULL. */
     GVariant *(*get_status)(LaresAuthProvider *self);
+    /* The mechanisms that its contexts take inside SPNEGO, the preferred first; constant for the provider's life. NULL:
+     * the `gss_oid` of its flavors that have `spnego`. */
+    const LaresOid *(*get_mechanisms)(LaresAuthProvider *self, size_t *n);
 };
 
 LARES_API const char *lares_auth_provider_get_name(LaresAuthProvider *self);

@@ -16,6 +16,7 @@
 #include <lares/protocol.h>
 #include <lares/settings.h>
 #include <lares/share.h>
+#include <lares/spnego.h>
 #include <lares/state.h>
 #include <lares/store.h>
 #include <lares/types.h>

@@ -2,8 +2,9 @@
 /* One login by Kerberos, alone or inside SPNEGO, and the protected messages after it.
  *
  * MIT's library takes the tokens; when it is content, our own rules are applied, the keys are exported and MIT's
- * context is gone. Rules: mutual authentication was asked for, the ticket is for the service that was called, it has
- * not ended, no authenticator twice, keys of an AES type.
+ * context is gone. Rules: mutual authentication was asked for where nothing else proves the server, the ticket is for
+ * the service that was called, it has not ended, no authenticator twice, keys of an AES type. A PAC in the ticket says
+ * nothing that is used: groups are looked up here.
  *
  * Spec: RFC 4121, RFC 4178, RFC 4120 3.2.3.
  * Thread: step() one at a time; after it the object is immutable but for the atomic sequence number inside Krb5Keys. */
@@ -279,6 +280,15 @@ take_keys(LaresKrb5Context *self, const gss_krb5_lucid_context_v1_t *lucid, gboo
     return TRUE;
 }
 
+/* Who asked for an answer gets one from the library. Who did not may still be sure of the server where the protocol
+ * sees to it: SMB signs the answer to the login with the ticket's key ([MS-SMB2] 3.3.5.5.3), and Linux' cifs relies on
+ * that; HTTP's server is proven by TLS. RPCSEC_GSS has neither. */
+static gboolean
+needs_mutual(const char *service)
+{
+    return g_strcmp0(service, "cifs") != 0 && g_strcmp0(service, "HTTP") != 0;
+}
+
 static gboolean
 establish(LaresKrb5Context *self, gss_name_t source, gss_OID mech, OM_uint32 flags, char **reason)
 {
@@ -287,7 +297,7 @@ establish(LaresKrb5Context *self, gss_name_t source, gss_OID mech, OM_uint32 fla
 
     self->major = GSS_S_FAILURE; /* unless a rule below knows better */
     self->minor = 0;
-    if ((flags & GSS_C_MUTUAL_FLAG) == 0) {
+    if ((flags & GSS_C_MUTUAL_FLAG) == 0 && needs_mutual(self->service)) {
         *reason = g_strdup("the client did not ask for mutual authentication");
         return FALSE;
     }
@@ -307,6 +317,62 @@ establish(LaresKrb5Context *self, gss_name_t source, gss_OID mech, OM_uint32 fla
     if (ok)
         self->major = GSS_S_COMPLETE;
     return ok;
+}
+
+/* ---- IAKERB ---- */
+
+/* One DER element with this tag in *at up to `end`; its contents, *at behind it. */
+static const uint8_t *
+der_element(const uint8_t **at, const uint8_t *end, uint8_t tag, size_t *len)
+{
+    const uint8_t *p = *at;
+    size_t n, bytes;
+
+    if (end - p < 2 || p[0] != tag)
+        return NULL;
+    n = p[1];
+    p += 2;
+    if (n >= 0x80) {
+        bytes = n & 0x7f;
+        if (bytes == 0 || bytes > 3 || (size_t)(end - p) < bytes)
+            return NULL;
+        for (n = 0; bytes > 0; bytes--)
+            n = n << 8 | *p++;
+    }
+    if ((size_t)(end - p) < n)
+        return NULL;
+    *len = n;
+    *at = p + n;
+    return p;
+}
+
+/* A client tells us which realm's KDC its message is for. We carry messages to the realms whose keys we hold and to no
+ * other address that a stranger names. TRUE for everything that is not such a message. */
+static gboolean
+may_carry(LaresKrb5Context *self, const uint8_t *token, size_t len)
+{
+    static const uint8_t start[] = {0x06, 6, 0x2b, 0x06, 0x01, 0x05, 0x02, 0x05, 0x05, 0x01};
+    const uint8_t *at = token, *end = token + len;
+    size_t n;
+    const uint8_t *p = der_element(&at, end, 0x60, &n);
+
+    if (p == NULL || n < sizeof start || memcmp(p, start, sizeof start - 2) != 0)
+        return TRUE;
+    if (memcmp(p, start, sizeof start) != 0)
+        return TRUE; /* the AP exchange at the end */
+    end = p + n;
+    at = p + sizeof start;
+    /* IAKERB-HEADER ::= SEQUENCE { target-realm [1] UTF8String, cookie [2] OCTET STRING OPTIONAL }; MIT before 1.22
+     * writes an OCTET STRING. */
+    if ((p = der_element(&at, end, 0x30, &n)) == NULL)
+        return FALSE;
+    at = p;
+    if ((p = der_element(&at, p + n, 0xa1, &n)) == NULL)
+        return FALSE;
+    at = p;
+    if ((p = der_element(&at, p + n, n > 0 && *p == 0x04 ? 0x04 : 0x0c, &n)) == NULL)
+        return FALSE;
+    return krb5_keytab_has_realm(self->keytab, (const char *)p, n);
 }
 
 /* ---- LaresAuthContext ---- */
@@ -336,6 +402,11 @@ context_step(LaresAuthContext *context, const uint8_t *token, size_t len, GBytes
         *reason = g_strdup(len > KRB5_MAX_TOKEN ? "a token of more than 64 KiB" : "a token after the last one");
         /* An established context stays what it is: whoever sends too much cannot end somebody else's session. */
         return self->keys != NULL ? LARES_AUTH_FAILED : refuse(self);
+    }
+    if (!may_carry(self, token, len)) {
+        self->major = GSS_S_FAILURE;
+        *reason = g_strdup("the client asked to be connected (IAKERB) with a realm that is not ours");
+        return refuse(self);
     }
     self->major = gss_accept_sec_context(&self->minor, &self->gss, self->keytab->cred, &in, GSS_C_NO_CHANNEL_BINDINGS,
                                          &source, &mech, &answer, &flags, NULL, NULL);

@@ -184,12 +184,17 @@ read_entries(Krb5Keytab *k, const void *bytes, size_t len, GError **error)
 
     /* Replays are looked for by the provider, over all services and without a file. */
     static const gss_OID_desc spnego = {6, (void *)"\x2b\x06\x01\x05\x05\x02"};
-    gss_OID_desc both[2] = {*gss_mech_krb5, spnego};
-    gss_OID_set_desc mechs = {2, both}, inner = {1, both};
+    gss_OID_desc all[3] = {*gss_mech_krb5, spnego, *gss_mech_iakerb};
+    gss_OID_set_desc mechs = {3, all}, inner = {1, all};
     gss_key_value_element_desc store[2] = {{"keytab", memory}, {"rcache", "none:"}};
     gss_key_value_set_desc stores = {2, store};
     OM_uint32 minor, major = gss_acquire_cred_from(&minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, &mechs, GSS_C_ACCEPT,
                                                    &stores, &k->cred, NULL, NULL);
+    if (GSS_ERROR(major)) {
+        mechs.count = 2; /* a library without IAKERB */
+        major = gss_acquire_cred_from(&minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, &mechs, GSS_C_ACCEPT, &stores, &k->cred,
+                                      NULL, NULL);
+    }
     if (major == GSS_S_COMPLETE)
         major = gss_set_neg_mechs(&minor, k->cred, &inner);
     if (GSS_ERROR(major)) {
@@ -298,6 +303,18 @@ krb5_keytab_load_base64(const char *text, const char *source, GError **error)
     Krb5Keytab *k = keytab_from_bytes(bytes, len, source, error);
     OPENSSL_cleanse(bytes, len);
     return k;
+}
+
+gboolean
+krb5_keytab_has_realm(const Krb5Keytab *k, const char *realm, size_t len)
+{
+    for (guint i = 0; i < k->entries->len; i++) {
+        const char *at = strrchr(((Krb5KeytabEntry *)k->entries->pdata[i])->principal, '@');
+
+        if (at != NULL && strlen(at + 1) == len && memcmp(at + 1, realm, len) == 0)
+            return TRUE;
+    }
+    return FALSE;
 }
 
 gboolean

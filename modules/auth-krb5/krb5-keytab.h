@@ -39,3 +39,5 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Krb5Keytab, krb5_keytab_unref)
 
 /* Whether there is a key for `service`/`host` in any realm (service in its exact case, host in any). */
 gboolean krb5_keytab_has(const Krb5Keytab *keytab, const char *service, const char *host);
+/* Whether any key is of this realm. */
+gboolean krb5_keytab_has_realm(const Krb5Keytab *keytab, const char *realm, size_t len);

@@ -23,6 +23,7 @@ struct _LaresKrb5Provider {
     gpointer user;
 
     gint64 clock_skew; /* atomic from here on */
+    gboolean iakerb;
     guint accepted, refused, replayed;
 };
 
@@ -34,6 +35,14 @@ static const LaresFlavor flavors[] = {
     {"krb5", LARES_PROTECT_AUTHENTICATED, 390003, krb5_oid, sizeof krb5_oid, 0, 1, TRUE},
     {"krb5i", LARES_PROTECT_INTEGRITY, 390004, krb5_oid, sizeof krb5_oid, 0, 2, TRUE},
     {"krb5p", LARES_PROTECT_PRIVACY, 390005, krb5_oid, sizeof krb5_oid, 0, 3, TRUE},
+};
+
+/* Inside SPNEGO: the name Windows' first clients had for it ([MS-SPNG] 1.9), the right one, and IAKERB
+ * (draft-ietf-kitten-iakerb) for a client that reaches the KDC only through us. */
+static const LaresOid mechanisms[] = {
+    {(const uint8_t *)"\x2a\x86\x48\x82\xf7\x12\x01\x02\x02", 9},
+    {krb5_oid, sizeof krb5_oid},
+    {(const uint8_t *)"\x2b\x06\x01\x05\x02\x05", 6},
 };
 
 static void provider_interface_init(LaresAuthProviderInterface *iface);
@@ -226,6 +235,7 @@ lares_krb5_provider_configure(LaresKrb5Provider *self, const Krb5Config *config)
     self->realm_found = config->realm_found;
     self->user = config->user;
     __atomic_store_n(&self->clock_skew, config->clock_skew, __ATOMIC_RELAXED);
+    __atomic_store_n(&self->iakerb, config->iakerb, __ATOMIC_RELAXED);
     lares_krb5_provider_reload(self);
     if (self->base64 == NULL)
         for (char **path = self->keytabs; path != NULL && *path != NULL; path++)
@@ -282,6 +292,14 @@ provider_get_flavors(LaresAuthProvider *provider, size_t *n)
 {
     *n = G_N_ELEMENTS(flavors);
     return flavors;
+}
+
+static const LaresOid *
+provider_get_mechanisms(LaresAuthProvider *provider, size_t *n)
+{
+    LaresKrb5Provider *self = LARES_KRB5_PROVIDER(provider);
+    *n = G_N_ELEMENTS(mechanisms) - (__atomic_load_n(&self->iakerb, __ATOMIC_RELAXED) ? 0 : 1);
+    return mechanisms;
 }
 
 static LaresAuthContext *
@@ -351,4 +369,5 @@ provider_interface_init(LaresAuthProviderInterface *iface)
     iface->get_flavors = provider_get_flavors;
     iface->accept = provider_accept;
     iface->get_status = provider_get_status;
+    iface->get_mechanisms = provider_get_mechanisms;
 }

@@ -28,6 +28,7 @@ typedef struct {
     const char *const *services; /* "nfs", "cifs": those that should have keys */
     const char *const *hosts;    /* names of this server */
     gint64 clock_skew;           /* seconds */
+    gboolean iakerb;             /* carry messages between clients and the KDC of a realm whose keys we have */
     /* Told each realm that the server holds keys of, in the main thread; may be NULL. */
     void (*realm_found)(const char *realm, gpointer user);
     gpointer user;

@@ -21,6 +21,8 @@ static const LaresKey keys[] = {
      "The server's keys. Unset: the variable " KEYTAB_VARIABLE ", then the home realm's keytab, then " MACHINE_KEYTAB
      "."},
     {"clock-skew", LARES_KEY_DURATION, "5m", 1, 86400, "How far a client's clock may be off."},
+    {"iakerb", LARES_KEY_BOOLEAN, "true", 0, 0,
+     "Let SMB and HTTP clients that cannot reach the KDC log on through this server."},
     {"services", LARES_KEY_LIST, "nfs,cifs,HTTP,host", 0, 0,
      "Services that should have a key; a missing one is warned about at start."},
     {"replay-cache", LARES_KEY_INTEGER, "100000", 1000, 10000000,
@@ -74,6 +76,7 @@ apply(LaresHost *host, LaresSettings *settings, GError **error)
                                                 .services = lares_settings_list(settings, "services"),
                                                 .hosts = lares_host_aliases(host),
                                                 .clock_skew = skew,
+                                                .iakerb = lares_settings_boolean(settings, "iakerb"),
                                                 .realm_found = realm_found,
                                                 .user = host,
                                             });
