@@ -52,6 +52,7 @@ static const char *const names[LARES_STATUS_LAST] = {
     [LARES_XATTR2BIG] = "xattr2big",
     [LARES_TXTBSY] = "txtbsy",
     [LARES_TOO_MANY] = "too_many",
+    [LARES_DELETE_PENDING] = "delete-pending",
 };
 
 const char *

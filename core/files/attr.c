@@ -79,6 +79,8 @@ set_size(const LaresObject *object, LaresFile *file, const LaresCred *cred, uint
     if (file && iface->set_size)
         return iface->set_size(object->share->store, file, size);
     LaresStatus status = lares_state_io_allowed(object->node, LARES_ACCESS_WRITE, NULL);
+    if (status == LARES_OK && lares_state_has_guards())
+        status = lares_state_contend(object->node, NULL, LARES_CONTEND_WRITE, NULL);
     if (status != LARES_OK)
         return status;
     LaresSetAttrs only_size = {.mask = LARES_ATTR_SIZE, .size = size};

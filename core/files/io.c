@@ -11,6 +11,20 @@ range_fits(uint64_t offset, uint64_t len)
 }
 
 static LaresStatus
+contend(LaresNode *node, LaresOpen *self, gboolean write, uint64_t *seen)
+{
+    if (!lares_state_has_guards())
+        return LARES_OK;
+    return lares_state_contend(node, self, write ? LARES_CONTEND_WRITE : LARES_CONTEND_READ, seen);
+}
+
+LaresStatus
+lares_files_contend(LaresFiles *files, const LaresObject *object, LaresOpen *self, gboolean write, uint64_t *seen)
+{
+    return contend(object->node, self, write, seen);
+}
+
+static LaresStatus
 begin_with_open(const LaresCaller *caller, LaresOpen *open, const LaresObject *object, uint32_t access, LaresIo *io)
 {
     if (lares_open_node(open) != object->node)
@@ -18,6 +32,8 @@ begin_with_open(const LaresCaller *caller, LaresOpen *open, const LaresObject *o
     if ((lares_open_access(open) & access) != access)
         return LARES_OPENMODE;
     LaresStatus status = lares_files_may_use(caller, object, open, access);
+    if (status == LARES_OK && access)
+        status = contend(object->node, open, (access & LARES_ACCESS_WRITE) != 0, NULL);
     if (status != LARES_OK)
         return status;
     io->file = lares_state_file(open, access);
@@ -47,6 +63,8 @@ lares_files_io_begin(LaresFiles *files, const LaresCaller *caller, const LaresOb
         return io->file ? LARES_OK : LARES_ACCESS;
     }
     status = lares_state_io_allowed(object->node, access, NULL);
+    if (status == LARES_OK)
+        status = contend(object->node, NULL, (access & LARES_ACCESS_WRITE) != 0, NULL);
     if (status != LARES_OK)
         return status;
     LaresCred cred = lares_files_cred(caller, object);

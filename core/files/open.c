@@ -125,3 +125,63 @@ lares_files_open_upgrade(LaresFiles *files, const LaresCaller *caller, LaresOpen
     }
     return lares_state_upgrade(open, file, access, deny);
 }
+
+/* ---- Opens that say more ----------------------------------------------------------------------------------------- */
+
+static LaresStatus
+register_open(const LaresCaller *caller, const LaresObject *object, LaresFile *file, LaresOpenHow *how,
+              LaresHolder *holder, LaresOpen **open)
+{
+    LaresStatus status = lares_state_open_how(holder, object->share, object->node, file, how, open);
+    if (status == LARES_OK)
+        lares_state_opened_by(*open, lares_files_cred(caller, object).uid);
+    return status;
+}
+
+LaresStatus
+lares_files_open_how(LaresFiles *files, const LaresCaller *caller, const LaresObject *object, LaresOpenHow *how,
+                     LaresHolder *holder, LaresOpen **open)
+{
+    LaresStatus status = how->io ? check_type(object->node) : LARES_OK;
+    if (status == LARES_OK && how->access & (LARES_ACCESS_WRITE | LARES_ACCESS_DELETE))
+        status = lares_files_writable(object);
+    if (status != LARES_OK)
+        return status;
+    LaresCred cred = lares_files_cred(caller, object);
+    g_autoptr(LaresFile) file = NULL;
+    if (how->io)
+        status = STORE_IFACE(object->share->store)->open(object->share->store, &cred, object->node, how->io, &file);
+    return status == LARES_OK ? register_open(caller, object, file, how, holder, open) : status;
+}
+
+LaresStatus
+lares_files_create_how(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir, const char *name,
+                       const LaresCreate *made, LaresOpenHow *how, LaresHolder *holder, LaresObject *out,
+                       LaresOpen **open, gboolean *created, LaresChangeInfo *info)
+{
+    *out = (LaresObject){NULL, NULL};
+    if (dir->node->type != LARES_TYPE_DIRECTORY)
+        return LARES_NOTDIR;
+    LaresStatus status = lares_files_writable(dir);
+    if (status != LARES_OK)
+        return status;
+    LaresCred cred = lares_files_cred(caller, dir);
+    g_autoptr(LaresFile) file = NULL;
+    LaresObject object = {lares_share_ref(dir->share), NULL};
+    lares_files_change_before(dir, info);
+    status = STORE_IFACE(dir->share->store)
+                 ->create(dir->share->store, &cred, dir->node, name, made,
+                          made->type == LARES_TYPE_REGULAR ? how->io : 0, &object.node, &file, created);
+    lares_files_change_after(dir, info);
+    if (status != LARES_OK)
+        object.node = NULL;
+    if (status == LARES_OK)
+        status = register_open(caller, &object, file, how, holder, open);
+    if (status == LARES_OK)
+        *out = object;
+    else if (object.node)
+        lares_object_clear(&object);
+    else
+        lares_share_unref(object.share);
+    return status;
+}

@@ -1,6 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Changes of the tree: create, remove, rename, link. */
 #include "files/files-private.h"
+#include "state/state-private.h"
+
+#include <string.h>
+
+/* Do opens of others let this name go? What is not there is no question; `self` is who asks. *busy (may be NULL) gets
+ * the node to wait for. */
+static LaresStatus
+may_go(const LaresObject *dir, const LaresCred *cred, const char *name, LaresOpen *self, uint64_t *seen,
+       LaresNode **busy)
+{
+    g_autoptr(LaresNode) node = NULL;
+    if (!lares_state_has_guards() ||
+        STORE_IFACE(dir->share->store)->lookup(dir->share->store, cred, dir->node, name, &node) != LARES_OK)
+        return LARES_OK;
+    LaresStatus status = lares_state_name_may_go(node, self, seen);
+    if (status == LARES_DELAY && busy)
+        *busy = g_steal_pointer(&node);
+    return status;
+}
 
 /* A directory that may be changed. */
 static LaresStatus
@@ -40,15 +59,19 @@ lares_files_remove(LaresFiles *files, const LaresCaller *caller, const LaresObje
     if (status != LARES_OK)
         return status;
     LaresCred cred = lares_files_cred(caller, dir);
+    status = may_go(dir, &cred, name, NULL, NULL, NULL);
+    if (status != LARES_OK)
+        return status;
     lares_files_change_before(dir, info);
     status = STORE_IFACE(dir->share->store)->remove(dir->share->store, &cred, dir->node, name);
     lares_files_change_after(dir, info);
     return status;
 }
 
-LaresStatus
-lares_files_rename(LaresFiles *files, const LaresCaller *caller, const LaresObject *from, const char *name,
-                   const LaresObject *to, const char *new_name, LaresChangeInfo *from_info, LaresChangeInfo *to_info)
+static LaresStatus
+rename_checked(const LaresCaller *caller, LaresOpen *self, const LaresObject *from, const char *name,
+               const LaresObject *to, const char *new_name, gboolean replace, uint64_t *seen, LaresNode **busy,
+               LaresChangeInfo *from_info, LaresChangeInfo *to_info)
 {
     LaresStatus status = check_dir(from);
     if (status == LARES_OK)
@@ -58,13 +81,34 @@ lares_files_rename(LaresFiles *files, const LaresCaller *caller, const LaresObje
     if (status != LARES_OK)
         return status;
     LaresCred cred = lares_files_cred(caller, from);
+    status = may_go(from, &cred, name, self, seen, busy);
+    if (status == LARES_OK && replace)
+        status = may_go(to, &cred, new_name, self, seen, busy);
+    if (status != LARES_OK)
+        return status;
     lares_files_change_before(from, from_info);
     lares_files_change_before(to, to_info);
-    status =
-        STORE_IFACE(from->share->store)->rename(from->share->store, &cred, from->node, name, to->node, new_name, TRUE);
+    status = STORE_IFACE(from->share->store)
+                 ->rename(from->share->store, &cred, from->node, name, to->node, new_name, replace);
     lares_files_change_after(from, from_info);
     lares_files_change_after(to, to_info);
     return status;
+}
+
+LaresStatus
+lares_files_rename(LaresFiles *files, const LaresCaller *caller, const LaresObject *from, const char *name,
+                   const LaresObject *to, const char *new_name, LaresChangeInfo *from_info, LaresChangeInfo *to_info)
+{
+    return rename_checked(caller, NULL, from, name, to, new_name, TRUE, NULL, NULL, from_info, to_info);
+}
+
+LaresStatus
+lares_files_rename_open(LaresFiles *files, const LaresCaller *caller, LaresOpen *self, const LaresObject *from,
+                        const char *name, const LaresObject *to, const char *new_name, gboolean replace, uint64_t *seen,
+                        LaresNode **busy)
+{
+    LaresChangeInfo from_info, to_info;
+    return rename_checked(caller, self, from, name, to, new_name, replace, seen, busy, &from_info, &to_info);
 }
 
 LaresStatus

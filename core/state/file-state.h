@@ -31,6 +31,8 @@ struct _LaresOpen {
     LaresOpen *next, *prev; /* in the file's list */
     guint n_locks;          /* of the file's locks those of this open */
     GBytes *lock_name;      /* of the owner that locked last through it, or NULL */
+    gboolean quiet;         /* attributes only: in nobody's way */
+    LaresLease *lease;      /* a reference or NULL; set before others see the open */
 };
 
 /* Nobody, or several users: everybody's I/O is judged. */
@@ -45,10 +47,49 @@ typedef struct {
     GBytes *name; /* a reference, shared by the locks of an owner */
 } LaresLock;
 
+typedef struct {
+    uint64_t start, length;
+    gboolean exclusive;
+    LaresOpen *open; /* not a reference */
+} LaresWinLock;
+
+struct _LaresLease {
+    gint ref;
+    gboolean oplock;
+    LaresNode *node;
+    LaresLeaseFunc notify;
+    gpointer user;
+    GDestroyNotify destroy;
+    /* Under the shard's lock: */
+    guint opens;
+    uint32_t state;
+    uint16_t epoch;
+    gboolean breaking;
+    uint32_t offered;  /* the break that is under way goes here, */
+    uint32_t required; /* and the next one there at once */
+    guint serial;      /* of breaks, for their time-outs */
+};
+
+struct _LaresWait {
+    gint ref; /* the list's and the caller's */
+    LaresNode *node;
+    void (*ready)(gpointer user);
+    gpointer user;
+    GDestroyNotify destroy;
+    gboolean listed; /* shard locked */
+    LaresWait *next;
+};
+
 struct _LaresFileState {
     LaresOpen *opens; /* each holds a reference while it is here */
-    /* Of the opens those whose access / deny has READ, WRITE: most conflicts are ruled out without a look at each. */
-    guint n_access[2], n_deny[2];
+    /* Of the opens those whose access / deny has READ, WRITE, DELETE: most conflicts are ruled out without a look at
+     * each. */
+    guint n_access[3], n_deny[3];
+    GArray *ranges; /* LaresWinLock; NULL while there are none */
+    LaresWait *waits;
+    uint64_t seen;  /* when this last changed for those who wait; no number is used twice */
+    guint n_leases; /* opens with a lease */
+    LaresUnlink *unlink;
     GArray *locks; /* LaresLock, sorted by first; NULL while there are none */
 };
 
@@ -84,3 +125,30 @@ lares_holder_has_all_locks(LaresHolder *holder)
 LaresHolder *lares_holder_if_courteous(LaresHolder *holder);
 /* Consumes the reference. */
 void lares_holder_expire(LaresHolder *holder);
+
+/* ---- lease.c (shard locked where not said otherwise) --------------------------------------------------------------
+ */
+
+/* Tells every lease but `own` to lose these bits. TRUE when one of `wait_for` is still held by somebody. With `own_too`
+ * level II oplocks of the caller itself go as well. *notices collects what lares_leases_notify() sends later. */
+gboolean lares_leases_break(LaresFileState *state, const LaresLease *own, uint32_t lose, uint32_t wait_for,
+                            gboolean own_too, GArray **notices);
+void lares_leases_notify(GArray *notices); /* not locked; consumes it, may be NULL */
+/* What may be had of `want` beside what is there; the lease gets it. */
+void lares_lease_grant(LaresFileState *state, LaresLease *lease, uint32_t want);
+/* The open is closing. */
+void lares_lease_let_go(LaresLease *lease);
+
+/* ---- wait.c ----------------------------------------------------------------------------------------------------- */
+
+uint64_t lares_state_stamp(void);
+/* Shard locked: notes a change and takes those who wait for one. */
+LaresWait *lares_waits_take(LaresFileState *state);
+void lares_waits_wake(LaresWait *waits); /* not locked; consumes the list */
+
+/* ---- range.c, shard locked -------------------------------------------------------------------------------------- */
+
+LaresWinLock *lares_ranges_find(LaresFileState *state, uint64_t first, uint64_t last, gboolean write);
+void lares_ranges_drop_open(LaresFileState *state, LaresOpen *open);
+/* lock.c: a POSIX lock in the way of such a lock, or of I/O. */
+gboolean lares_locks_conflict(LaresFileState *state, uint64_t start, uint64_t length, gboolean write);

@@ -60,6 +60,38 @@ describe(const LaresLock *lock, LaresLockConflict *conflict, GBytes **owner_name
         *owner_name = g_bytes_ref(lock->name);
 }
 
+gboolean
+lares_locks_conflict(LaresFileState *state, uint64_t start, uint64_t length, gboolean write)
+{
+    uint64_t last = length ? start + (length - 1) : start;
+    for (guint i = 0; state->locks && i < state->locks->len; i++) {
+        const LaresLock *lock = &g_array_index(state->locks, LaresLock, i);
+        if (lock->first > last)
+            break;
+        if (length ? overlaps(lock, start, last) && (write || lock->write)
+                   : write && lock->first < start && start <= lock->last)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* The first lock of the other kind (range.c) that conflicts; shard locked. */
+static LaresWinLock *
+find_range_conflict(LaresNode *node, uint64_t first, uint64_t last, gboolean write)
+{
+    LaresFileState *state = lares_state_peek(node);
+    return state ? lares_ranges_find(state, first, last, write) : NULL;
+}
+
+static void
+describe_range(const LaresWinLock *lock, LaresLockConflict *conflict)
+{
+    *conflict = (LaresLockConflict){.range = {lock->start, lock->length ? lock->length : 1, lock->exclusive},
+                                    .holder = lock->open->holder};
+    if (lock->length && lock->start + (lock->length - 1) == UINT64_MAX)
+        conflict->range.length = UINT64_MAX;
+}
+
 /* As in open.c: with LARES_OK the shard stays locked. */
 static LaresStatus
 lock_without_conflict(LaresNode *node, gconstpointer owner, uint64_t first, uint64_t last, gboolean write,
@@ -68,12 +100,15 @@ lock_without_conflict(LaresNode *node, gconstpointer owner, uint64_t first, uint
     for (;;) {
         lares_state_shard_lock(node);
         LaresLock *other = find_conflict(node, owner, first, last, write);
-        if (!other)
+        LaresWinLock *range = other ? NULL : find_range_conflict(node, first, last, write);
+        if (!other && !range)
             return LARES_OK;
-        LaresHolder *courteous = lares_holder_if_courteous(other->open->holder);
+        LaresHolder *courteous = lares_holder_if_courteous((other ? other->open : range->open)->holder);
         gboolean gone = courteous && g_atomic_int_get(&courteous->expired);
-        if (!courteous)
+        if (!courteous && other)
             describe(other, conflict, owner_name);
+        else if (!courteous)
+            describe_range(range, conflict);
         lares_state_shard_unlock(node);
         if (!courteous)
             return LARES_DENIED;
@@ -256,6 +291,7 @@ lares_lock_clear(LaresOpen *open, const LaresLockOwner *owner, uint64_t start, u
     LaresStatus status = range_last(&range, &last);
     if (status != LARES_OK)
         return status;
+    LaresWait *waits = NULL;
     lares_state_shard_lock(open->node);
     LaresFileState *state = lares_state_peek(open->node);
     gboolean all = lares_holder_has_all_locks(open->holder);
@@ -265,8 +301,10 @@ lares_lock_clear(LaresOpen *open, const LaresLockOwner *owner, uint64_t start, u
     } else if (state && state->locks) {
         cut(state->locks, owner->key, start, last);
         sort(state->locks);
+        waits = lares_waits_take(state);
     }
     lares_state_shard_unlock(open->node);
+    lares_waits_wake(waits);
     return status;
 }
 
@@ -317,8 +355,11 @@ void
 lares_lock_drop_owner(LaresOpen *open, gconstpointer owner_key)
 {
     lares_state_shard_lock(open->node);
-    drop_where(lares_state_peek(open->node), NULL, owner_key);
+    LaresFileState *state = lares_state_peek(open->node);
+    drop_where(state, NULL, owner_key);
+    LaresWait *waits = state ? lares_waits_take(state) : NULL;
     lares_state_shard_unlock(open->node);
+    lares_waits_wake(waits);
 }
 
 void

@@ -48,6 +48,8 @@ lares_open_unref(LaresOpen *open)
     lares_holder_unref(open->holder);
     if (open->lock_name)
         g_bytes_unref(open->lock_name);
+    if (open->lease)
+        lares_lease_unref(open->lease);
     g_free(open);
 }
 
@@ -81,14 +83,17 @@ lares_open_deny(LaresOpen *open)
     return deny;
 }
 
-/* ---- Modes. The bits of access and deny are the same: 1 read, 2 write. Shard locked. ----------------------------- */
+/* ---- Modes. The bits of access and deny are the same: 1 read, 2 write, 8 delete. Shard locked.
+ * ----------------------------- */
+
+static const guint mode_bits[] = {0, 1, 3};
 
 static void
 count_modes(LaresFileState *state, const LaresOpen *open, guint by)
 {
-    for (guint i = 0; i < 2; i++) {
-        state->n_access[i] += (open->access >> i & 1) * by;
-        state->n_deny[i] += (open->deny >> i & 1) * by;
+    for (guint i = 0; i < G_N_ELEMENTS(mode_bits); i++) {
+        state->n_access[i] += (open->access >> mode_bits[i] & 1) * by;
+        state->n_deny[i] += (open->deny >> mode_bits[i] & 1) * by;
     }
 }
 
@@ -107,11 +112,12 @@ set_modes(LaresOpen *open, uint32_t access, uint32_t deny)
 static gboolean
 has_conflict(const LaresFileState *state, uint32_t access, uint32_t deny, const LaresOpen *self)
 {
-    for (guint i = 0; i < 2; i++) {
-        guint own_access = self ? self->access >> i & 1 : 0, own_deny = self ? self->deny >> i & 1 : 0;
-        if ((deny >> i & 1) && state->n_access[i] > own_access)
+    for (guint i = 0; i < G_N_ELEMENTS(mode_bits); i++) {
+        guint own_access = self ? self->access >> mode_bits[i] & 1 : 0,
+              own_deny = self ? self->deny >> mode_bits[i] & 1 : 0;
+        if ((deny >> mode_bits[i] & 1) && state->n_access[i] > own_access)
             return TRUE;
-        if ((access >> i & 1) && state->n_deny[i] > own_deny)
+        if ((access >> mode_bits[i] & 1) && state->n_deny[i] > own_deny)
             return TRUE;
     }
     return FALSE;
@@ -119,9 +125,8 @@ has_conflict(const LaresFileState *state, uint32_t access, uint32_t deny, const 
 
 /* An open of somebody that conflicts. */
 static LaresOpen *
-find_conflict(LaresNode *node, uint32_t access, uint32_t deny, const LaresOpen *self)
+find_conflict(LaresFileState *state, uint32_t access, uint32_t deny, const LaresOpen *self)
 {
-    LaresFileState *state = lares_state_peek(node);
     if (!state || !has_conflict(state, access, deny, self))
         return NULL;
     for (LaresOpen *o = state->opens; o; o = o->next) {
@@ -131,22 +136,44 @@ find_conflict(LaresNode *node, uint32_t access, uint32_t deny, const LaresOpen *
     return NULL;
 }
 
-/* Locks the shard and makes sure nothing conflicts: courteous holders in the way are expired. With LARES_OK the shard
- * stays locked. */
+/* Who opens breaks what others cache; who is refused lets them close what they keep open without need, first. */
+static gboolean
+break_for_open(LaresFileState *state, const LaresOpenHow *how, const LaresLease *own, gboolean refused,
+               GArray **notices)
+{
+    uint32_t lose = refused ? LARES_LEASE_HANDLE : LARES_LEASE_WRITE, wait_for = lose;
+    if (!state || !state->n_leases || how->keep_lease || (how->quiet && !how->overwrite))
+        return FALSE;
+    if (how->overwrite && !refused)
+        lose = LARES_LEASE_READ | LARES_LEASE_HANDLE | LARES_LEASE_WRITE;
+    return lares_leases_break(state, own, lose, wait_for, FALSE, notices);
+}
+
+/* Locks the shard and makes sure nothing conflicts: courteous holders in the way are expired, leases broken. With
+ * LARES_OK the shard stays locked. */
 static LaresStatus
-lock_without_conflict(LaresNode *node, uint32_t access, uint32_t deny, const LaresOpen *self)
+lock_without_conflict(LaresNode *node, LaresOpenHow *how, const LaresLease *own, const LaresOpen *self)
 {
     for (;;) {
+        GArray *notices = NULL;
         lares_state_shard_lock(node);
-        LaresOpen *other = find_conflict(node, access, deny, self);
-        if (!other)
-            return LARES_OK;
-        LaresHolder *courteous = lares_holder_if_courteous(other->holder);
+        LaresFileState *state = lares_state_peek(node);
+        LaresOpen *other = find_conflict(state, how->access, how->deny, self);
+        LaresHolder *courteous = other ? lares_holder_if_courteous(other->holder) : NULL;
         gboolean gone = courteous && g_atomic_int_get(&courteous->expired);
-        lares_state_shard_unlock(node);
         if (!courteous)
+            how->must_wait = break_for_open(state, how, own, other != NULL, &notices);
+        how->seen = state ? state->seen : 0;
+        if (!other && !how->must_wait && !notices)
+            return LARES_OK;
+        lares_state_shard_unlock(node);
+        lares_leases_notify(notices);
+        if (how->must_wait)
+            return LARES_DELAY;
+        if (other && !courteous)
             return LARES_SHARE_DENIED;
-        lares_holder_expire(courteous);
+        if (courteous)
+            lares_holder_expire(courteous);
         if (gone)
             return LARES_DELAY; /* somebody else is expiring it just now */
     }
@@ -161,29 +188,71 @@ add_file(LaresOpen *open, LaresFile *file)
         open->writer = lares_file_ref(file);
 }
 
-LaresStatus
-lares_state_open(LaresHolder *holder, LaresShare *share, LaresNode *node, LaresFile *file, uint32_t access,
-                 uint32_t deny, LaresOpen **open)
+/* Opens that others' removing and writing must ask about: see lares_state_has_guards(). */
+static gint n_guards;
+
+gboolean
+lares_state_has_guards(void)
 {
+    return g_atomic_int_get(&n_guards) != 0;
+}
+
+static gboolean
+is_guard(const LaresOpen *open)
+{
+    return open->lease || (open->deny & LARES_DENY_DELETE);
+}
+
+static LaresFileState *
+state_of_locked(LaresNode *node)
+{
+    LaresFileState *state = node->state;
+    if (!state) {
+        state = g_new0(LaresFileState, 1);
+        state->seen = lares_state_stamp();
+        __atomic_store_n(&node->state, state, __ATOMIC_RELAXED);
+    }
+    return state;
+}
+
+LaresStatus
+lares_state_open_how(LaresHolder *holder, LaresShare *share, LaresNode *node, LaresFile *file, LaresOpenHow *how,
+                     LaresOpen **open)
+{
+    if (!how->access)
+        how->deny = 0;
     if (!lares_holder_take_open(holder))
         return LARES_TOO_MANY;
-    LaresStatus status = lock_without_conflict(node, access, deny, NULL);
+    LaresStatus status = lock_without_conflict(node, how, how->lease, NULL);
+    LaresFileState *state = status == LARES_OK ? state_of_locked(node) : NULL;
+    if (state && state->unlink) {
+        lares_state_shard_unlock(node);
+        status = LARES_DELETE_PENDING;
+    }
     if (status != LARES_OK) {
         lares_holder_give_open(holder);
         return status;
     }
-    LaresFileState *state = node->state;
-    if (!state)
-        __atomic_store_n(&node->state, state = g_new0(LaresFileState, 1), __ATOMIC_RELAXED);
     LaresOpen *o = g_new0(LaresOpen, 1);
     o->ref = 2; /* the list's and the caller's */
     o->holder = lares_holder_ref(holder);
     o->share = lares_share_ref(share);
     o->node = lares_node_ref(node);
-    o->access = access;
-    o->deny = deny;
+    o->access = how->access;
+    o->deny = how->deny;
+    o->quiet = how->quiet;
     o->opener = LARES_OPENER_MIXED;
-    add_file(o, file);
+    if (file)
+        add_file(o, file);
+    if (how->lease) {
+        o->lease = lares_lease_ref(how->lease);
+        o->lease->opens++;
+        state->n_leases++;
+        if (!how->keep_lease)
+            lares_lease_grant(state, o->lease, how->lease_want);
+    }
+    if (is_guard(o))
+        g_atomic_int_inc(&n_guards);
     o->next = state->opens;
     if (o->next)
         o->next->prev = o;
@@ -195,9 +264,18 @@ lares_state_open(LaresHolder *holder, LaresShare *share, LaresNode *node, LaresF
 }
 
 LaresStatus
+lares_state_open(LaresHolder *holder, LaresShare *share, LaresNode *node, LaresFile *file, uint32_t access,
+                 uint32_t deny, LaresOpen **open)
+{
+    LaresOpenHow how = {.access = access, .deny = deny};
+    return lares_state_open_how(holder, share, node, file, &how, open);
+}
+
+LaresStatus
 lares_state_upgrade(LaresOpen *open, LaresFile *file, uint32_t access, uint32_t deny)
 {
-    LaresStatus status = lock_without_conflict(open->node, access, deny, open);
+    LaresOpenHow how = {.access = access, .deny = deny};
+    LaresStatus status = lock_without_conflict(open->node, &how, open->lease, open);
     if (status != LARES_OK)
         return status;
     if (file && !open->closed)
@@ -217,9 +295,14 @@ void
 lares_open_downgrade(LaresOpen *open, uint32_t access, uint32_t deny)
 {
     LaresFile *drop[2] = {NULL, NULL};
+    LaresWait *waits = NULL;
     lares_state_shard_lock(open->node);
-    if (!open->closed)
+    if (!open->closed) {
+        g_atomic_int_add(&n_guards, -is_guard(open));
         set_modes(open, access, deny);
+        g_atomic_int_add(&n_guards, is_guard(open));
+        waits = lares_waits_take(lares_state_peek(open->node));
+    }
     if (!(access & LARES_ACCESS_READ))
         drop[0] = g_steal_pointer(&open->reader);
     if (!(access & LARES_ACCESS_WRITE))
@@ -229,6 +312,7 @@ lares_open_downgrade(LaresOpen *open, uint32_t access, uint32_t deny)
         if (drop[i])
             lares_file_unref(drop[i]);
     }
+    lares_waits_wake(waits);
 }
 
 /* Takes the open out of the list, where it is until it is closed. Shard locked. */
@@ -249,19 +333,32 @@ lares_open_close(LaresOpen *open)
 {
     LaresFile *reader = NULL, *writer = NULL;
     gboolean was_listed = FALSE;
+    LaresWait *waits = NULL;
+    LaresUnlink *unlink = NULL;
     lares_state_shard_lock(open->node);
     if (!open->closed) {
         LaresFileState *state = lares_state_peek(open->node);
+        if (is_guard(open))
+            g_atomic_int_add(&n_guards, -1);
         set_modes(open, 0, 0);
         open->closed = TRUE;
         reader = g_steal_pointer(&open->reader);
         writer = g_steal_pointer(&open->writer);
         lares_locks_drop_open(state, open);
+        lares_ranges_drop_open(state, open);
+        if (open->lease) {
+            state->n_leases--;
+            lares_lease_let_go(open->lease);
+        }
+        waits = lares_waits_take(state);
         unlink_open(state, open);
         was_listed = TRUE;
         if (!state->opens) {
+            unlink = state->unlink;
             if (state->locks)
                 g_array_unref(state->locks);
+            if (state->ranges)
+                g_array_unref(state->ranges);
             g_free(state);
             __atomic_store_n(&open->node->state, NULL, __ATOMIC_RELAXED);
         }
@@ -271,6 +368,9 @@ lares_open_close(LaresOpen *open)
         lares_file_unref(reader);
     if (writer)
         lares_file_unref(writer);
+    if (unlink)
+        unlink->run(unlink);
+    lares_waits_wake(waits);
     if (was_listed) {
         lares_holder_give_open(open->holder);
         lares_open_unref(open);
@@ -325,7 +425,8 @@ lares_state_any_file(LaresNode *node)
 LaresStatus
 lares_state_open_allowed(LaresNode *node, uint32_t access, uint32_t deny, LaresOpen *self)
 {
-    LaresStatus status = lock_without_conflict(node, access, deny, self);
+    LaresOpenHow how = {.access = access, .deny = deny, .quiet = TRUE};
+    LaresStatus status = lock_without_conflict(node, &how, self ? self->lease : NULL, self);
     if (status == LARES_OK)
         lares_state_shard_unlock(node);
     return status;

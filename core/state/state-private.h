@@ -8,6 +8,9 @@
 
 #include <lares/state.h>
 #include <lares/share.h>
+#include <lares/files.h>
+
+typedef struct _LaresUnlink LaresUnlink;
 
 /* How many opens the server may have in all; 0: no bound. Told at start. */
 void lares_state_limit_opens(guint max_opens);
@@ -31,3 +34,33 @@ LaresFile *lares_state_any_file(LaresNode *node);
 LaresStatus lares_state_io_allowed(LaresNode *node, uint32_t access, LaresOpen *self);
 /* Would an open with these modes conflict now? */
 LaresStatus lares_state_open_allowed(LaresNode *node, uint32_t access, uint32_t deny, LaresOpen *self);
+
+/* ---- For protocols that say more ----------------------------------------------------------------------------------
+ */
+
+/* Registers an open of anything, with or without a file; see LaresOpenHow in files.h, whose `seen` and `granted` are
+ * set. LARES_SHARE_DENIED, LARES_DELETE_PENDING, LARES_DELAY (wait or try again). */
+LaresStatus lares_state_open_how(LaresHolder *holder, LaresShare *share, LaresNode *node, LaresFile *file,
+                                 LaresOpenHow *how, LaresOpen **open);
+typedef enum {
+    LARES_CONTEND_READ,   /* somebody reads: nobody else may hold back what was written */
+    LARES_CONTEND_WRITE,  /* somebody writes or locks: nobody else's copy is good */
+    LARES_CONTEND_HANDLE, /* the name goes or changes: nobody may keep closed files open */
+} LaresContend;
+/* Breaks the leases of others in the way of `self` (may be NULL). LARES_DELAY with *seen (may be NULL) while one must
+ * be waited for. */
+LaresStatus lares_state_contend(LaresNode *node, LaresOpen *self, LaresContend what, uint64_t *seen);
+/* May the name of this node go, as far as other opens are concerned? LARES_FILE_OPEN, LARES_DELAY. */
+LaresStatus lares_state_name_may_go(LaresNode *node, LaresOpen *self, uint64_t *seen);
+/* FALSE: nobody anywhere has a lease or denies deletion, so the two above need not be asked. */
+gboolean lares_state_has_guards(void);
+
+/* What the last close does, run without locks. */
+struct _LaresUnlink {
+    void (*run)(LaresUnlink *unlink); /* consumes it */
+    void (*free)(LaresUnlink *unlink);
+};
+/* Sets (consumes) or, with NULL, takes back what the last close of the open's file does. LARES_STALE: it is closed. */
+LaresStatus lares_state_set_unlink(LaresOpen *open, LaresUnlink *unlink);
+/* For tests: as if the break had waited too long. */
+void lares_lease_time_out(LaresLease *lease);

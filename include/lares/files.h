@@ -137,6 +137,43 @@ LARES_API LaresStatus lares_files_open_create(LaresFiles *files, const LaresCall
 LARES_API LaresStatus lares_files_open_upgrade(LaresFiles *files, const LaresCaller *caller, LaresOpen *open,
                                                uint32_t access, uint32_t deny);
 
+/* An open that says more than an NFS one: of any object, with or without data, with a lease. */
+typedef struct {
+    uint32_t access;     /* READ, WRITE, DELETE: what meets the deny modes of others; 0 conflicts with nobody */
+    uint32_t deny;       /* LARES_DENY_*; without access it does not count */
+    uint32_t io;         /* READ, WRITE: what will be done with the data; a regular file is opened for it */
+    gboolean quiet;      /* attributes only: breaks no lease and takes nothing away from one */
+    gboolean overwrite;  /* what is there will be thrown away: nobody's copy stays good */
+    LaresLease *lease;   /* to be held through this open, or NULL */
+    uint32_t lease_want; /* LARES_LEASE_* */
+    gboolean keep_lease; /* take the lease as it is: a reconnect */
+    uint64_t seen;       /* out, with LARES_DELAY and LARES_SHARE_DENIED: for lares_state_wait() */
+    gboolean must_wait;  /* out, with LARES_DELAY: a break is under way, and its end can be waited for */
+} LaresOpenHow;
+/* LARES_SHARE_DENIED, LARES_DELETE_PENDING, LARES_DELAY, LARES_ACCESS and what stores say. */
+LARES_API LaresStatus lares_files_open_how(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                                           LaresOpenHow *how, LaresHolder *holder, LaresOpen **open);
+/* Makes an object of any kind by name (how_made->exclusive: LARES_EXIST when it is there) and opens it. */
+LARES_API LaresStatus lares_files_create_how(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir,
+                                             const char *name, const LaresCreate *made, LaresOpenHow *how,
+                                             LaresHolder *holder, LaresObject *out, LaresOpen **open, gboolean *created,
+                                             LaresChangeInfo *info);
+/* The open's file goes with the last close of anybody's open of it, as `caller`, if `name` in `dir` still is this file;
+ * until then it cannot be opened (LARES_DELETE_PENDING; NFS: NFS4ERR_ACCESS). `on` FALSE takes that back (dir and name
+ * may be NULL). LARES_NOTEMPTY for a directory with entries. */
+LARES_API LaresStatus lares_files_delete_on_close(LaresFiles *files, const LaresCaller *caller, LaresOpen *open,
+                                                  const LaresObject *dir, const char *name, gboolean on);
+/* As lares_files_rename(), by who has the object open as `self` (may be NULL; it is not in its own way).
+ * LARES_FILE_OPEN when somebody denies deletion (of the object or of what it replaces), LARES_EXIST without `replace`,
+ * LARES_DELAY with *seen (may be NULL) and *busy (may be NULL: the node to wait for, a reference). */
+LARES_API LaresStatus lares_files_rename_open(LaresFiles *files, const LaresCaller *caller, LaresOpen *self,
+                                              const LaresObject *from, const char *name, const LaresObject *to,
+                                              const char *new_name, gboolean replace, uint64_t *seen, LaresNode **busy);
+/* Breaks the leases of others before data change by other ways than lares_files_io_begin() (which does it). LARES_DELAY
+ * with *seen. */
+LARES_API LaresStatus lares_files_contend(LaresFiles *files, const LaresObject *object, LaresOpen *self, gboolean write,
+                                          uint64_t *seen);
+
 /* I/O on a file. `open` may be NULL (anonymous stateid): then the caller's own permission is checked and deny modes are
  * honoured. `access` 0 is for lares_files_commit(): any open of the file will do, LARES_ACCESS when there is none.
  * Offsets beyond INT64_MAX: LARES_INVAL (read: *done 0, eof). */

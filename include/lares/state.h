@@ -22,6 +22,8 @@ typedef struct _LaresOpen LaresOpen;
 #define LARES_DENY_NONE  0u
 #define LARES_DENY_READ  1u
 #define LARES_DENY_WRITE 2u
+/* The bits of access and deny are the same: an open may have and deny LARES_ACCESS_DELETE (8) too. */
+#define LARES_DENY_DELETE 8u
 
 /* `expire(user)` must drop all state of the holder (lares_open_close …); called at most once, from a worker.
  * `destroy(user)` when the last reference goes (opens hold one each). */
@@ -95,5 +97,85 @@ LARES_API LaresStatus lares_lock_test_named(LaresNode *node, const LaresLockOwne
 LARES_API gboolean lares_lock_held(LaresOpen *open, gconstpointer owner_key);
 /* Drops all locks of the owner on the open's file. */
 LARES_API void lares_lock_drop_owner(LaresOpen *open, gconstpointer owner_key);
+
+/* ---- Leases (oplocks): what a client may keep to itself until it is told otherwise --------------------------------
+ *
+ * A lease belongs to one file and is held through the opens that were made with it; it ends with the last of them. An
+ * oplock is a lease of one open: level II is READ, exclusive READ|WRITE, batch all three. The bits are those of
+ * [MS-SMB2] 2.2.13.2.8.
+ *
+ * Whoever comes into conflict (any protocol) starts a break: `notify` is called without locks, from the thread of the
+ * one in the way. While an answer is awaited the other gets LARES_DELAY and may wait (lares_state_wait). What is not
+ * answered in LARES_BREAK_SECONDS is taken. Waited for is only what would hide data (WRITE) or keep a conflicting open
+ * (HANDLE). Spec: [MS-FSA] 2.1.4.12. */
+typedef struct _LaresLease LaresLease;
+
+#define LARES_LEASE_READ    1u
+#define LARES_LEASE_HANDLE  2u
+#define LARES_LEASE_WRITE   4u
+#define LARES_BREAK_SECONDS 35
+
+typedef struct {
+    uint32_t from, to;
+    uint16_t epoch;
+    gboolean ack; /* an answer is awaited: lares_lease_ack() */
+} LaresLeaseBreak;
+
+typedef void (*LaresLeaseFunc)(LaresLease *lease, const LaresLeaseBreak *what, gpointer user);
+
+/* A lease that nobody holds yet; `user` lives until `destroy`, with the last reference (opens hold one each). */
+LARES_API LaresLease *lares_lease_new(LaresNode *node, gboolean oplock, LaresLeaseFunc notify, gpointer user,
+                                      GDestroyNotify destroy);
+LARES_API LaresLease *lares_lease_ref(LaresLease *lease);
+LARES_API void lares_lease_unref(LaresLease *lease);
+LARES_API LaresNode *lares_lease_node(LaresLease *lease); /* borrowed */
+LARES_API gpointer lares_lease_user(LaresLease *lease);
+/* *epoch (the number of changes) and *breaking may be NULL. */
+LARES_API uint32_t lares_lease_state(LaresLease *lease, uint16_t *epoch, gboolean *breaking);
+/* The epoch a new lease starts from (the client's own). */
+LARES_API void lares_lease_set_epoch(LaresLease *lease, uint16_t epoch);
+/* The answer to a break. LARES_INVAL: none is awaited; LARES_DENIED: more than was offered. */
+LARES_API LaresStatus lares_lease_ack(LaresLease *lease, uint32_t state);
+/* The open's lease or NULL, borrowed. */
+LARES_API LaresLease *lares_open_lease(LaresOpen *open);
+/* Gives up the lease's state without being asked (its client is gone). */
+LARES_API void lares_lease_surrender(LaresLease *lease);
+
+/* ---- Waiting until a conflict may be gone -------------------------------------------------------------------------
+ */
+
+typedef struct _LaresWait LaresWait;
+/* Calls ready(user) once, without locks, when something about the file changed after `seen` (as the refused call gave
+ * it): then try again. NULL (and `user` is not taken): it changed already, try again at once. `destroy` (may be NULL)
+ * frees user when the wait is over. */
+LARES_API LaresWait *lares_state_wait(LaresNode *node, uint64_t seen, void (*ready)(gpointer user), gpointer user,
+                                      GDestroyNotify destroy);
+/* Consumes the wait, called or not. TRUE: ready was not and will not be called. */
+LARES_API gboolean lares_wait_end(LaresWait *wait);
+
+/* ---- Byte-range locks as Windows has them ([MS-FSA] 2.1.4.10, 2.1.5.8, 2.1.5.9)
+ * ---------------------------------------
+ *
+ * They belong to one open, are given back exactly as they were taken, stack when shared, may have no length, and stop
+ * reading and writing through other opens of the same kind. Both kinds of locks refuse each other; an owner's POSIX
+ * locks stop SMB's I/O as well (as a server with mandatory locks has it), while NFS I/O minds no locks: its clients
+ * write back from a cache and would lose data. */
+
+/* LARES_DENIED with *seen for lares_state_wait(); LARES_BAD_RANGE when it goes past the last byte. */
+LARES_API LaresStatus lares_range_lock(LaresOpen *open, uint64_t start, uint64_t length, gboolean exclusive,
+                                       uint64_t *seen);
+/* LARES_NOENT when the open has no such lock. */
+LARES_API LaresStatus lares_range_unlock(LaresOpen *open, uint64_t start, uint64_t length);
+/* May these bytes be read or written through the open? LARES_LOCKED. */
+LARES_API LaresStatus lares_range_check(LaresOpen *open, uint64_t start, uint64_t length, gboolean write);
+LARES_API guint lares_range_count(LaresOpen *open); /* locks the open has */
+
+/* ---- Deleting at the last close -------------------------------------------------------------------------------------
+ */
+
+/* Is the open's file to go with its last close? See lares_files_delete_on_close(). */
+LARES_API gboolean lares_open_delete_pending(LaresOpen *open);
+/* Opens of the file, `open` included; 0 when it is closed. */
+LARES_API guint lares_open_count(LaresOpen *open);
 
 G_END_DECLS

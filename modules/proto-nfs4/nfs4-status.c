@@ -51,6 +51,7 @@ static const uint16_t map[LARES_STATUS_LAST] = {
     [LARES_XATTR2BIG] = NFS4ERR_XATTR2BIG,
     [LARES_TXTBSY] = NFS4ERR_FILE_OPEN,
     [LARES_TOO_MANY] = NFS4ERR_DELAY,
+    [LARES_DELETE_PENDING] = NFS4ERR_ACCESS, /* the name is still there, the file as good as gone */
 };
 
 uint32_t

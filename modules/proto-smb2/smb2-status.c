@@ -61,6 +61,8 @@ smb2_status(LaresStatus status)
         return STATUS_LOCK_NOT_GRANTED;
     case LARES_LOCKED:
         return STATUS_FILE_LOCK_CONFLICT;
+    case LARES_DELETE_PENDING:
+        return STATUS_DELETE_PENDING;
     case LARES_SHARE_DENIED:
     case LARES_FILE_OPEN:
     case LARES_TXTBSY:

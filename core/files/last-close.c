@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Deleting at the last close: what the state of a file does when nobody has it open any more.
+ *
+ * Spec: [MS-FSA] 2.1.5.4, 2.1.5.14.3. */
+#include "files/files-private.h"
+#include "state/state-private.h"
+
+#include <string.h>
+
+typedef struct {
+    LaresUnlink base;
+    LaresShare *share;
+    LaresNode *dir;
+    uint64_t fileid;
+    LaresHandle handle; /* not the node: it must not be held by its own state */
+    uint32_t uid, gid, n_groups;
+    uint32_t *groups;
+    char *name;
+} LastClose;
+
+static void
+last_close_free(LaresUnlink *unlink)
+{
+    LastClose *last = (LastClose *)unlink;
+    lares_node_unref(last->dir);
+    lares_share_unref(last->share);
+    g_free(last->groups);
+    g_free(last->name);
+    g_free(last);
+}
+
+/* Removes the name if it still is the file that was to go. */
+static void
+last_close_run(LaresUnlink *unlink)
+{
+    LastClose *last = (LastClose *)unlink;
+    LaresStore *store = last->share->store;
+    LaresCred cred = {last->uid, last->gid, last->groups, last->n_groups};
+    g_autoptr(LaresNode) node = NULL;
+    if (STORE_IFACE(store)->lookup(store, &cred, last->dir, last->name, &node) == LARES_OK &&
+        node->fileid == last->fileid && node->handle.len == last->handle.len &&
+        memcmp(node->handle.bytes, last->handle.bytes, last->handle.len) == 0) {
+        LaresObject dir = {last->share, last->dir};
+        LaresChangeInfo info;
+        lares_files_change_before(&dir, &info);
+        STORE_IFACE(store)->remove(store, &cred, last->dir, last->name);
+        lares_files_change_after(&dir, &info);
+    }
+    last_close_free(unlink);
+}
+
+static gboolean
+note_entry(const LaresDirEntry *entry, gpointer user)
+{
+    *(gboolean *)user = TRUE;
+    return FALSE;
+}
+
+LaresStatus
+lares_files_delete_on_close(LaresFiles *files, const LaresCaller *caller, LaresOpen *open, const LaresObject *dir,
+                            const char *name, gboolean on)
+{
+    if (!on)
+        return lares_state_set_unlink(open, NULL);
+    LaresStatus status = lares_files_writable(dir);
+    LaresNode *node = lares_open_node(open);
+    LaresCred cred = lares_files_cred(caller, dir);
+    if (status == LARES_OK && node->type == LARES_TYPE_DIRECTORY) {
+        gboolean has_entry = FALSE, eof;
+        status = STORE_IFACE(node->store)->readdir(node->store, &cred, node, 0, note_entry, &has_entry, &eof);
+        if (status == LARES_OK && has_entry)
+            status = LARES_NOTEMPTY;
+    }
+    if (status != LARES_OK)
+        return status;
+    LastClose *last = g_new0(LastClose, 1);
+    last->base = (LaresUnlink){last_close_run, last_close_free};
+    last->share = lares_share_ref(dir->share);
+    last->dir = lares_node_ref(dir->node);
+    last->fileid = node->fileid;
+    last->handle = node->handle;
+    last->uid = cred.uid;
+    last->gid = cred.gid;
+    last->n_groups = cred.n_groups;
+    last->groups = g_memdup2(cred.groups, cred.n_groups * sizeof *cred.groups);
+    last->name = g_strdup(name);
+    return lares_state_set_unlink(open, &last->base);
+}
