@@ -84,8 +84,10 @@ find_range_conflict(LaresNode *node, uint64_t first, uint64_t last, gboolean wri
 }
 
 static void
-describe_range(const LaresWinLock *lock, LaresLockConflict *conflict)
+describe_range(const LaresWinLock *lock, LaresLockConflict *conflict, GBytes **owner_name)
 {
+    if (owner_name)
+        *owner_name = g_bytes_new_static("", 0);
     *conflict = (LaresLockConflict){.range = {lock->start, lock->length ? lock->length : 1, lock->exclusive},
                                     .holder = lock->open->holder};
     if (lock->length && lock->start + (lock->length - 1) == UINT64_MAX)
@@ -108,7 +110,7 @@ lock_without_conflict(LaresNode *node, gconstpointer owner, uint64_t first, uint
         if (!courteous && other)
             describe(other, conflict, owner_name);
         else if (!courteous)
-            describe_range(range, conflict);
+            describe_range(range, conflict, owner_name);
         lares_state_shard_unlock(node);
         if (!courteous)
             return LARES_DENIED;

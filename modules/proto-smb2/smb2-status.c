@@ -56,6 +56,7 @@ smb2_status(LaresStatus status)
     case LARES_TOOSMALL:
         return STATUS_BUFFER_TOO_SMALL;
     case LARES_DELAY:
+    case LARES_TOO_MANY:
         return STATUS_INSUFFICIENT_RESOURCES;
     case LARES_DENIED:
         return STATUS_LOCK_NOT_GRANTED;
