@@ -36,10 +36,13 @@ krb5_profile_write(const char *folder, const char *home_realm, gint64 clock_skew
                                             "    permitted_enctypes = aes256-cts-hmac-sha1-96 aes128-cts-hmac-sha1-96 "
                                             "aes256-cts-hmac-sha384-192 aes128-cts-hmac-sha256-128\n",
                                             clock_skew);
+    g_autofree char *old = NULL;
     g_autoptr(GError) local = NULL;
 
-    if (g_mkdir_with_parents(folder, 0755) != 0 ||
-        !g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0644, &local)) {
+    /* What is there already is not written again: that would wait for the disk at every start. */
+    if ((!g_file_get_contents(path, &old, NULL, NULL) || !g_str_equal(old, text)) &&
+        (g_mkdir_with_parents(folder, 0755) != 0 ||
+         !g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0644, &local))) {
         g_set_error(error, LARES_ERROR, LARES_ERROR_FAILED,
                     "cannot write %s (%s): make the folder writable for laresd, or set rundir", path,
                     local != NULL ? local->message : "no such folder");

@@ -6,9 +6,7 @@
 #include "realm.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define GROUP              "realm"
@@ -16,25 +14,15 @@
 #define DEFAULT_MAX_RENEW  (7 * 24 * 3600)
 #define DEFAULT_MIN_LENGTH 8
 
-/* The name other machines most probably use: the canonical one when the resolver knows it. */
+/* Only until the module puts the server's name here: no question to a resolver, which would hold up every start of a
+ * machine whose name servers do not answer. */
 static char *
 own_host_name(void)
 {
-    struct addrinfo hints = {.ai_flags = AI_CANONNAME, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *found = NULL;
-    char *name = NULL;
     char host[HOST_NAME_MAX + 1] = "";
 
     gethostname(host, sizeof host - 1);
-    if (!strchr(host, '.') && getaddrinfo(host, NULL, &hints, &found) == 0 && found->ai_canonname)
-        name = realm_host_normalize(found->ai_canonname, NULL);
-    if (found)
-        freeaddrinfo(found);
-    /* A loopback alias is no name that a client could use. */
-    if (name && g_str_has_prefix(name, "localhost"))
-        g_clear_pointer(&name, g_free);
-    if (!name)
-        name = realm_host_normalize(host, NULL);
+    char *name = realm_host_normalize(host, NULL);
     return name ? name : g_strdup("localhost");
 }
 

@@ -67,6 +67,35 @@ test_migrations(void)
     clean(folder);
 }
 
+static gint64
+size_of(const char *folder, const char *leaf)
+{
+    g_autofree char *path = g_build_filename(folder, leaf, NULL);
+    GStatBuf st;
+    return g_stat(path, &st) == 0 ? (gint64)st.st_size : 0;
+}
+
+/* A start that changes nothing waits for no disk. */
+static void
+test_same_version_writes_nothing(void)
+{
+    static const char *const v1[] = {"CREATE TABLE a(x INTEGER);", NULL};
+    char *folder = make_folder();
+    g_autofree char *file = g_build_filename(folder, "t.db", NULL);
+    g_autoptr(GError) error = NULL;
+    LaresDb *first = lares_db_open(file, &error);
+    g_assert_no_error(error);
+    g_assert_true(lares_db_migrate(first, "room", v1, &error));
+    lares_db_close(first);
+    g_assert_cmpint(size_of(folder, "t.db-wal"), ==, 0);
+    g_autoptr(LaresDb) db = lares_db_open(file, &error);
+    g_assert_no_error(error);
+    g_assert_true(lares_db_migrate(db, "room", v1, &error));
+    g_assert_no_error(error);
+    g_assert_cmpint(size_of(folder, "t.db-wal"), ==, 0);
+    clean(folder);
+}
+
 static void
 test_transactions(void)
 {
@@ -120,6 +149,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/db/migrations", test_migrations);
+    g_test_add_func("/db/same-version-writes-nothing", test_same_version_writes_nothing);
     g_test_add_func("/db/transactions", test_transactions);
     g_test_add_func("/db/refused", test_files_it_refuses);
     return g_test_run();
