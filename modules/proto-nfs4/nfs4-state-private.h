@@ -168,15 +168,7 @@ struct _Nfs4Session {
 };
 
 /* 64 bits nobody can guess: in 4.0 a stateid and a session is all that a stranger would need to disturb its owner. */
-static inline uint64_t
-nfs4_random(void)
-{
-    uint64_t number;
-    while (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
-        if (errno != EINTR)
-            g_error("getrandom failed");
-    return number;
-}
+uint64_t nfs4_random(void);
 
 static inline gint64
 nfs4_now(void)

@@ -7,6 +7,22 @@
 #include <string.h>
 #include <unistd.h>
 
+uint64_t
+nfs4_random(void)
+{
+    static _Thread_local uint64_t ahead[32]; /* every OPEN needs one: a system call for many */
+    static _Thread_local guint left;
+    if (left == 0) {
+        while (getrandom(ahead, sizeof ahead, 0) != (ssize_t)sizeof ahead)
+            if (errno != EINTR)
+                g_error("getrandom failed");
+        left = G_N_ELEMENTS(ahead);
+    }
+    uint64_t number = ahead[--left];
+    ahead[left] = 0; /* given out, it is nowhere else */
+    return number;
+}
+
 /* ---- Lease ---------------------------------------------------------------------------------------------------------
  */
 

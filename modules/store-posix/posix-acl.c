@@ -3,6 +3,11 @@
  *
  * An ACL that says no more than the mode is not stored at all, so ordinary files never pay for it.
  *
+ * Making and removing entries moves a directory's ctime all the time. That a directory has none of our ACLs is believed
+ * for a second nevertheless: where the attribute is in the "trusted" namespace only this process writes it (writes are
+ * counted, for the node of another share may show the same inode), or the administrator by hand. The mode, a POSIX ACL
+ * and an ACL of ours that is there are never taken from memory in this way.
+ *
  * Spec: RFC 8881 6.4. */
 #include "posix.h"
 
@@ -10,6 +15,24 @@
 
 #define ACL_BYTES_MAX (16 * 1024) /* LARES_ACL_MAX entries of 10 bytes, and some */
 #define KERNEL_ACL    "system.posix_acl_access"
+#define BELIEVED_MS   1000
+#define WRITES        256
+
+static gint writes[WRITES]; /* atomic, by inode: how often this process wrote an ACL */
+
+static gint *
+writes_of(const PosixNode *node)
+{
+    return &writes[(node->ino ^ node->ino >> 8) % WRITES];
+}
+
+static gint64
+clock_in(clockid_t clock, gint64 per_second)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return t.tv_sec * per_second + t.tv_nsec / (1000000000 / per_second);
+}
 
 static uint64_t
 ctime_of(const struct statx *st)
@@ -23,7 +46,10 @@ get_attribute(PosixNode *node, const char *name, void *buf, size_t size)
     char path[POSIX_FD_PATH];
     if (node->fd_reads)
         return fgetxattr(node->fd, name, buf, size);
-    posix_fd_path(node->fd, path);
+    int fd = posix_node_fd(node);
+    if (fd < 0)
+        return -1;
+    posix_fd_path(fd, path);
     return getxattr(path, name, buf, size);
 }
 
@@ -54,23 +80,52 @@ static PosixAclKind
 recall(PosixNode *node, uint64_t ctime, LaresAcl **acl)
 {
     g_mutex_lock(&node->lock);
-    PosixAclKind kind = node->acl_ctime == ctime ? node->acl_kind : POSIX_ACL_UNKNOWN;
+    gboolean same = node->acl_ctime == ctime && node->acl_writes == g_atomic_int_get(writes_of(node));
+    PosixAclKind kind = same ? node->acl_kind : POSIX_ACL_UNKNOWN;
     if (acl && kind == POSIX_ACL_OURS)
         *acl = lares_acl_copy(node->acl);
     g_mutex_unlock(&node->lock);
     return kind;
 }
 
+typedef struct {
+    gint writes;
+    gint64 when;
+    gboolean settled; /* the clock that ctime is taken from has moved on: the next change gets another ctime */
+} Moment;
+
+/* Before looking. */
+static Moment
+moment_of(const PosixNode *node, uint64_t ctime)
+{
+    gint64 now = clock_in(CLOCK_REALTIME_COARSE, 1000000000);
+    return (Moment){g_atomic_int_get(writes_of(node)), clock_in(CLOCK_MONOTONIC_COARSE, 1000),
+                    now > 0 && (uint64_t)now > ctime};
+}
+
 /* Takes `acl`. */
 static void
-remember(PosixNode *node, uint64_t ctime, PosixAclKind kind, LaresAcl *acl)
+remember(PosixNode *node, uint64_t ctime, const Moment *moment, PosixAclKind kind, LaresAcl *acl)
 {
     g_mutex_lock(&node->lock);
     lares_acl_free(node->acl);
     node->acl = acl;
     node->acl_kind = kind;
-    node->acl_ctime = ctime;
+    node->acl_ctime = moment->settled ? ctime : 0;
+    node->acl_writes = moment->writes;
+    node->acl_seen = moment->when;
     g_mutex_unlock(&node->lock);
+}
+
+static gboolean
+had_none_lately(PosixNode *node)
+{
+    gint64 now = clock_in(CLOCK_MONOTONIC_COARSE, 1000);
+    g_mutex_lock(&node->lock);
+    gboolean none = node->acl_kind != POSIX_ACL_UNKNOWN && node->acl_kind != POSIX_ACL_OURS &&
+                    now - node->acl_seen < BELIEVED_MS && node->acl_writes == g_atomic_int_get(writes_of(node));
+    g_mutex_unlock(&node->lock);
+    return none;
 }
 
 static PosixAclKind
@@ -90,6 +145,7 @@ find_kind(PosixStore *store, PosixNode *node, const struct statx *st, gboolean o
     PosixAclKind kind = recall(node, ctime, acl);
     if (kind != POSIX_ACL_UNKNOWN && (ours_only || kind != POSIX_ACL_NOT_OURS))
         return kind;
+    Moment moment = moment_of(node, ctime);
     LaresAcl *fresh = kind == POSIX_ACL_NOT_OURS ? NULL : load(store, node);
     if (fresh)
         kind = POSIX_ACL_OURS;
@@ -99,7 +155,7 @@ find_kind(PosixStore *store, PosixNode *node, const struct statx *st, gboolean o
         kind = get_attribute(node, KERNEL_ACL, NULL, 0) > 0 ? POSIX_ACL_KERNEL : POSIX_ACL_NONE;
     if (acl && fresh)
         *acl = lares_acl_copy(fresh);
-    remember(node, ctime, kind, fresh);
+    remember(node, ctime, &moment, kind, fresh);
     return kind;
 }
 
@@ -112,6 +168,10 @@ posix_acl_kind(PosixStore *store, PosixNode *node, const struct statx *st, Lares
 gboolean
 posix_acl_is_ours(PosixStore *store, PosixNode *node, LaresAcl **acl)
 {
+    if (acl)
+        *acl = NULL;
+    if (store->privileged && had_none_lately(node))
+        return FALSE;
     return find_kind(store, node, NULL, TRUE, acl) == POSIX_ACL_OURS;
 }
 
@@ -128,8 +188,10 @@ int
 posix_acl_write(PosixStore *store, PosixNode *node, const LaresAcl *acl)
 {
     char path[POSIX_FD_PATH];
-    int err = 0;
-    posix_fd_path(node->fd, path);
+    int err = 0, fd = posix_node_fd(node);
+    if (fd < 0)
+        return errno;
+    posix_fd_path(fd, path);
     if (acl) {
         g_autoptr(GBytes) bytes = lares_acl_serialize(acl);
         gsize size;
@@ -139,6 +201,7 @@ posix_acl_write(PosixStore *store, PosixNode *node, const LaresAcl *acl)
     } else if (removexattr(path, store->acl_name) != 0 && errno != ENODATA && errno != EOPNOTSUPP) {
         err = errno;
     }
+    g_atomic_int_inc(writes_of(node));
     forget(node);
     posix_node_changed(node);
     return err;
@@ -190,7 +253,9 @@ posix_set_acl(LaresStore *base, const LaresCred *cred, LaresNode *node, const La
     uint32_t mode = lares_acl_to_mode(acl);
     g_autoptr(LaresAcl) trivial = lares_acl_from_mode(mode, directory);
     const LaresAcl *kept = lares_acl_equal(trivial, acl) ? NULL : acl;
-    LaresStatus status = posix_cred_enter(store, cred);
+    LaresStatus status = posix_node_ready(pn);
+    if (status == LARES_OK)
+        status = posix_cred_enter(store, cred);
     if (status != LARES_OK)
         return status;
     if (!owner)

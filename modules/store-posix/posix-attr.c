@@ -34,6 +34,29 @@ change_of(PosixNode *node, const struct statx *st)
     return change;
 }
 
+LaresFileType
+posix_type_of(uint32_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFREG:
+        return LARES_TYPE_REGULAR;
+    case S_IFDIR:
+        return LARES_TYPE_DIRECTORY;
+    case S_IFLNK:
+        return LARES_TYPE_SYMLINK;
+    case S_IFBLK:
+        return LARES_TYPE_BLOCK;
+    case S_IFCHR:
+        return LARES_TYPE_CHARACTER;
+    case S_IFIFO:
+        return LARES_TYPE_FIFO;
+    case S_IFSOCK:
+        return LARES_TYPE_SOCKET;
+    default:
+        return LARES_TYPE_NONE;
+    }
+}
+
 void
 posix_attrs_from_stat(const PosixNode *like, const struct statx *st, LaresAttrs *attrs)
 {
@@ -92,6 +115,9 @@ posix_statfs(LaresStore *base, LaresNode *lnode, LaresSpace *space)
     PosixNode *node = posix_node(lnode);
     struct statfs fs;
     struct statx st;
+    LaresStatus status = posix_node_ready(node);
+    if (status != LARES_OK)
+        return status;
     if (fstatfs(node->fd, &fs) != 0)
         return lares_status_from_errno(errno);
     uint64_t unit = fs.f_frsize ? (uint64_t)fs.f_frsize : (uint64_t)fs.f_bsize;
@@ -279,6 +305,9 @@ posix_setattr(LaresStore *base, const LaresCred *cred, LaresNode *lnode, const L
     int err = posix_stat(node, &st);
     if (err)
         return lares_status_from_errno(err);
+    status = posix_node_ready(node);
+    if (status != LARES_OK)
+        return status;
     PosixAclKind kind = posix_acl_kind(store, node, &st, &acl);
     gboolean owner = posix_is_owner(store, cred, &st);
     gboolean stranger = !store->privileged && cred->uid != store->self_uid;

@@ -88,27 +88,37 @@ make(PosixNode *dir, const char *name, const LaresCreate *how, uint32_t mode, ui
     return result < 0 ? errno : 0;
 }
 
-/* The node of what was just made. For a file it must be the very inode that was opened, whatever the name means by
- * now. */
+/* Something may have been put in the place of what was made before it could be opened. What the caller did not make now
+ * must get nothing that was meant for the new one: another object of the same owner would be opened to those whom the
+ * directory's ACL names. `since`: nanoseconds, before it was made. */
+static gboolean
+is_the_made(const PosixStore *store, const LaresCred *cred, PosixNode *node, const LaresCreate *how, uint64_t since)
+{
+    struct statx st;
+    if (posix_stat(node, &st) != 0 || node->base.type != how->type)
+        return FALSE;
+    uint64_t born = (uint64_t)st.stx_btime.tv_sec * 1000000000u + st.stx_btime.tv_nsec;
+    if (st.stx_mask & STATX_BTIME && node->mount->plain && born < since)
+        return FALSE;
+    return !node->mount->plain || st.stx_uid == (store->privileged ? cred->uid : store->self_uid);
+}
+
+/* The node of what was just made: for a file the very inode that was opened, whatever the name means by now. */
 static LaresStatus
 node_of_new(PosixStore *store, PosixNode *dir, const char *name, int file_fd, PosixNode **node)
 {
-    struct stat made;
-    char number[16];
+    if (file_fd >= 0)
+        return posix_node_of_file(store, file_fd, dir, name, node);
     int fd = openat(dir->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 && file_fd < 0)
-        return lares_status_from_errno(errno);
-    LaresStatus status = fd < 0 ? LARES_NOENT : posix_node_from_fd(store, fd, dir, name, node);
-    if (file_fd < 0)
-        return status;
-    if (status == LARES_OK) {
-        if (fstat(file_fd, &made) == 0 && made.st_ino == (*node)->ino)
-            return LARES_OK;
-        lares_node_unref(&(*node)->base);
-    }
-    snprintf(number, sizeof number, "%d", file_fd);
-    fd = openat(store->proc_fd, number, O_PATH | O_CLOEXEC);
     return fd < 0 ? lares_status_from_errno(errno) : posix_node_from_fd(store, fd, dir, name, node);
+}
+
+static uint64_t
+now_coarse(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME_COARSE, &t); /* what birth times are taken from */
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 /* Everything that the making call could not do. */
@@ -128,7 +138,8 @@ finish(PosixStore *store, const LaresCred *cred, PosixNode *node, const LaresCre
     lost |= p->masked && how->type != LARES_TYPE_SYMLINK;
     if (status != LARES_OK || !(p->acl || lost))
         return status;
-    if (p->acl)
+    status = posix_node_ready(node);
+    if (status == LARES_OK && p->acl)
         status = lares_status_from_errno(posix_acl_write(store, node, p->acl));
     if (status == LARES_OK)
         status = posix_cred_enter(store, cred);
@@ -143,10 +154,14 @@ finish(PosixStore *store, const LaresCred *cred, PosixNode *node, const LaresCre
     return status;
 }
 
+/* If it is still there. */
 static void
-take_back(PosixStore *store, const LaresCred *cred, PosixNode *dir, const char *name, LaresFileType type)
+take_back(PosixStore *store, const LaresCred *cred, PosixNode *dir, const char *name, const PosixNode *node)
 {
-    if (posix_cred_enter(store, cred) != LARES_OK)
+    LaresFileType type = node->base.type;
+    struct stat st;
+    if (fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_ino != node->ino ||
+        posix_cred_enter(store, cred) != LARES_OK)
         return;
     unlinkat(dir->fd, name, type == LARES_TYPE_DIRECTORY ? AT_REMOVEDIR : 0);
     posix_cred_leave(store);
@@ -157,16 +172,19 @@ make_new(PosixStore *store, const LaresCred *cred, PosixNode *dir, const char *n
          uint32_t access, PosixNode **node, LaresFile **file)
 {
     int fd = -1;
+    uint64_t since = 0;
     uint32_t right = how->type == LARES_TYPE_DIRECTORY ? LARES_MASK_APPEND_DATA : LARES_MASK_WRITE_DATA;
     Protection p = protection_of(store, dir, how);
     LaresStatus status = posix_guard_decided(store, cred, posix_decides(store, cred, p.dir_has), dir,
                                              right | LARES_MASK_EXECUTE, NULL, 0);
     if (status == LARES_OK) {
+        uint32_t mode = p.acl ? p.mode & 0700 : p.mode;
         mode_t old;
-        p.masked = !posix_umask_clear(&old);
-        int err = make(dir, name, how, p.acl ? p.mode & 0700 : p.mode, access, &fd);
-        if (!p.masked)
-            umask(old);
+        p.masked = !posix_umask_clear(mode, &old);
+        if (how->type != LARES_TYPE_REGULAR)
+            since = now_coarse();
+        int err = make(dir, name, how, mode, access, &fd);
+        posix_umask_restore(old);
         posix_cred_leave(store);
         status = lares_status_from_errno(err);
     }
@@ -177,17 +195,20 @@ make_new(PosixStore *store, const LaresCred *cred, PosixNode *dir, const char *n
     posix_node_changed(dir);
     status = node_of_new(store, dir, name, fd, node);
     if (status == LARES_OK && (p.acl || p.masked || how->attrs.mask & ~(uint32_t)LARES_ATTR_MODE || p.mode & 06000)) {
-        status = finish(store, cred, *node, how, &p);
-        if (status != LARES_OK) {
+        gboolean made = fd >= 0 || is_the_made(store, cred, *node, how, since);
+        status = made ? finish(store, cred, *node, how, &p) : LARES_NOENT;
+        if (made && status != LARES_OK)
+            take_back(store, cred, dir, name, *node);
+        if (status != LARES_OK)
             lares_node_unref(&(*node)->base);
-            take_back(store, cred, dir, name, how->type);
-        }
     }
     lares_acl_free(p.acl);
-    if (status == LARES_OK && access && fd >= 0)
+    if (status == LARES_OK && access && fd >= 0) {
         *file = posix_file_new(*node, fd, access, cred->uid == 0);
-    else if (fd >= 0)
+        posix_node_lend(*node, fd);
+    } else if (fd >= 0) {
         close(fd);
+    }
     return status;
 }
 

@@ -30,6 +30,7 @@ typedef struct {
     gboolean away;  /* not the daemon's own uid now */
     gboolean lowered;
     int own_umask; /* 1: the thread has a umask of its own, -1: it cannot have one */
+    mode_t umask;  /* the own one, once it was seen */
     uint32_t gid;
     uint32_t n_groups;
     uint32_t *groups;
@@ -210,13 +211,24 @@ posix_cred_probe(GError **error)
 /* The umask belongs to the process, and everybody else in it wants a strict one; a thread that has left the shared
  * file system context has its own. */
 gboolean
-posix_umask_clear(mode_t *old)
+posix_umask_clear(mode_t mode, mode_t *old)
 {
     ThreadCred *me = thread_cred();
-    if (G_UNLIKELY(me->own_umask == 0))
+    *old = 0;
+    if (G_UNLIKELY(me->own_umask == 0)) {
         me->own_umask = unshare(CLONE_FS) == 0 ? 1 : -1;
+        me->umask = 0777; /* not seen yet */
+    }
     if (me->own_umask < 0)
         return FALSE;
-    *old = umask(0);
+    if (mode & me->umask)
+        me->umask = *old = umask(0);
     return TRUE;
+}
+
+void
+posix_umask_restore(mode_t old)
+{
+    if (old)
+        umask(old);
 }

@@ -123,6 +123,9 @@ posix_link(LaresStore *base, const LaresCred *cred, LaresNode *node, LaresNode *
         return status;
     if (node->type == LARES_TYPE_DIRECTORY)
         return LARES_ISDIR;
+    status = posix_node_ready(posix_node(node));
+    if (status != LARES_OK)
+        return status;
     status = posix_guard(store, cred, posix_node(dir), LARES_MASK_WRITE_DATA | LARES_MASK_EXECUTE, NULL, 0);
     if (status != LARES_OK)
         return status;

@@ -76,8 +76,10 @@ static LaresStatus
 open_fd(PosixStore *store, const LaresCred *cred, PosixNode *node, uint32_t access, uint32_t caps, int *fd)
 {
     char number[16];
-    LaresStatus status = LARES_OK;
+    LaresStatus status = posix_node_ready(node);
     int flags = access & LARES_ACCESS_WRITE ? (access & LARES_ACCESS_READ ? O_RDWR : O_WRONLY) : O_RDONLY;
+    if (status != LARES_OK)
+        return status;
     snprintf(number, sizeof number, "%d", node->fd);
     if (!node->mount->plain) {
         status = posix_cred_enter(store, cred);
@@ -156,6 +158,7 @@ posix_file_free(LaresStore *base, LaresFile *lfile)
     PosixFile *file = posix_file(lfile);
     PosixNode *node = posix_node(lfile->node);
     g_atomic_int_add(&node->opens, -1);
+    posix_node_take_back(node, file->fd);
     if (!keep_spare(store, node, file))
         posix_file_close(file);
     lares_node_unref(&node->base);
@@ -307,7 +310,7 @@ posix_sync(LaresStore *base, LaresNode *lnode)
         return fsync(node->fd) == 0 ? LARES_OK : lares_status_from_errno(errno);
     if (lnode->type != LARES_TYPE_REGULAR && lnode->type != LARES_TYPE_DIRECTORY)
         return LARES_OK;
-    snprintf(number, sizeof number, "%d", node->fd);
+    snprintf(number, sizeof number, "%d", posix_node_fd(node));
     int fd = openat(POSIX_STORE(base)->proc_fd, number, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return lares_status_from_errno(errno);

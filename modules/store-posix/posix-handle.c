@@ -159,19 +159,25 @@ has_no_name(int fd)
 
 /* ---- Bytes → node ------------------------------------------------------------------------------------------------ */
 
+int
+posix_handle_open(const PosixMount *mount, const LaresHandle *handle)
+{
+    KernelHandle k;
+    k.handle.handle_type = (int)get_le(handle->bytes + 6, 2);
+    k.handle.handle_bytes = handle->len - KERNEL_HEAD;
+    memcpy(k.handle.f_handle, handle->bytes + KERNEL_HEAD, k.handle.handle_bytes);
+    return open_by_handle_at(mount->fd, &k.handle, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+}
+
 static LaresStatus
 open_kernel_handle(PosixStore *store, const LaresHandle *handle, PosixNode **node)
 {
     PosixMount *mount = posix_mount_by_key(store, (uint32_t)get_le(handle->bytes + 2, 4));
-    KernelHandle k;
     if (!mount)
         return LARES_STALE;
     if (!mount->handles)
         return LARES_STALE; /* from a time when the daemon had more rights */
-    k.handle.handle_type = (int)get_le(handle->bytes + 6, 2);
-    k.handle.handle_bytes = handle->len - KERNEL_HEAD;
-    memcpy(k.handle.f_handle, handle->bytes + KERNEL_HEAD, k.handle.handle_bytes);
-    int fd = open_by_handle_at(mount->fd, &k.handle, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    int fd = posix_handle_open(mount, handle);
     if (fd < 0)
         return errno == EINVAL ? LARES_BADHANDLE : errno == ENOENT ? LARES_STALE : lares_status_from_errno(errno);
     if (has_no_name(fd) || !posix_is_inside(mount, fd)) {

@@ -38,12 +38,6 @@ same_handle(const LaresHandle *a, const LaresHandle *b)
     return a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
 }
 
-void
-posix_fd_path(int fd, char path[POSIX_FD_PATH])
-{
-    snprintf(path, POSIX_FD_PATH, "/proc/self/fd/%d", fd);
-}
-
 static gint *
 ahead_slot(PosixStore *store, uint64_t ino)
 {
@@ -158,7 +152,8 @@ inodes_remove(PosixStore *store, PosixNode *node)
     g_mutex_unlock(&inodes->lock);
 }
 
-/* A node's descriptor keeps its inode, so the number means nothing else while the node is there. */
+/* A node's descriptor keeps its inode, so the number means nothing else while the node is there. Nodes without one do
+ * not count. */
 PosixNode *
 posix_cache_get_inode(PosixStore *store, const PosixMount *mount, uint64_t dev, uint64_t ino)
 {
@@ -166,7 +161,8 @@ posix_cache_get_inode(PosixStore *store, const PosixMount *mount, uint64_t dev, 
     LaresHandle handle = {0};
     g_mutex_lock(&inodes->lock);
     PosixNode *node = inodes->n_buckets ? *inode_bucket(inodes, ino) : NULL;
-    while (node && (node->ino != ino || node->dev != dev || node->mount != mount || g_atomic_int_get(&node->dead)))
+    while (node && (node->ino != ino || node->dev != dev || node->mount != mount || g_atomic_int_get(&node->dead) ||
+                    g_atomic_int_get(&node->fd) < 0))
         node = node->next_inode;
     if (node)
         handle = node->base.handle;
@@ -236,11 +232,11 @@ floor_equal(gconstpointer a, gconstpointer b)
 }
 
 /* Two changes within one tick of the kernel's clock leave the attribute ahead of ctime; a node that comes back must not
- * fall behind what was given out. */
+ * fall behind what was given out. What lost its last name does not come back. */
 static void
 floor_keep(PosixStore *store, PosixNode *node)
 {
-    if (node->change <= node->ctime && !g_atomic_int_get(&node->changed)) {
+    if (g_atomic_int_get(&node->dead) || (node->change <= node->ctime && !g_atomic_int_get(&node->changed))) {
         if (node->marked)
             g_atomic_int_add(ahead_slot(store, node->ino), -1);
         return;
@@ -285,7 +281,8 @@ node_destroy(PosixStore *store, PosixNode *node)
         posix_file_close(spare);
     if (node->list_fd >= 0)
         close(node->list_fd);
-    close(node->fd);
+    if (node->fd >= 0)
+        close(node->fd);
     lares_acl_free(node->acl);
     g_mutex_clear(&node->lock);
     g_mutex_clear(&node->list_lock);
@@ -422,7 +419,8 @@ posix_node_unlinked(PosixStore *store, PosixNode *node)
 {
     struct statx st;
     posix_node_changed(node);
-    if (posix_stat(node, &st) != 0 || st.stx_nlink > 0)
+    int err = posix_stat(node, &st);
+    if (err ? err != ESTALE : st.stx_nlink > 0)
         return;
     g_atomic_int_set(&node->dead, 1);
     PosixFile *spare = posix_node_take_spare(store, node);
@@ -463,29 +461,6 @@ fsid_of(PosixStore *store, const PosixMount *mount, int fd, uint64_t dev, uint64
     *major = new.major;
     *minor = new.minor;
     g_mutex_unlock(&store->fsids_lock);
-}
-
-LaresFileType
-posix_type_of(uint32_t mode)
-{
-    switch (mode & S_IFMT) {
-    case S_IFREG:
-        return LARES_TYPE_REGULAR;
-    case S_IFDIR:
-        return LARES_TYPE_DIRECTORY;
-    case S_IFLNK:
-        return LARES_TYPE_SYMLINK;
-    case S_IFBLK:
-        return LARES_TYPE_BLOCK;
-    case S_IFCHR:
-        return LARES_TYPE_CHARACTER;
-    case S_IFIFO:
-        return LARES_TYPE_FIFO;
-    case S_IFSOCK:
-        return LARES_TYPE_SOCKET;
-    default:
-        return LARES_TYPE_NONE;
-    }
 }
 
 /* A directory's descriptor should be readable: attributes and entries are then read without opening it again. */
@@ -549,6 +524,33 @@ identify(PosixStore *store, int fd, struct statx *st, LaresHandle *handle, Posix
     return LARES_OK;
 }
 
+/* Takes `fd`, which may be -1; `look` shows the object meanwhile. */
+static PosixNode *
+make_node(PosixStore *store, int fd, int look, const struct statx *st, const LaresHandle *handle, PosixMount *mount)
+{
+    PosixNode *node = g_new0(PosixNode, 1);
+    node->base = (LaresNode){.ref = 1,
+                             .type = posix_type_of(st->stx_mode),
+                             .store = (LaresStore *)store,
+                             .fileid = st->stx_ino,
+                             .handle = *handle};
+    node->mount = mount;
+    node->fd = fd;
+    node->lent = -1;
+    node->list_fd = -1;
+    node->dev = (uint64_t)st->stx_dev_major << 32 | st->stx_dev_minor;
+    node->ino = st->stx_ino;
+    node->hash = hash_handle(handle);
+    node->change = floor_take(store, handle);
+    node->marked = node->change != 0; /* the floor's count is the node's now */
+    g_mutex_init(&node->lock);
+    g_mutex_init(&node->list_lock);
+    fsid_of(store, mount, look, node->dev, &node->fsid_major, &node->fsid_minor);
+    if (posix_is_dir(node))
+        make_readable(node);
+    return node;
+}
+
 LaresStatus
 posix_node_from_fd(PosixStore *store, int fd, PosixNode *parent, const char *name, PosixNode **out)
 {
@@ -564,27 +566,28 @@ posix_node_from_fd(PosixStore *store, int fd, PosixNode *parent, const char *nam
         close(fd);
         return LARES_OK;
     }
-    PosixNode *node = g_new0(PosixNode, 1);
-    node->base = (LaresNode){.ref = 1,
-                             .type = posix_type_of(st.stx_mode),
-                             .store = (LaresStore *)store,
-                             .fileid = st.stx_ino,
-                             .handle = handle};
-    node->mount = mount;
-    node->fd = fd;
-    node->list_fd = -1;
-    node->dev = (uint64_t)st.stx_dev_major << 32 | st.stx_dev_minor;
-    node->ino = st.stx_ino;
-    node->hash = hash_handle(&handle);
-    node->change = floor_take(store, &handle);
-    node->marked = node->change != 0; /* the floor's count is the node's now */
-    g_mutex_init(&node->lock);
-    g_mutex_init(&node->list_lock);
-    fsid_of(store, mount, fd, node->dev, &node->fsid_major, &node->fsid_minor);
-    if (posix_is_dir(node))
-        make_readable(node);
+    PosixNode *node = make_node(store, fd, fd, &st, &handle, mount);
     if (store->table && posix_handle_is_inode(&handle) && parent && name)
         posix_table_put(store->table, &handle, &parent->base.handle, name);
     *out = insert(store, node);
     return LARES_OK;
+}
+
+LaresStatus
+posix_node_of_file(PosixStore *store, int file_fd, PosixNode *parent, const char *name, PosixNode **out)
+{
+    struct statx st;
+    LaresHandle handle;
+    PosixMount *mount;
+    char number[16];
+    LaresStatus status = identify(store, file_fd, &st, &handle, &mount);
+    if (status != LARES_OK || (*out = posix_cache_get(store, &handle)))
+        return status;
+    if (!posix_handle_is_inode(&handle)) {
+        *out = insert(store, make_node(store, -1, file_fd, &st, &handle, mount));
+        return LARES_OK;
+    }
+    snprintf(number, sizeof number, "%d", file_fd);
+    int fd = openat(store->proc_fd, number, O_PATH | O_CLOEXEC);
+    return fd < 0 ? lares_status_from_errno(errno) : posix_node_from_fd(store, fd, parent, name, out);
 }

@@ -45,17 +45,6 @@ posix_in_group(const LaresCred *cred, uint32_t gid)
     return FALSE;
 }
 
-int
-posix_stat(PosixNode *node, struct statx *st)
-{
-    if (statx(node->fd, "", AT_EMPTY_PATH | AT_STATX_SYNC_AS_STAT, STATX_BASIC_STATS | STATX_BTIME, st) != 0)
-        return errno;
-    gint bits = S_ISREG(st->stx_mode) && st->stx_mode & (S_ISUID | S_ISGID);
-    if (G_UNLIKELY(g_atomic_int_get(&node->set_bits) != bits))
-        g_atomic_int_set(&node->set_bits, bits);
-    return 0;
-}
-
 static uint32_t
 mask_of_rwx(uint32_t rwx)
 {
@@ -100,7 +89,9 @@ kernel_bits(PosixStore *store, const LaresCred *cred, PosixNode *node, uint32_t 
     } ask[] = {{LARES_MASK_READ_DATA | LARES_MASK_READ_NAMED_ATTRS, R_OK, 4},
                {W_BITS | LARES_MASK_WRITE_NAMED_ATTRS, W_OK, 2},
                {LARES_MASK_EXECUTE, X_OK, 1}};
-    LaresStatus status = posix_cred_enter(store, cred);
+    LaresStatus status = posix_node_ready(node);
+    if (status == LARES_OK)
+        status = posix_cred_enter(store, cred);
     if (status != LARES_OK)
         return status;
     *bits = 0;

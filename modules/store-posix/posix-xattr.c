@@ -46,6 +46,8 @@ posix_getxattr(LaresStore *base, const LaresCred *cred, LaresNode *node, const c
     char full[NAME_BYTES], path[POSIX_FD_PATH];
     LaresStatus status = full_name(store, name, full);
     if (status == LARES_OK)
+        status = posix_node_ready(posix_node(node));
+    if (status == LARES_OK)
         status = posix_guard(store, cred, posix_node(node), LARES_MASK_READ_DATA, NULL, 0);
     if (status != LARES_OK)
         return status;
@@ -73,6 +75,8 @@ posix_setxattr(LaresStore *base, const LaresCred *cred, LaresNode *node, const c
         return LARES_XATTR2BIG;
     LaresStatus status = full_name(store, name, full);
     if (status == LARES_OK)
+        status = posix_node_ready(posix_node(node));
+    if (status == LARES_OK)
         status = posix_guard(store, cred, posix_node(node), LARES_MASK_WRITE_DATA, NULL, 0);
     if (status != LARES_OK)
         return status;
@@ -91,6 +95,8 @@ posix_removexattr(LaresStore *base, const LaresCred *cred, LaresNode *node, cons
     PosixStore *store = POSIX_STORE(base);
     char full[NAME_BYTES], path[POSIX_FD_PATH];
     LaresStatus status = full_name(store, name, full);
+    if (status == LARES_OK)
+        status = posix_node_ready(posix_node(node));
     if (status == LARES_OK)
         status = posix_guard(store, cred, posix_node(node), LARES_MASK_WRITE_DATA, NULL, 0);
     if (status != LARES_OK)
@@ -127,7 +133,9 @@ posix_listxattr(LaresStore *base, const LaresCred *cred, LaresNode *node, char *
     PosixStore *store = POSIX_STORE(base);
     char few[1024], path[POSIX_FD_PATH], *all = few;
     g_autofree char *many = NULL;
-    LaresStatus status = posix_guard(store, cred, posix_node(node), LARES_MASK_READ_DATA, NULL, 0);
+    LaresStatus status = posix_node_ready(posix_node(node));
+    if (status == LARES_OK)
+        status = posix_guard(store, cred, posix_node(node), LARES_MASK_READ_DATA, NULL, 0);
     if (status != LARES_OK)
         return status;
     posix_fd_path(posix_node(node)->fd, path);

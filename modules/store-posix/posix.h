@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 typedef struct _PosixStore PosixStore;
@@ -108,7 +109,7 @@ typedef enum {
 struct _PosixNode {
     LaresNode base;
     PosixMount *mount;
-    int fd;
+    int fd;            /* atomic; -1: not needed yet, see posix_node_fd() (regular files with kernel handles only) */
     gboolean fd_reads; /* a directory opened for reading; else O_PATH */
     uint64_t dev, ino;
     uint64_t fsid_major, fsid_minor;
@@ -130,8 +131,11 @@ struct _PosixNode {
     /* lock: */
     GMutex lock;
     uint64_t change, ctime;
+    int lent; /* while fd is -1: the descriptor of the open file that was made with the node, or -1 */
     PosixAclKind acl_kind;
-    uint64_t acl_ctime;
+    uint64_t acl_ctime; /* 0: it may change again without moving ctime */
+    gint acl_writes;    /* what posix-acl.c had counted when it looked */
+    gint64 acl_seen;    /* when it looked, in CLOCK_MONOTONIC_COARSE milliseconds */
     LaresAcl *acl;
     PosixFile *spare;
     /* list_lock: the position of the descriptor that entries are read from. */
@@ -174,8 +178,10 @@ LaresStatus posix_cred_raise(PosixStore *store, uint32_t caps);
 /* Can this process become somebody else without keeping root's rights? */
 gboolean posix_cred_probe(GError **error);
 
-/* For this thread only, until umask(*old). FALSE where a thread cannot have its own: then modes must be set again. */
-gboolean posix_umask_clear(mode_t *old);
+/* For this thread only, so that something can be made with `mode`, until posix_umask_restore(*old). FALSE where a
+ * thread cannot have its own: then modes must be set again. */
+gboolean posix_umask_clear(mode_t mode, mode_t *old);
+void posix_umask_restore(mode_t old);
 
 /* ---- posix-node.c: the cache of nodes ---------------------------------------------------------------------------- */
 
@@ -184,6 +190,8 @@ PosixNode *posix_cache_get(PosixStore *store, const LaresHandle *handle); /* a r
 PosixNode *posix_cache_get_inode(PosixStore *store, const PosixMount *mount, uint64_t dev, uint64_t ino);
 /* Makes (or finds) the node of an open descriptor, which it takes. `parent` and `name` are for the inode table. */
 LaresStatus posix_node_from_fd(PosixStore *store, int fd, PosixNode *parent, const char *name, PosixNode **node);
+/* The same for a regular file that was opened for I/O by a descriptor that stays the caller's. */
+LaresStatus posix_node_of_file(PosixStore *store, int file_fd, PosixNode *parent, const char *name, PosixNode **node);
 void posix_node_free(LaresStore *store, LaresNode *node);
 void posix_cache_free(PosixStore *store);
 gboolean posix_cache_sweep(gpointer store);
@@ -194,6 +202,19 @@ PosixFile *posix_node_take_spare(PosixStore *store, PosixNode *node);
 void posix_node_changed(PosixNode *node);
 /* May the change attribute of this inode be ahead of its ctime? FALSE is certain. */
 gboolean posix_may_be_ahead(PosixStore *store, uint64_t ino);
+
+/* ---- posix-fd.c: a node's descriptor -------------------------------------------------------------------------------
+ */
+
+/* The node's descriptor, opened now if it has none; -1 with errno. Not as the caller: before posix_cred_enter(). */
+int posix_node_fd(PosixNode *node);
+/* The same before the descriptor is used as the caller. */
+LaresStatus posix_node_ready(PosixNode *node);
+/* The descriptor may stand in for the node's own until it is taken back, which must be before it is closed. */
+void posix_node_lend(PosixNode *node, int fd);
+void posix_node_take_back(PosixNode *node, int fd);
+/* errno value or 0. Also notes set-id bits. */
+int posix_stat(PosixNode *node, struct statx *st);
 /* "/proc/self/fd/N" for calls that take no descriptor. */
 #define POSIX_FD_PATH 32
 void posix_fd_path(int fd, char path[POSIX_FD_PATH]);
@@ -204,6 +225,8 @@ void posix_fd_path(int fd, char path[POSIX_FD_PATH]);
 int posix_handle_at(PosixStore *store, int fd, const char *name, LaresHandle *handle, PosixMount **mount);
 void posix_handle_from_inode(const PosixMount *mount, const struct statx *st, LaresHandle *handle);
 gboolean posix_handle_is_inode(const LaresHandle *handle);
+/* Opens (O_PATH) what a kernel handle names; -1 with errno. */
+int posix_handle_open(const PosixMount *mount, const LaresHandle *handle);
 /* Is what a descriptor shows below the share's root, as far as it can be known? */
 gboolean posix_is_inside(const PosixMount *mount, int fd);
 LaresStatus posix_from_handle(LaresStore *store, const uint8_t *bytes, size_t len, LaresNode **node);
@@ -222,8 +245,6 @@ gboolean posix_table_get(PosixTable *table, const LaresHandle *child, LaresHandl
 
 /* ---- posix-perm.c, posix-acl.c ----------------------------------------------------------------------------------- */
 
-/* errno value or 0. Also notes set-id bits and forgets the ACL when ctime moved. */
-int posix_stat(PosixNode *node, struct statx *st);
 /* The subset of `wanted` (LARES_MASK_*) the caller has. */
 LaresStatus posix_allowed(PosixStore *store, const LaresCred *cred, PosixNode *node, const struct statx *st,
                           uint32_t wanted, uint32_t *allowed);

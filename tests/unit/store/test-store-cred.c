@@ -309,6 +309,93 @@ test_acl_inheritance(Fixture *f, gconstpointer data)
     lares_node_unref(dir);
 }
 
+/* ---- Behind our back --------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    char *made, *precious;
+    gint stop;
+} Swapper;
+
+static gpointer
+swap_on_and_on(gpointer data)
+{
+    Swapper *swapper = data;
+    while (!g_atomic_int_get(&swapper->stop))
+        renameat2(AT_FDCWD, swapper->made, AT_FDCWD, swapper->precious, RENAME_EXCHANGE);
+    return NULL;
+}
+
+/* Between mkdir and the inherited ACL another directory of the same owner may get the name: nothing is written to it.
+ */
+static void
+test_swapped_directory(Fixture *f, gconstpointer data)
+{
+    LaresCred ada = cred_of(ADA, ADA), bob = cred_of(BOB, BOB);
+    if (!need_root())
+        return;
+    LaresNode *dir = must_make(f->s, &ada, f->root, "d", LARES_TYPE_DIRECTORY, 0777);
+    LaresNode *precious = must_make(f->s, &bob, f->root, "precious", LARES_TYPE_DIRECTORY, 0700);
+    lares_node_unref(must_make(f->s, &bob, precious, "letter", LARES_TYPE_REGULAR, 0600));
+    g_usleep(20000); /* older than the clock of birth times can tell from now */
+    g_autoptr(LaresAcl) acl = acl_with(EVE, LARES_ACE_ALLOW, READ_BITS | WRITE_BITS, LARES_ACE_DIRECTORY_INHERIT, 0);
+    acl->ace[1].flags = LARES_ACE_DIRECTORY_INHERIT;
+    acl->ace[2] = (LaresAce){.who = LARES_WHO_ID, .mask = READ_BITS | WRITE_BITS, .id = BOB};
+    assert_ok(IFACE(f->s)->set_acl(f->s, &ada, dir, acl));
+    Swapper swapper = {g_build_filename(f->dir, "d", "n", NULL), g_build_filename(f->dir, "precious", NULL), 0};
+    g_autoptr(GThread) thread = g_thread_new("swapper", swap_on_and_on, &swapper);
+    guint refused = 0;
+    for (guint i = 0; i < 1500 && refused < 20; i++) {
+        LaresStatus status = try_make(f->s, &bob, dir, "n", LARES_TYPE_DIRECTORY, 0755, NULL);
+        refused += status == LARES_NOENT;
+        if (status != LARES_OK && status != LARES_NOENT)
+            assert_status(status, LARES_EXIST);
+        g_assert_cmpint(fgetxattr(posix_node(precious)->fd, "trusted.lares.acl", NULL, 0), ==, -1);
+        g_assert_cmpuint(attrs_of(f->s, precious).mode, ==, 0700);
+        g_rmdir(swapper.made); /* the new one is empty, wherever it is */
+        g_rmdir(swapper.precious);
+        if (!g_file_test(swapper.precious, G_FILE_TEST_EXISTS))
+            g_assert_cmpint(g_rename(swapper.made, swapper.precious), ==, 0);
+    }
+    g_atomic_int_set(&swapper.stop, 1);
+    g_thread_join(g_steal_pointer(&thread));
+    g_test_message("%u times something else was there", refused);
+    g_free(swapper.made);
+    g_free(swapper.precious);
+    lares_node_unref(precious);
+    lares_node_unref(dir);
+}
+
+/* That a directory has no ACL is believed for a while: not when another share's store writes one, and never longer than
+ * a second when the administrator does. */
+static void
+test_acl_that_comes_unseen(Fixture *f, gconstpointer data)
+{
+    LaresCred ada = cred_of(ADA, ADA), bob = cred_of(BOB, BOB);
+    if (!need_root())
+        return;
+    LaresNode *dir = must_make(f->s, &ada, f->root, "d", LARES_TYPE_DIRECTORY, 0777);
+    lares_node_unref(must_make(f->s, &bob, dir, "one", LARES_TYPE_REGULAR, 0600));
+    LaresStore *other = fixture_open_store(f, FALSE);
+    LaresNode *root = store_root(other), *same = must_lookup(other, &ada, root, "d");
+    g_autoptr(LaresAcl) deny = acl_with(BOB, LARES_ACE_DENY, WRITE_BITS, 0, READ_BITS | WRITE_BITS);
+    assert_ok(IFACE(other)->set_acl(other, &ada, same, deny));
+    assert_status(try_make(f->s, &bob, dir, "two", LARES_TYPE_REGULAR, 0600, NULL), LARES_ACCESS);
+    assert_status(IFACE(f->s)->remove(f->s, &bob, dir, "one"), LARES_ACCESS);
+    g_autoptr(GBytes) bytes = lares_acl_serialize(deny);
+    gsize len;
+    gconstpointer raw = g_bytes_get_data(bytes, &len);
+    g_autofree char *path = g_build_filename(f->dir, "d", NULL);
+    g_assert_cmpint(removexattr(path, "trusted.lares.acl"), ==, 0);
+    lares_node_unref(must_make(f->s, &bob, dir, "two", LARES_TYPE_REGULAR, 0600));
+    g_assert_cmpint(setxattr(path, "trusted.lares.acl", raw, len, 0), ==, 0);
+    g_usleep(1100 * 1000);
+    assert_status(try_make(f->s, &bob, dir, "three", LARES_TYPE_REGULAR, 0600, NULL), LARES_ACCESS);
+    lares_node_unref(same);
+    lares_node_unref(root);
+    g_assert_finalize_object(other);
+    lares_node_unref(dir);
+}
+
 /* A child process without privileges. */
 static void
 test_unprivileged_daemon(Fixture *f, gconstpointer data)
@@ -361,6 +448,8 @@ add_tests(void)
     ADD("acl-gives-and-takes", test_acl_gives_and_takes);
     ADD("set-id-is-the-owners", test_set_id_is_the_owners);
     ADD("acl-inheritance", test_acl_inheritance);
+    ADD("swapped-directory", test_swapped_directory);
+    ADD("acl-that-comes-unseen", test_acl_that_comes_unseen);
     ADD("unprivileged-daemon", test_unprivileged_daemon);
 }
 

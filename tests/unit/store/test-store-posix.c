@@ -144,6 +144,100 @@ test_io(Fixture *f, gconstpointer data)
     assert_status(IFACE(f->s)->create(f->s, &f->me, f->root, "l", &how, RW, &node, &file, &created), LARES_SYMLINK);
 }
 
+static guint
+count_descriptors(void)
+{
+    guint n = 0;
+    g_autoptr(GDir) dir = g_dir_open("/proc/self/fd", 0, NULL);
+    while (g_dir_read_name(dir))
+        n++;
+    return n;
+}
+
+/* A file that was made and closed keeps no descriptor, and is the same file to everything that comes later. */
+static void
+test_made_and_closed(Fixture *f, gconstpointer data)
+{
+    const guint total = 20;
+    LaresCreate how = {.type = LARES_TYPE_REGULAR, .attrs = {.mask = LARES_ATTR_MODE, .mode = 0640}};
+    LaresHandle handle[20];
+    LaresNode *node;
+    LaresFile *file;
+    gboolean created;
+    char name[16];
+    guint before = count_descriptors();
+    for (guint i = 0; i < total; i++) {
+        g_snprintf(name, sizeof name, "f%u", i);
+        assert_ok(IFACE(f->s)->create(f->s, &f->me, f->root, name, &how, RW, &node, &file, &created));
+        must_write(f->s, file, 0, name, strlen(name));
+        g_assert_cmpuint(attrs_of(f->s, node).size, ==, strlen(name));
+        g_assert_cmpuint(attrs_of(f->s, node).mode, ==, 0640);
+        handle[i] = node->handle;
+        lares_file_unref(file);
+        lares_node_unref(node);
+    }
+    if (!data && ((PosixStore *)f->s)->mounts[0]->handles)
+        g_assert_cmpuint(count_descriptors(), ==, before);
+    for (guint i = 0; i < total; i++) {
+        uint8_t buf[16];
+        size_t done;
+        LaresSpace space;
+        LaresAcl *acl = NULL;
+        g_snprintf(name, sizeof name, "f%u", i);
+        assert_ok(IFACE(f->s)->from_handle(f->s, handle[i].bytes, handle[i].len, &node));
+        switch (i % 7) {
+        case 0:
+            assert_ok(try_chmod(f->s, &f->me, node, 0600));
+            break;
+        case 1:
+            g_assert_cmpuint(access_of(f->s, &f->me, node, LARES_ACCESS_READ), ==, LARES_ACCESS_READ);
+            break;
+        case 2:
+            assert_ok(IFACE(f->s)->statfs(f->s, node, &space));
+            break;
+        case 3:
+            assert_ok(IFACE(f->s)->link(f->s, &f->me, node, f->root, "another"));
+            g_assert_cmpuint(attrs_of(f->s, node).nlink, ==, 2);
+            assert_ok(IFACE(f->s)->remove(f->s, &f->me, f->root, "another"));
+            g_assert_cmpuint(attrs_of(f->s, node).nlink, ==, 1);
+            break;
+        case 4:
+            assert_ok(IFACE(f->s)->get_acl(f->s, node, &acl));
+            lares_acl_free(acl);
+            break;
+        case 5:
+            assert_ok(IFACE(f->s)->sync(f->s, node));
+            break;
+        default:
+            assert_status(IFACE(f->s)->getxattr(f->s, &f->me, node, "none", buf, sizeof buf, &done), LARES_NOXATTR);
+        }
+        LaresNode *found = must_lookup(f->s, &f->me, f->root, name);
+        g_assert_true(found == node);
+        lares_node_unref(found);
+        file = must_open(f->s, &f->me, node, LARES_ACCESS_READ);
+        assert_ok(IFACE(f->s)->read(f->s, file, 0, buf, sizeof buf, &done));
+        g_assert_cmpmem(buf, done, name, strlen(name));
+        lares_file_unref(file);
+        lares_node_unref(node);
+    }
+    /* removed without having been needed again, by us and by others */
+    for (guint i = 0; i < 2; i++) {
+        assert_ok(IFACE(f->s)->create(f->s, &f->me, f->root, "gone", &how, RW, &node, &file, &created));
+        LaresHandle last = node->handle;
+        lares_file_unref(file);
+        if (i)
+            lares_node_unref(node);
+        if (i == 0) {
+            g_autofree char *path = g_build_filename(f->dir, "gone", NULL);
+            g_assert_cmpint(g_unlink(path), ==, 0);
+            lares_node_unref(node);
+        } else {
+            assert_ok(IFACE(f->s)->remove(f->s, &f->me, f->root, "gone"));
+            assert_status(IFACE(f->s)->from_handle(f->s, last.bytes, last.len, &node), LARES_STALE);
+        }
+    }
+}
+
 static void
 test_attributes(Fixture *f, gconstpointer data)
 {
@@ -428,6 +522,7 @@ add_tests(void)
     ADD("names", test_names);
     ADD("bad-names", test_bad_names);
     ADD("io", test_io);
+    ADD("made-and-closed", test_made_and_closed);
     ADD("attributes", test_attributes);
     ADD("change-always-moves", test_change_always_moves);
     ADD("readdir", test_readdir);
