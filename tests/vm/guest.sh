@@ -19,20 +19,22 @@ result() { # PASS|FAIL|SKIP name [reason]
 }
 
 # check NAME COMMAND...: the command's status decides (77: skipped). After CHECK_TIMEOUT seconds it is killed and
-# left behind: a process that hangs in the kernel cannot be waited for.
+# left behind: a process that hangs in the kernel cannot be waited for. Its end is told by a file: a shell that missed a
+# SIGCHLD takes the dead child for a living one.
 check() {
     local name=$1 log pid i status
     shift
     log=$(mktemp /tmp/check.XXXXXX)
     set -m
-    (set +m; "$@") > "$log" 2>&1 < /dev/null &
+    (set +m; trap ': > "$log.ended"' EXIT; "$@") > "$log" 2>&1 < /dev/null &
     pid=$!
     set +m
     for ((i = 0; i < CHECK_TIMEOUT * 5 * PATIENCE; i++)); do
+        [ -e "$log.ended" ] && break
         kill -0 "$pid" 2> /dev/null || break
         pause 0.2
     done
-    if kill -0 "$pid" 2> /dev/null; then
+    if [ ! -e "$log.ended" ] && kill -0 "$pid" 2> /dev/null; then
         # Where it hangs, before it is gone.
         ps -o pid,stat,wchan:32,args -g "$pid" >> "$log" 2>&1
         kill -9 -- "-$pid" 2> /dev/null
@@ -48,7 +50,7 @@ check() {
         77) result SKIP "$name" "$(tail -n 1 "$log")" ;;
         *) cat "$log"; result FAIL "$name" "$(grep -v '^+' "$log" | tail -n 1 | cut -c 1-200) (status $status)" ;;
     esac
-    rm -f "$log"
+    rm -f "$log" "$log.ended"
     return $status
 }
 
