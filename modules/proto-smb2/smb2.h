@@ -62,7 +62,7 @@ struct _Smb2Service {
     GMutex lock;
     GHashTable *sessions;    /* uint64_t* -> Smb2Session (a reference); guarded by lock */
     GHashTable *connections; /* set of Smb2Connection (no reference: taken out before it ends); guarded by lock */
-    uint64_t next_session;   /* guarded by lock */
+    guint sweeps, swept;     /* main thread: smb2_sessions_sweep() */
 };
 
 /* ---- Connection ------------------------------------------------------------------------------------------------- */
@@ -81,8 +81,9 @@ struct _Smb2Connection {
     uint16_t signing_algorithm; /* SMB2_SIGNING_… */
     uint32_t max_io;            /* bytes; smaller for clients without LARGE_MTU */
     gboolean multi_credit;
-    uint8_t preauth[64]; /* 3.1.1: hash value over the NEGOTIATE messages */
-    guint8 dialect_count;
+    uint8_t preauth[64];                  /* 3.1.1: hash value over the NEGOTIATE messages */
+    uint16_t dialects[SMB2_MAX_DIALECTS]; /* what the client offered, for VALIDATE_NEGOTIATE_INFO */
+    guint n_dialects;
     GMutex lock;
     struct _Smb2Credits *credits; /* smb2-credits.h; guarded by lock */
     GHashTable *channels;         /* uint64_t* session id -> Smb2Channel (a reference); guarded by lock */
@@ -91,6 +92,8 @@ struct _Smb2Connection {
     GHashTable *parked;           /* uint64_t* async id -> Smb2Parked (a reference); guarded by lock */
     uint64_t next_async;          /* guarded by lock */
     gboolean closed;              /* guarded by lock */
+    uint64_t early_cancel[4];     /* CANCELs that overtook their command; guarded by lock */
+    guint n_early_cancels;        /* guarded by lock */
 };
 
 Smb2Connection *smb2_connection_ref(Smb2Connection *connection);
@@ -120,13 +123,16 @@ struct _Smb2Session {
     char *principal;             /* "krb5:ada@HOME.LAN", "ntlm:ada", "sys" for guests: who may reconnect a durable open;
                                   * guarded by lock (copy it) */
     gint64 expiry;               /* wall-clock second; guarded by lock */
-    gboolean guest, anonymous;   /* SMB2_SESSION_FLAG_IS_GUEST, …_IS_NULL */
+    gboolean guest;              /* nobody in particular: SMB2_SESSION_FLAG_IS_GUEST */
     gboolean signing_required;   /* every request must be signed or encrypted */
     gboolean encrypt;            /* every request must be encrypted */
+    gint encrypts;               /* atomic: the client does encrypt */
+    guint logins;                /* counts logins; trees compare it; guarded by lock */
     uint8_t session_key[16];     /* Session.SessionKey */
     uint8_t application_key[16]; /* for named pipes (SMB2_SESSION's "SMB2APP"); all zero for guests */
     struct _Smb2Keys *keys;      /* smb2-crypto.h: encryption keys; NULL: cannot encrypt */
-    gint64 since;                /* wall-clock second */
+    struct _Smb2SignKey *first_sign; /* Session.SigningKey: of its first connection; NULL for guests */
+    gint64 since;                    /* wall-clock second */
     GMutex lock;
     GHashTable *trees;   /* uint32_t* -> Smb2Tree (a reference); guarded by lock */
     uint32_t next_tree;  /* guarded by lock */
@@ -158,6 +164,7 @@ struct _Smb2Tree {
     uint32_t share_flags;      /* SMB2_SHAREFLAG_… */
     gboolean require_signing, require_encryption; /* what the flavor asks of each request */
     guint generation;                             /* lares_shares_generation() the policy was checked in; atomic */
+    guint logins;                                 /* session->logins it was checked with; atomic */
     gint ended;                                   /* atomic: disconnected; no new opens */
     gint64 since;
     gint n_opens;   /* atomic; kept by smb2-open.c */
@@ -210,6 +217,13 @@ struct _Smb2Op {
     gboolean keep_error_body; /* set by the handler: see Smb2Handler */
     Smb2Parked *parked;       /* set by smb2_park(), or by a retry */
     gboolean retry;           /* this is another run after smb2_parked_retry() */
+    /* The engine's own and its handlers': */
+    gpointer engine;         /* Smb2Message */
+    gboolean sign;           /* sign the response whether the request was signed or not */
+    gboolean sign_first;     /* with the session's own key instead of the connection's */
+    uint8_t *hash;           /* 64 bytes in op->hash_owner or the connection: updated with the finished response */
+    Smb2Channel *hash_owner; /* a reference or NULL */
+    gboolean session_over;   /* LOGOFF: end the session behind this command */
 };
 
 /* NTSTATUS. With an error (SMB2_STATUS_IS_ERROR) what was written is dropped and an ERROR body sent, except where

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Sessions and their channels: tables, ends, and whether a session may still be used.
+ *
+ * Spec: [MS-SMB2] 3.3.1.8, 3.3.5.2.9, 3.3.7.1. Table of states: smb2-session.h.
+ * Thread: any. Locks: smb2.h. */
+#include "smb2-message.h"
+
+/* A login that was begun and not ended is forgotten after this many seconds. */
+#define LOGIN_TIME 60
+
+/* ---- References ---------------------------------------------------------------------------------------------------
+ */
+
+Smb2Session *
+smb2_session_ref(Smb2Session *s)
+{
+    g_atomic_int_inc(&s->ref);
+    return s;
+}
+
+void
+smb2_session_unref(Smb2Session *s)
+{
+    if (!g_atomic_int_dec_and_test(&s->ref))
+        return;
+    g_clear_pointer(&s->identity, lares_identity_unref);
+    g_hash_table_unref(s->trees);
+    g_ptr_array_unref(s->channels);
+    smb2_keys_free(s->keys);
+    if (s->first_sign)
+        OPENSSL_cleanse(s->first_sign, sizeof *s->first_sign);
+    g_free(s->first_sign);
+    OPENSSL_cleanse(s->session_key, sizeof s->session_key);
+    OPENSSL_cleanse(s->application_key, sizeof s->application_key);
+    g_mutex_clear(&s->lock);
+    g_free(s->principal);
+    g_free(s);
+}
+
+Smb2Channel *
+smb2_channel_new(Smb2Session *session, Smb2Connection *connection)
+{
+    Smb2Channel *channel = g_new0(Smb2Channel, 1);
+    channel->ref = 1;
+    channel->session = smb2_session_ref(session);
+    channel->connection = smb2_connection_ref(connection);
+    memcpy(channel->preauth, connection->preauth, sizeof channel->preauth);
+    return channel;
+}
+
+Smb2Channel *
+smb2_channel_ref(Smb2Channel *channel)
+{
+    g_atomic_int_inc(&channel->ref);
+    return channel;
+}
+
+void
+smb2_channel_unref(Smb2Channel *channel)
+{
+    if (!g_atomic_int_dec_and_test(&channel->ref))
+        return;
+    g_clear_object(&channel->context);
+    smb2_session_unref(channel->session);
+    smb2_connection_unref(channel->connection);
+    OPENSSL_cleanse(&channel->sign, sizeof channel->sign);
+    g_free(channel);
+}
+
+Smb2Channel *
+smb2_channel_find(Smb2Connection *c, uint64_t session_id)
+{
+    g_mutex_lock(&c->lock);
+    Smb2Channel *channel = g_hash_table_lookup(c->channels, &session_id);
+    if (channel)
+        smb2_channel_ref(channel);
+    g_mutex_unlock(&c->lock);
+    return channel;
+}
+
+Smb2Session *
+smb2_session_find(Smb2Service *service, uint64_t id)
+{
+    g_mutex_lock(&service->lock);
+    Smb2Session *session = g_hash_table_lookup(service->sessions, &id);
+    if (session)
+        smb2_session_ref(session);
+    g_mutex_unlock(&service->lock);
+    return session;
+}
+
+/* ---- Who ----------------------------------------------------------------------------------------------------------
+ */
+
+LaresIdentity *
+smb2_session_identity(Smb2Session *s)
+{
+    g_mutex_lock(&s->lock);
+    LaresIdentity *identity = s->identity ? lares_identity_ref(s->identity) : NULL;
+    g_mutex_unlock(&s->lock);
+    return identity;
+}
+
+char *
+smb2_session_principal(Smb2Session *s)
+{
+    g_mutex_lock(&s->lock);
+    char *principal = g_strdup(s->principal);
+    g_mutex_unlock(&s->lock);
+    return principal;
+}
+
+LaresIdentity *
+smb2_session_fresh(Smb2Session *s)
+{
+    LaresIdentity *identity = smb2_session_identity(s), *fresh = NULL;
+    if (!identity || G_LIKELY(identity->generation == lares_directory_generation()))
+        return identity;
+    if (lares_directory_refresh(s->service->directory, identity, &fresh) != LARES_OK) {
+        lares_audit("session-end", "user", identity->name, "protocol", "smb2", "reason",
+                    "the directory refuses this user now", NULL);
+        lares_identity_unref(identity);
+        smb2_session_end(s, NULL);
+        return NULL;
+    }
+    g_mutex_lock(&s->lock);
+    LaresIdentity *old = NULL;
+    if (s->identity == identity) { /* else somebody was faster */
+        old = s->identity;
+        s->identity = lares_identity_ref(fresh);
+    }
+    g_mutex_unlock(&s->lock);
+    if (old)
+        lares_identity_unref(old);
+    lares_identity_unref(identity);
+    return fresh;
+}
+
+Smb2SessionState
+smb2_session_state(Smb2Session *s)
+{
+    gint state = g_atomic_int_get(&s->state);
+    gint64 expiry = __atomic_load_n(&s->expiry, __ATOMIC_RELAXED);
+    if (state != SMB2_SESSION_VALID || expiry == INT64_MAX || expiry > g_get_real_time() / G_USEC_PER_SEC)
+        return (Smb2SessionState)state;
+    g_atomic_int_compare_and_exchange(&s->state, SMB2_SESSION_VALID, SMB2_SESSION_EXPIRED);
+    return (Smb2SessionState)g_atomic_int_get(&s->state);
+}
+
+void
+smb2_session_note_encryption(Smb2Session *s)
+{
+    if (!g_atomic_int_get(&s->encrypts))
+        g_atomic_int_set(&s->encrypts, TRUE);
+}
+
+/* ---- Ends ---------------------------------------------------------------------------------------------------------
+ */
+
+static gboolean
+leave_service(Smb2Session *s)
+{
+    g_mutex_lock(&s->service->lock);
+    gboolean was = g_hash_table_lookup(s->service->sessions, &s->id) == s;
+    if (was)
+        g_hash_table_remove(s->service->sessions, &s->id);
+    g_mutex_unlock(&s->service->lock);
+    return was;
+}
+
+/* The channels leave their connections; what waits there for the session ends. */
+static void
+leave_connections(Smb2Session *s)
+{
+    g_mutex_lock(&s->lock);
+    g_autoptr(GPtrArray) channels = g_steal_pointer(&s->channels);
+    s->channels = g_ptr_array_new_with_free_func((GDestroyNotify)smb2_channel_unref);
+    g_mutex_unlock(&s->lock);
+    for (guint i = 0; i < channels->len; i++) {
+        Smb2Channel *channel = channels->pdata[i];
+        Smb2Connection *c = channel->connection;
+        smb2_async_end(c, s);
+        g_mutex_lock(&c->lock);
+        if (g_hash_table_lookup(c->channels, &s->id) == channel)
+            g_hash_table_steal(c->channels, &s->id);
+        else
+            channel = NULL;
+        g_mutex_unlock(&c->lock);
+        if (channel)
+            smb2_channel_unref(channel);
+    }
+}
+
+static void
+drop_trees(Smb2Session *s)
+{
+    g_mutex_lock(&s->lock);
+    GHashTable *trees = s->trees;
+    s->trees = g_hash_table_new_full(g_int_hash, g_int_equal, NULL, (GDestroyNotify)smb2_tree_unref);
+    g_mutex_unlock(&s->lock);
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, trees);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        g_atomic_int_set(&((Smb2Tree *)value)->ended, TRUE);
+    g_hash_table_unref(trees);
+}
+
+/* `durable`: what may be reconnected is kept ([MS-SMB2] 3.3.5.6, 3.3.7.1). */
+static void
+end(Smb2Session *s, gboolean durable, const char *reason)
+{
+    if (!leave_service(s))
+        return;
+    g_atomic_int_set(&s->state, SMB2_SESSION_ENDED);
+    if (reason)
+        lares_debug("smb2", "session %" G_GINT64_MODIFIER "x ends: %s", s->id, reason);
+    /* The opens first: what waits on them has answers of its own. */
+    if (durable && smb2_opens_of_session_disconnect)
+        smb2_opens_of_session_disconnect(s);
+    else if (!durable && smb2_opens_of_session_close)
+        smb2_opens_of_session_close(s);
+    leave_connections(s);
+    drop_trees(s);
+    smb2_session_unref(s); /* the table's */
+}
+
+void
+smb2_session_end(Smb2Session *s, const char *reason)
+{
+    end(s, FALSE, reason);
+}
+
+void
+smb2_session_leave(Smb2Session *s, const char *reason)
+{
+    end(s, TRUE, reason);
+}
+
+void
+smb2_sessions_disconnect(Smb2Connection *c)
+{
+    g_mutex_lock(&c->lock);
+    GHashTable *channels = c->channels;
+    c->channels = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, (GDestroyNotify)smb2_channel_unref);
+    g_mutex_unlock(&c->lock);
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, channels);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        Smb2Channel *channel = value;
+        Smb2Session *s = channel->session;
+        g_mutex_lock(&s->lock);
+        g_ptr_array_remove_fast(s->channels, channel);
+        gboolean last = s->channels->len == 0;
+        g_mutex_unlock(&s->lock);
+        if (last)
+            smb2_session_leave(s, "its last connection is gone");
+    }
+    g_hash_table_unref(channels);
+}
+
+/* ---- The look at all of them --------------------------------------------------------------------------------------
+ */
+
+static GPtrArray *
+all_sessions(Smb2Service *service)
+{
+    GPtrArray *all = g_ptr_array_new_with_free_func((GDestroyNotify)smb2_session_unref);
+    GHashTableIter iter;
+    gpointer value;
+    g_mutex_lock(&service->lock);
+    g_hash_table_iter_init(&iter, service->sessions);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        g_ptr_array_add(all, smb2_session_ref(value));
+    g_mutex_unlock(&service->lock);
+    return all;
+}
+
+static GPtrArray *
+trees_of(Smb2Session *s)
+{
+    GPtrArray *all = g_ptr_array_new_with_free_func((GDestroyNotify)smb2_tree_unref);
+    GHashTableIter iter;
+    gpointer value;
+    g_mutex_lock(&s->lock);
+    g_hash_table_iter_init(&iter, s->trees);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        g_ptr_array_add(all, smb2_tree_ref(value));
+    g_mutex_unlock(&s->lock);
+    return all;
+}
+
+static void
+look_at(Smb2Session *s)
+{
+    if (g_atomic_int_get(&s->state) == SMB2_SESSION_IN_PROGRESS) {
+        if (s->since + LOGIN_TIME < g_get_real_time() / G_USEC_PER_SEC)
+            smb2_session_end(s, "the login was not completed");
+        return;
+    }
+    LaresIdentity *identity = smb2_session_fresh(s);
+    if (!identity)
+        return;
+    lares_identity_unref(identity);
+    g_autoptr(GPtrArray) trees = trees_of(s);
+    for (guint i = 0; i < trees->len; i++) {
+        LaresShare *share = NULL;
+        smb2_tree_fresh(trees->pdata[i], &share);
+        if (share)
+            lares_share_unref(share);
+    }
+}
+
+void
+smb2_sessions_sweep(Smb2Service *service)
+{
+    guint generations = lares_directory_generation() + lares_shares_generation(service->shares);
+    guint slow = ++service->sweeps % 20;
+    if (generations == service->swept && slow)
+        return;
+    service->swept = generations;
+    g_autoptr(GPtrArray) all = all_sessions(service);
+    for (guint i = 0; i < all->len; i++)
+        look_at(all->pdata[i]);
+}
+
+/* ---- Management ---------------------------------------------------------------------------------------------------
+ */
+
+static const char *
+dialect_name(uint16_t dialect)
+{
+    switch (dialect) {
+    case SMB2_DIALECT_202:
+        return "2.0.2";
+    case SMB2_DIALECT_210:
+        return "2.1";
+    case SMB2_DIALECT_300:
+        return "3.0";
+    case SMB2_DIALECT_302:
+        return "3.0.2";
+    default:
+        return "3.1.1";
+    }
+}
+
+static void
+describe(Smb2Session *s, GVariantBuilder *list)
+{
+    char id[20];
+    g_snprintf(id, sizeof id, "%016" G_GINT64_MODIFIER "x", s->id);
+    g_mutex_lock(&s->lock);
+    Smb2Channel *channel = s->channels->len ? smb2_channel_ref(s->channels->pdata[0]) : NULL;
+    LaresIdentity *identity = s->identity ? lares_identity_ref(s->identity) : NULL;
+    const char *flavor = s->flavor ? s->flavor->name : "";
+    guint n_channels = s->channels->len, n_trees = g_hash_table_size(s->trees);
+    g_mutex_unlock(&s->lock);
+    g_variant_builder_open(list, G_VARIANT_TYPE_VARDICT);
+    g_variant_builder_add(list, "{sv}", "id", g_variant_new_string(id));
+    g_variant_builder_add(
+        list, "{sv}", "client",
+        g_variant_new_string(channel ? lares_connection_peer(channel->connection->net)->address : ""));
+    g_variant_builder_add(list, "{sv}", "user", g_variant_new_string(identity ? identity->name : ""));
+    g_variant_builder_add(list, "{sv}", "flavor", g_variant_new_string(flavor));
+    g_variant_builder_add(list, "{sv}", "since", g_variant_new_int64(s->since));
+    g_variant_builder_add(list, "{sv}", "dialect", g_variant_new_string(dialect_name(s->dialect)));
+    g_variant_builder_add(list, "{sv}", "encrypted", g_variant_new_boolean(g_atomic_int_get(&s->encrypts)));
+    g_variant_builder_add(list, "{sv}", "connections", g_variant_new_uint32(n_channels));
+    g_variant_builder_add(list, "{sv}", "shares", g_variant_new_uint32(n_trees));
+    g_variant_builder_close(list);
+    if (identity)
+        lares_identity_unref(identity);
+    if (channel)
+        smb2_channel_unref(channel);
+}
+
+GVariant *
+smb2_sessions_list(Smb2Service *service)
+{
+    GVariantBuilder list;
+    g_autoptr(GPtrArray) all = all_sessions(service);
+    g_variant_builder_init(&list, G_VARIANT_TYPE("aa{sv}"));
+    for (guint i = 0; i < all->len; i++)
+        if (g_atomic_int_get(&((Smb2Session *)all->pdata[i])->state) != SMB2_SESSION_IN_PROGRESS)
+            describe(all->pdata[i], &list);
+    return g_variant_builder_end(&list);
+}
+
+gboolean
+smb2_sessions_end(Smb2Service *service, const char *id)
+{
+    guint64 number;
+    if (strlen(id) != 16 || !g_ascii_string_to_unsigned(id, 16, 1, G_MAXUINT64, &number, NULL))
+        return FALSE;
+    Smb2Session *s = smb2_session_find(service, number);
+    if (!s)
+        return FALSE;
+    smb2_session_end(s, "the administrator ended it");
+    smb2_session_unref(s);
+    return TRUE;
+}
+
+/* ---- Unasked messages ---------------------------------------------------------------------------------------------
+ */
+
+gboolean
+smb2_session_send_break(Smb2Session *s, const void *body, size_t len)
+{
+    g_autofree uint8_t *message = g_malloc0(SMB2_HEADER_SIZE + len);
+    smb2_set_u32(message, SMB2_PROTOCOL_ID);
+    smb2_set_u16(message + SMB2_H_STRUCTURE_SIZE, SMB2_HEADER_SIZE);
+    smb2_set_u16(message + SMB2_H_COMMAND, SMB2_OPLOCK_BREAK);
+    smb2_set_u32(message + SMB2_H_FLAGS, SMB2_FLAGS_SERVER_TO_REDIR);
+    smb2_set_u64(message + SMB2_H_MESSAGE_ID, SMB2_ANY_MESSAGE);
+    memcpy(message + SMB2_HEADER_SIZE, body, len);
+    g_mutex_lock(&s->lock);
+    g_autoptr(GPtrArray) channels = g_ptr_array_copy(s->channels, (GCopyFunc)(void (*)(void))smb2_channel_ref, NULL);
+    g_mutex_unlock(&s->lock);
+    g_ptr_array_set_free_func(channels, (GDestroyNotify)smb2_channel_unref);
+    gboolean encrypt = s->keys && (s->encrypt || g_atomic_int_get(&s->encrypts)), sent = FALSE;
+    for (guint i = 0; i < channels->len && !sent; i++) {
+        Smb2Channel *channel = channels->pdata[i];
+        if (g_atomic_int_get(&channel->established))
+            sent = smb2_message_send(channel->connection, encrypt ? s->keys : NULL, s->id, message,
+                                     SMB2_HEADER_SIZE + len);
+    }
+    return sent;
+}
