@@ -144,7 +144,12 @@ listen_inet(const char *address, GError **error)
 
 /* ---- Socket activation ---------------------------------------------------------------------------------------- */
 
-static GHashTable *inherited; /* name -> fd; main thread */
+typedef struct {
+    char *name;
+    int fd;
+} Inherited;
+
+static GArray *inherited; /* of Inherited, in their order, without those in use; main thread */
 
 /* Spec: sd_listen_fds(3): LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES. */
 void
@@ -154,11 +159,12 @@ lares_net_inherit(void)
     if (pid && count && strtoul(pid, NULL, 10) == (unsigned long)getpid()) {
         g_auto(GStrv) name = g_strsplit(names ? names : "", ":", -1);
         guint n = (guint)MIN(strtoul(count, NULL, 10), 64), n_names = g_strv_length(name);
-        inherited = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        inherited = g_array_new(FALSE, FALSE, sizeof(Inherited));
         for (guint i = 0; i < n; i++) {
-            int fd = INHERITED_FIRST + (int)i;
-            g_hash_table_insert(inherited, i < n_names ? g_strdup(name[i]) : g_strdup_printf("%u", i),
-                                GINT_TO_POINTER(fd));
+            Inherited one = {i < n_names ? g_strdup(name[i]) : g_strdup_printf("%u", i), INHERITED_FIRST + (int)i};
+            /* Also those that nobody asks for: a child that held one would keep the port. */
+            fcntl(one.fd, F_SETFD, FD_CLOEXEC);
+            g_array_append_val(inherited, one);
         }
     }
     g_unsetenv("LISTEN_PID");
@@ -166,23 +172,43 @@ lares_net_inherit(void)
     g_unsetenv("LISTEN_FDNAMES");
 }
 
+void
+lares_net_warn_about_left(void)
+{
+    for (guint i = 0; inherited && i < inherited->len; i++)
+        lares_warning("net",
+                      "the service manager passed a socket \"%s\" that no listen= takes: whoever connects to it waits "
+                      "in vain",
+                      g_array_index(inherited, Inherited, i).name);
+}
+
+/* Systemd gives all sockets of a unit the same name: each address `fd:NAME` takes the next one. */
+static guint
+find_inherited(const char *name)
+{
+    guint i = 0;
+    while (inherited && i < inherited->len && !g_str_equal(g_array_index(inherited, Inherited, i).name, name))
+        i++;
+    return i;
+}
+
 static int
 listen_inherited(const char *address, const char *name, GError **error)
 {
-    gpointer found;
     int listening = 0;
-    if (!inherited || !g_hash_table_lookup_extended(inherited, name, NULL, &found)) {
+    guint at = find_inherited(name);
+    if (!inherited || at == inherited->len) {
         fail(error, address, "the service manager passed no socket of that name");
         return -1;
     }
-    int fd = GPOINTER_TO_INT(found);
+    int fd = g_array_index(inherited, Inherited, at).fd;
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &(socklen_t){sizeof listening}) < 0 || !listening) {
         fail(error, address, "it is not a listening stream socket");
         return -1;
     }
-    g_hash_table_remove(inherited, name);
+    g_free(g_array_index(inherited, Inherited, at).name);
+    g_array_remove_index(inherited, at);
     g_unix_set_fd_nonblocking(fd, TRUE, NULL);
-    fcntl(fd, F_SETFD, FD_CLOEXEC);
     return fd;
 }
 

@@ -27,6 +27,8 @@ void lares_net_status(LaresNet *net, LaresNetStatus *status); /* any thread */
 
 /* Takes the sockets that the service manager passed, once, before threads start. */
 void lares_net_inherit(void);
+/* Says which of them nobody took; when all modules are loaded. */
+void lares_net_warn_about_left(void);
 /* Raises the limit of open files to what is allowed; returns it. */
 guint64 lares_net_raise_files(void);
 

@@ -117,6 +117,7 @@ static void
 serve(Daemon *daemon)
 {
     lares_server_notify("READY=1");
+    lares_net_warn_about_left();
     lares_info("server", "lares %s is ready as %s", LARES_VERSION, daemon->host->name);
     g_main_loop_run(daemon->loop);
     lares_info("server", "stopping");
