@@ -87,6 +87,24 @@ set_size(const LaresObject *object, LaresFile *file, const LaresCred *cred, uint
     return iface->setattr(object->share->store, cred, object->node, &only_size);
 }
 
+/* What watchers know a change of attributes by. */
+static uint32_t
+filter_of(uint32_t mask)
+{
+    uint32_t filter = 0;
+    if (mask & LARES_ATTR_SIZE)
+        filter |= LARES_FILTER_SIZE | LARES_FILTER_LAST_WRITE;
+    if (mask & (LARES_ATTR_ATIME | LARES_SET_ATIME_NOW))
+        filter |= LARES_FILTER_LAST_ACCESS;
+    if (mask & (LARES_ATTR_MTIME | LARES_SET_MTIME_NOW))
+        filter |= LARES_FILTER_LAST_WRITE;
+    if (mask & LARES_ATTR_BTIME)
+        filter |= LARES_FILTER_CREATION;
+    if (mask & (LARES_ATTR_MODE | LARES_ATTR_UID | LARES_ATTR_GID))
+        filter |= LARES_FILTER_SECURITY | LARES_FILTER_ATTRIBUTES;
+    return filter;
+}
+
 LaresStatus
 lares_files_setattr(LaresFiles *files, const LaresCaller *caller, const LaresObject *object, LaresFile *file,
                     const LaresSetAttrs *set)
@@ -102,8 +120,10 @@ lares_files_setattr(LaresFiles *files, const LaresCaller *caller, const LaresObj
     }
     if (status == LARES_OK && rest.mask)
         status = STORE_IFACE(object->share->store)->setattr(object->share->store, &cred, object->node, &rest);
-    if (status == LARES_OK)
+    if (status == LARES_OK) {
         settle(object);
+        lares_files_object_changed(files, object, filter_of(set->mask));
+    }
     return status;
 }
 
@@ -167,6 +187,8 @@ lares_files_setxattr(LaresFiles *files, const LaresCaller *caller, const LaresOb
     lares_files_change_before(object, info);
     status = iface->setxattr(object->share->store, &cred, object->node, name, value, len, mode);
     lares_files_change_after(object, info);
+    if (status == LARES_OK)
+        lares_files_object_changed(files, object, LARES_FILTER_EA);
     return status;
 }
 
@@ -182,6 +204,8 @@ lares_files_removexattr(LaresFiles *files, const LaresCaller *caller, const Lare
     lares_files_change_before(object, info);
     status = iface->removexattr(object->share->store, &cred, object->node, name);
     lares_files_change_after(object, info);
+    if (status == LARES_OK)
+        lares_files_object_changed(files, object, LARES_FILTER_EA);
     return status;
 }
 
@@ -214,5 +238,8 @@ lares_files_set_acl(LaresFiles *files, const LaresCaller *caller, const LaresObj
     if (status != LARES_OK)
         return status;
     LaresCred cred = lares_files_cred(caller, object);
-    return iface->set_acl(object->share->store, &cred, object->node, acl);
+    status = iface->set_acl(object->share->store, &cred, object->node, acl);
+    if (status == LARES_OK)
+        lares_files_object_changed(files, object, LARES_FILTER_SECURITY);
+    return status;
 }

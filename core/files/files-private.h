@@ -6,10 +6,17 @@
 #include <lares/host.h>
 #include <lares/state.h>
 
+#include <string.h>
+
 struct _LaresFiles {
     LaresHost *host;
     LaresShares *shares;
     uint8_t key[32]; /* of the handles' MAC; kept in STATE/handle.key so that handles outlive the process */
+    gint n_watches;  /* atomic */
+    GMutex watch_lock;
+    GPtrArray *watches; /* of LaresWatch; guarded by watch_lock */
+    GMutex streams_lock;
+    GHashTable *streams; /* LaresStore* → whether it has streams, as far as known; guarded by streams_lock */
 };
 
 /* Reads or makes the key. */
@@ -42,3 +49,50 @@ LaresStatus lares_files_may_use(const LaresCaller *caller, const LaresObject *ob
 /* Fills one side of a change info; a failing getattr leaves 0 and clears `atomic`. */
 void lares_files_change_before(const LaresObject *dir, LaresChangeInfo *info);
 void lares_files_change_after(const LaresObject *dir, LaresChangeInfo *info);
+
+/* ---- notify.c, fold.c, stream.c ------------------------------------------------------------------------------------
+ */
+
+/* Somebody changed what the node holds. */
+void lares_files_node_changed(LaresFiles *files, LaresNode *node, uint32_t filter);
+void lares_fold_changed(LaresFiles *files, const LaresObject *dir, const char *name, LaresChangeAction action,
+                        uint32_t filter);
+/* The name in a directory that is `name` but for case, without asking for permission. */
+LaresStatus lares_fold_find(const LaresObject *dir, const char *name, char real[LARES_NAME_LIMIT + 1]);
+/* Drops what is remembered of a store's directories; NULL: of all. */
+void lares_fold_forget(const LaresStore *store);
+
+/* What will be removed or replaced, as far as somebody wants to know it: who watches, or its streams. */
+typedef struct {
+    LaresObject object; /* not set: nobody does */
+    gboolean last;      /* its last name */
+} LaresVictim;
+void lares_files_victim(LaresFiles *files, const LaresObject *dir, const LaresCred *cred, const char *name,
+                        LaresVictim *victim);
+uint32_t lares_files_victim_filter(const LaresVictim *victim); /* LARES_FILTER_FILE_NAME or …DIR_NAME */
+void lares_files_victim_end(LaresFiles *files, LaresVictim *victim, gboolean gone);
+
+/* Around a rename; borrows its arguments. */
+typedef struct {
+    const LaresObject *from, *to;
+    const char *name, *new_name;
+    LaresVictim moved, replaced;
+} LaresRenaming;
+void lares_files_renaming(LaresFiles *files, const LaresCred *cred, const LaresObject *from, const char *name,
+                          const LaresObject *to, const char *new_name, LaresRenaming *renaming);
+void lares_files_renamed(LaresFiles *files, LaresRenaming *renaming, gboolean done);
+
+/* The daemon itself. */
+LaresCred lares_files_server_cred(void);
+/* The folder (a reference) and the name of a stream of `object` that is there. */
+LaresStatus lares_files_stream_place(const LaresObject *object, const LaresNode *stream, LaresNode **folder,
+                                     char name[LARES_NAME_LIMIT + 1]);
+gboolean lares_files_has_streams(LaresFiles *files, const LaresObject *object);
+void lares_files_streams_forget(LaresFiles *files, const LaresObject *object);
+void lares_files_streams_free(LaresFiles *files);
+/* Is this the reserved name? */
+static inline gboolean
+lares_files_is_hidden(const char *name)
+{
+    return name[0] == '.' && name[1] == 'l' && strcmp(name, LARES_HIDDEN_NAME) == 0;
+}

@@ -94,6 +94,9 @@ lares_files_free(LaresFiles *files)
     if (!files)
         return;
     OPENSSL_cleanse(files->key, sizeof files->key);
+    lares_fold_forget(NULL);
+    lares_files_streams_free(files);
+    g_clear_pointer(&files->watches, g_ptr_array_unref);
     g_free(files);
 }
 

@@ -140,7 +140,10 @@ lares_files_write(LaresFiles *files, LaresIo *io, uint64_t offset, const struct 
         len += iov[i].iov_len;
     if (!range_fits(offset, len))
         return LARES_FBIG;
-    return STORE_IFACE(node->store)->write(node->store, io->file, offset, iov, n, stable, done);
+    LaresStatus status = STORE_IFACE(node->store)->write(node->store, io->file, offset, iov, n, stable, done);
+    if (status == LARES_OK)
+        lares_files_node_changed(files, node, LARES_FILTER_LAST_WRITE | LARES_FILTER_SIZE);
+    return status;
 }
 
 LaresStatus

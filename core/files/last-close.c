@@ -9,6 +9,7 @@
 
 typedef struct {
     LaresUnlink base;
+    LaresFiles *files;
     LaresShare *share;
     LaresNode *dir;
     uint64_t fileid;
@@ -42,9 +43,15 @@ last_close_run(LaresUnlink *unlink)
         memcmp(node->handle.bytes, last->handle.bytes, last->handle.len) == 0) {
         LaresObject dir = {last->share, last->dir};
         LaresChangeInfo info;
+        LaresVictim victim;
+        lares_files_victim(last->files, &dir, &cred, last->name, &victim);
         lares_files_change_before(&dir, &info);
-        STORE_IFACE(store)->remove(store, &cred, last->dir, last->name);
+        LaresStatus status = STORE_IFACE(store)->remove(store, &cred, last->dir, last->name);
         lares_files_change_after(&dir, &info);
+        if (status == LARES_OK)
+            lares_files_changed(last->files, &dir, last->name, LARES_CHANGE_REMOVED,
+                                lares_files_victim_filter(&victim));
+        lares_files_victim_end(last->files, &victim, status == LARES_OK);
     }
     last_close_free(unlink);
 }
@@ -54,6 +61,25 @@ note_entry(const LaresDirEntry *entry, gpointer user)
 {
     *(gboolean *)user = TRUE;
     return FALSE;
+}
+
+static LaresStatus
+set_unlink(LaresFiles *files, LaresOpen *open, const LaresObject *dir, const char *name, const LaresCred *cred)
+{
+    LaresNode *node = lares_open_node(open);
+    LastClose *last = g_new0(LastClose, 1);
+    last->base = (LaresUnlink){last_close_run, last_close_free};
+    last->files = files;
+    last->share = lares_share_ref(dir->share);
+    last->dir = lares_node_ref(dir->node);
+    last->fileid = node->fileid;
+    last->handle = node->handle;
+    last->uid = cred->uid;
+    last->gid = cred->gid;
+    last->n_groups = cred->n_groups;
+    last->groups = g_memdup2(cred->groups, cred->n_groups * sizeof *cred->groups);
+    last->name = g_strdup(name);
+    return lares_state_set_unlink(open, &last->base);
 }
 
 LaresStatus
@@ -71,18 +97,26 @@ lares_files_delete_on_close(LaresFiles *files, const LaresCaller *caller, LaresO
         if (status == LARES_OK && has_entry)
             status = LARES_NOTEMPTY;
     }
+    return status == LARES_OK ? set_unlink(files, open, dir, name, &cred) : status;
+}
+
+LaresStatus
+lares_files_stream_delete_on_close(LaresFiles *files, const LaresCaller *caller, LaresOpen *open,
+                                   const LaresObject *object, gboolean on)
+{
+    if (!on)
+        return lares_state_set_unlink(open, NULL);
+    LaresStatus status = lares_files_writable(object);
     if (status != LARES_OK)
         return status;
-    LastClose *last = g_new0(LastClose, 1);
-    last->base = (LaresUnlink){last_close_run, last_close_free};
-    last->share = lares_share_ref(dir->share);
-    last->dir = lares_node_ref(dir->node);
-    last->fileid = node->fileid;
-    last->handle = node->handle;
-    last->uid = cred.uid;
-    last->gid = cred.gid;
-    last->n_groups = cred.n_groups;
-    last->groups = g_memdup2(cred.groups, cred.n_groups * sizeof *cred.groups);
-    last->name = g_strdup(name);
-    return lares_state_set_unlink(open, &last->base);
+    char name[LARES_NAME_LIMIT + 1];
+    LaresNode *folder;
+    status = lares_files_stream_place(object, lares_open_node(open), &folder, name);
+    if (status != LARES_OK)
+        return status;
+    LaresObject dir = {object->share, folder};
+    LaresCred cred = lares_files_server_cred();
+    status = set_unlink(files, open, &dir, name, &cred);
+    lares_node_unref(folder);
+    return status;
 }

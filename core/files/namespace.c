@@ -111,6 +111,8 @@ lares_files_lookup(LaresFiles *files, const LaresCaller *caller, const LaresObje
     *out = (LaresObject){NULL, NULL};
     if (dir->node->type != LARES_TYPE_DIRECTORY)
         return dir->node->type == LARES_TYPE_SYMLINK ? LARES_SYMLINK : LARES_NOTDIR;
+    if (G_UNLIKELY(lares_files_is_hidden(name)))
+        return LARES_NOENT;
     LaresCred cred = lares_files_cred(caller, dir);
     LaresNode *node;
     LaresStatus status = STORE_IFACE(dir->share->store)->lookup(dir->share->store, &cred, dir->node, name, &node);
@@ -185,6 +187,27 @@ emit_visible(const LaresDirEntry *entry, gpointer user)
     return v->emit(entry, v->user);
 }
 
+/* Leaves out the reserved name. */
+typedef struct {
+    LaresDirFunc emit;
+    LaresDirAttrsFunc emit_attrs;
+    gpointer user;
+} ShownEntries;
+
+static gboolean
+emit_shown(const LaresDirEntry *entry, gpointer user)
+{
+    const ShownEntries *shown = user;
+    return lares_files_is_hidden(entry->name) || shown->emit(entry, shown->user);
+}
+
+static gboolean
+emit_shown_attrs(const LaresDirEntry *entry, const LaresAttrs *attrs, LaresNode *node, gpointer user)
+{
+    const ShownEntries *shown = user;
+    return lares_files_is_hidden(entry->name) || shown->emit_attrs(entry, attrs, node, shown->user);
+}
+
 LaresStatus
 lares_files_readdir(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir, uint64_t cookie,
                     LaresDirFunc emit, gpointer user, gboolean *eof)
@@ -193,8 +216,10 @@ lares_files_readdir(LaresFiles *files, const LaresCaller *caller, const LaresObj
         return LARES_NOTDIR;
     LaresCred cred = lares_files_cred(caller, dir);
     LaresStore *store = dir->share->store;
-    if (!lares_object_is_pseudo(dir))
-        return STORE_IFACE(store)->readdir(store, &cred, dir->node, cookie, emit, user, eof);
+    if (!lares_object_is_pseudo(dir)) {
+        ShownEntries shown = {emit, NULL, user};
+        return STORE_IFACE(store)->readdir(store, &cred, dir->node, cookie, emit_shown, &shown, eof);
+    }
     VisibleEntries visible = {caller, dir, emit, user};
     return STORE_IFACE(store)->readdir(store, &cred, dir->node, cookie, emit_visible, &visible, eof);
 }
@@ -221,5 +246,7 @@ lares_files_readdir_attrs(LaresFiles *files, const LaresCaller *caller, const La
         return lares_files_readdir(files, caller, dir, cookie, emit_plain, &plain, eof);
     }
     LaresCred cred = lares_files_cred(caller, dir);
-    return iface->readdir_attrs(dir->share->store, &cred, dir->node, cookie, mask, nodes, emit, user, eof);
+    ShownEntries shown = {NULL, emit, user};
+    return iface->readdir_attrs(dir->share->store, &cred, dir->node, cookie, mask, nodes, emit_shown_attrs, &shown,
+                                eof);
 }

@@ -73,7 +73,7 @@ lares_files_open_create(LaresFiles *files, const LaresCaller *caller, const Lare
     *out = (LaresObject){NULL, NULL};
     if (dir->node->type != LARES_TYPE_DIRECTORY)
         return LARES_NOTDIR;
-    LaresStatus status = lares_files_writable(dir);
+    LaresStatus status = lares_files_is_hidden(name) ? LARES_ACCESS : lares_files_writable(dir);
     if (status != LARES_OK)
         return status;
     LaresCred cred = lares_files_cred(caller, dir);
@@ -85,6 +85,8 @@ lares_files_open_create(LaresFiles *files, const LaresCaller *caller, const Lare
     lares_files_change_after(dir, info);
     if (status != LARES_OK)
         return status;
+    if (*created)
+        lares_files_changed(files, dir, name, LARES_CHANGE_ADDED, LARES_FILTER_FILE_NAME);
     object.share = lares_share_ref(dir->share);
     status = lares_state_open(holder, object.share, object.node, file, access, deny, open);
     if (status == LARES_OK)
@@ -162,7 +164,7 @@ lares_files_create_how(LaresFiles *files, const LaresCaller *caller, const Lares
     *out = (LaresObject){NULL, NULL};
     if (dir->node->type != LARES_TYPE_DIRECTORY)
         return LARES_NOTDIR;
-    LaresStatus status = lares_files_writable(dir);
+    LaresStatus status = lares_files_is_hidden(name) ? LARES_ACCESS : lares_files_writable(dir);
     if (status != LARES_OK)
         return status;
     LaresCred cred = lares_files_cred(caller, dir);
@@ -175,6 +177,9 @@ lares_files_create_how(LaresFiles *files, const LaresCaller *caller, const Lares
     lares_files_change_after(dir, info);
     if (status != LARES_OK)
         object.node = NULL;
+    else if (*created)
+        lares_files_changed(files, dir, name, LARES_CHANGE_ADDED,
+                            made->type == LARES_TYPE_DIRECTORY ? LARES_FILTER_DIR_NAME : LARES_FILTER_FILE_NAME);
     if (status == LARES_OK)
         status = register_open(caller, &object, file, how, holder, open);
     if (status == LARES_OK)

@@ -21,10 +21,12 @@ may_go(const LaresObject *dir, const LaresCred *cred, const char *name, LaresOpe
     return status;
 }
 
-/* A directory that may be changed. */
+/* A directory that may be changed, and a name in it that may be used. */
 static LaresStatus
-check_dir(const LaresObject *dir)
+check_name(const LaresObject *dir, const char *name)
 {
+    if (lares_files_is_hidden(name))
+        return LARES_ACCESS;
     if (dir->node->type != LARES_TYPE_DIRECTORY)
         return LARES_NOTDIR;
     return lares_files_writable(dir);
@@ -35,7 +37,7 @@ lares_files_create(LaresFiles *files, const LaresCaller *caller, const LaresObje
                    const LaresCreate *how, LaresObject *out, LaresChangeInfo *info)
 {
     *out = (LaresObject){NULL, NULL};
-    LaresStatus status = check_dir(dir);
+    LaresStatus status = check_name(dir, name);
     if (status != LARES_OK)
         return status;
     LaresCred cred = lares_files_cred(caller, dir);
@@ -44,10 +46,13 @@ lares_files_create(LaresFiles *files, const LaresCaller *caller, const LaresObje
     status = STORE_IFACE(dir->share->store)
                  ->create(dir->share->store, &cred, dir->node, name, how, 0, &out->node, NULL, &created);
     lares_files_change_after(dir, info);
-    if (status == LARES_OK)
+    if (status == LARES_OK) {
         out->share = lares_share_ref(dir->share);
-    else
+        lares_files_changed(files, dir, name, LARES_CHANGE_ADDED,
+                            how->type == LARES_TYPE_DIRECTORY ? LARES_FILTER_DIR_NAME : LARES_FILTER_FILE_NAME);
+    } else {
         out->node = NULL;
+    }
     return status;
 }
 
@@ -55,27 +60,32 @@ LaresStatus
 lares_files_remove(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir, const char *name,
                    LaresChangeInfo *info)
 {
-    LaresStatus status = check_dir(dir);
+    LaresStatus status = check_name(dir, name);
     if (status != LARES_OK)
         return status;
     LaresCred cred = lares_files_cred(caller, dir);
     status = may_go(dir, &cred, name, NULL, NULL, NULL);
     if (status != LARES_OK)
         return status;
+    LaresVictim victim;
+    lares_files_victim(files, dir, &cred, name, &victim);
     lares_files_change_before(dir, info);
     status = STORE_IFACE(dir->share->store)->remove(dir->share->store, &cred, dir->node, name);
     lares_files_change_after(dir, info);
+    if (status == LARES_OK)
+        lares_files_changed(files, dir, name, LARES_CHANGE_REMOVED, lares_files_victim_filter(&victim));
+    lares_files_victim_end(files, &victim, status == LARES_OK);
     return status;
 }
 
 static LaresStatus
-rename_checked(const LaresCaller *caller, LaresOpen *self, const LaresObject *from, const char *name,
+rename_checked(LaresFiles *files, const LaresCaller *caller, LaresOpen *self, const LaresObject *from, const char *name,
                const LaresObject *to, const char *new_name, gboolean replace, uint64_t *seen, LaresNode **busy,
                LaresChangeInfo *from_info, LaresChangeInfo *to_info)
 {
-    LaresStatus status = check_dir(from);
+    LaresStatus status = check_name(from, name);
     if (status == LARES_OK)
-        status = check_dir(to);
+        status = check_name(to, new_name);
     if (status == LARES_OK && from->share->id != to->share->id)
         status = LARES_XDEV;
     if (status != LARES_OK)
@@ -86,12 +96,15 @@ rename_checked(const LaresCaller *caller, LaresOpen *self, const LaresObject *fr
         status = may_go(to, &cred, new_name, self, seen, busy);
     if (status != LARES_OK)
         return status;
+    LaresRenaming renaming;
+    lares_files_renaming(files, &cred, from, name, to, new_name, &renaming);
     lares_files_change_before(from, from_info);
     lares_files_change_before(to, to_info);
     status = STORE_IFACE(from->share->store)
                  ->rename(from->share->store, &cred, from->node, name, to->node, new_name, replace);
     lares_files_change_after(from, from_info);
     lares_files_change_after(to, to_info);
+    lares_files_renamed(files, &renaming, status == LARES_OK);
     return status;
 }
 
@@ -99,7 +112,7 @@ LaresStatus
 lares_files_rename(LaresFiles *files, const LaresCaller *caller, const LaresObject *from, const char *name,
                    const LaresObject *to, const char *new_name, LaresChangeInfo *from_info, LaresChangeInfo *to_info)
 {
-    return rename_checked(caller, NULL, from, name, to, new_name, TRUE, NULL, NULL, from_info, to_info);
+    return rename_checked(files, caller, NULL, from, name, to, new_name, TRUE, NULL, NULL, from_info, to_info);
 }
 
 LaresStatus
@@ -108,7 +121,7 @@ lares_files_rename_open(LaresFiles *files, const LaresCaller *caller, LaresOpen 
                         LaresNode **busy)
 {
     LaresChangeInfo from_info, to_info;
-    return rename_checked(caller, self, from, name, to, new_name, replace, seen, busy, &from_info, &to_info);
+    return rename_checked(files, caller, self, from, name, to, new_name, replace, seen, busy, &from_info, &to_info);
 }
 
 LaresStatus
@@ -117,7 +130,7 @@ lares_files_link(LaresFiles *files, const LaresCaller *caller, const LaresObject
 {
     if (object->node->type == LARES_TYPE_DIRECTORY)
         return LARES_ISDIR;
-    LaresStatus status = check_dir(dir);
+    LaresStatus status = check_name(dir, name);
     if (status == LARES_OK && object->share->id != dir->share->id)
         status = LARES_XDEV;
     if (status != LARES_OK)
@@ -126,5 +139,7 @@ lares_files_link(LaresFiles *files, const LaresCaller *caller, const LaresObject
     lares_files_change_before(dir, info);
     status = STORE_IFACE(dir->share->store)->link(dir->share->store, &cred, object->node, dir->node, name);
     lares_files_change_after(dir, info);
+    if (status == LARES_OK)
+        lares_files_changed(files, dir, name, LARES_CHANGE_ADDED, LARES_FILTER_FILE_NAME);
     return status;
 }

@@ -217,4 +217,103 @@ LARES_API LaresStatus lares_files_get_acl(LaresFiles *files, const LaresCaller *
 LARES_API LaresStatus lares_files_set_acl(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
                                           const LaresAcl *acl);
 
+/* ---- What Windows keeps with a file and other systems do not
+ * ---------------------------------------------------------
+ */
+
+/* Attributes of [MS-FSCC] 2.6 as they were set, and a time of birth that was set. Kept with the object out of users'
+ * sight; most objects have none. */
+typedef struct {
+    gboolean set; /* `attributes` holds */
+    uint32_t attributes;
+    gboolean has_birth;
+    LaresTime birth;
+} LaresDos;
+/* `attrs` must hold FSID, FILEID and CHANGE of the object: what is known for that change attribute is not asked for
+ * again. With `entry` the object is that entry of the directory `object`. Never fails: what cannot be read is not set.
+ */
+LARES_API void lares_files_get_dos(LaresFiles *files, const LaresObject *object, const char *entry,
+                                   const LaresAttrs *attrs, LaresDos *dos);
+/* The caller's right to do so (WRITE_ATTRIBUTES) was checked by the protocol when it opened the object. */
+LARES_API LaresStatus lares_files_set_dos(LaresFiles *files, const LaresObject *object, const LaresDos *dos);
+
+/* Other things a protocol keeps with an object; see LaresStore.get_note. */
+LARES_API LaresStatus lares_files_get_note(LaresFiles *files, const LaresObject *object, const char *name, uint8_t *buf,
+                                           size_t size, size_t *len);
+LARES_API LaresStatus lares_files_set_note(LaresFiles *files, const LaresObject *object, const char *name,
+                                           const uint8_t *value, size_t len);
+
+/* The name in `dir` that is `name` but for case: into `real`. LARES_NOENT when there is none. An exact match should be
+ * looked for first. Flat in the size of the directory while it does not change behind our back. */
+LARES_API LaresStatus lares_files_lookup_fold(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir,
+                                              const char *name, char real[LARES_NAME_LIMIT + 1]);
+
+/* ---- Being told of changes ------------------------------------------------------------------------------------------
+ */
+
+/* What happened ([MS-FSCC] 2.7.1 has the numbers) … */
+typedef enum {
+    LARES_CHANGE_ADDED = 1,
+    LARES_CHANGE_REMOVED = 2,
+    LARES_CHANGE_MODIFIED = 3,
+    LARES_CHANGE_OLD_NAME = 4,
+    LARES_CHANGE_NEW_NAME = 5,
+    LARES_CHANGE_ADDED_STREAM = 6,
+    LARES_CHANGE_REMOVED_STREAM = 7,
+    LARES_CHANGE_MODIFIED_STREAM = 8
+} LaresChangeAction;
+/* … and to what ([MS-SMB2] 2.2.35). */
+#define LARES_FILTER_FILE_NAME    0x001u
+#define LARES_FILTER_DIR_NAME     0x002u
+#define LARES_FILTER_ATTRIBUTES   0x004u
+#define LARES_FILTER_SIZE         0x008u
+#define LARES_FILTER_LAST_WRITE   0x010u
+#define LARES_FILTER_LAST_ACCESS  0x020u
+#define LARES_FILTER_CREATION     0x040u
+#define LARES_FILTER_EA           0x080u
+#define LARES_FILTER_SECURITY     0x100u
+#define LARES_FILTER_STREAM_NAME  0x200u
+#define LARES_FILTER_STREAM_SIZE  0x400u
+#define LARES_FILTER_STREAM_WRITE 0x800u
+
+/* Called from whoever made the change, after it, without locks. `path` is relative to the watched directory, '/'
+ * between names; NULL: something below changed that cannot be named. Must be quick. */
+typedef void (*LaresWatchFunc)(LaresChangeAction action, const char *path, gpointer user);
+typedef struct _LaresWatch LaresWatch;
+/* Watches a directory, with `tree` everything below it too, for changes by any protocol. */
+LARES_API LaresWatch *lares_files_watch(LaresFiles *files, const LaresObject *dir, gboolean tree, uint32_t filter,
+                                        LaresWatchFunc func, gpointer user, GDestroyNotify destroy);
+/* No call starts any more; one that runs may still end. `destroy` is called when that is so. */
+LARES_API void lares_watch_unref(LaresWatch *watch);
+/* A change that the core cannot see by itself (a stream's, for example). Costs one atomic load while nobody watches. */
+LARES_API void lares_files_changed(LaresFiles *files, const LaresObject *dir, const char *name,
+                                   LaresChangeAction action, uint32_t filter);
+/* The same for an object whose place is looked up. */
+LARES_API void lares_files_object_changed(LaresFiles *files, const LaresObject *object, uint32_t filter);
+
+/* ---- Named streams --------------------------------------------------------------------------------------------------
+ *
+ * A stream is a regular file in a hidden folder of the share's root; its object can be opened, locked, read and written
+ * like any other. It goes with the last name of the file it belongs to. */
+
+/* Reserved in every share: not listed, not found, not made. */
+#define LARES_HIDDEN_NAME ".lares.streams"
+/* The stream's object. LARES_NOENT; LARES_EXIST with `exclusive`. `name` is as in lares_files_name(); case does not
+ * matter. The caller must have `access` (LARES_ACCESS_READ, WRITE or 0) to the file, and WRITE to make a stream: nobody
+ * asks again when the stream itself is opened. *created may be NULL. */
+LARES_API LaresStatus lares_files_stream(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                                         const char *name, uint32_t access, gboolean create, gboolean exclusive,
+                                         LaresObject *out, gboolean *created);
+/* Calls `emit` for each. LARES_NOENT-free: a file without streams gives none. */
+typedef gboolean (*LaresStreamFunc)(const char *name, uint64_t size, uint64_t used, gpointer user);
+LARES_API LaresStatus lares_files_streams(LaresFiles *files, const LaresObject *object, LaresStreamFunc emit,
+                                          gpointer user);
+LARES_API LaresStatus lares_files_stream_remove(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                                                const char *name);
+/* As lares_files_delete_on_close(), for an open of a stream of `object`. */
+LARES_API LaresStatus lares_files_stream_delete_on_close(LaresFiles *files, const LaresCaller *caller, LaresOpen *open,
+                                                         const LaresObject *object, gboolean on);
+LARES_API LaresStatus lares_files_stream_rename(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                                                const char *name, const char *new_name, gboolean replace);
+
 G_END_DECLS

@@ -242,6 +242,16 @@ struct _LaresStoreInterface {
      */
     LaresStatus (*readdir_attrs)(LaresStore *self, const LaresCred *cred, LaresNode *dir, uint64_t cookie,
                                  uint32_t mask, gboolean nodes, LaresDirAttrsFunc emit, gpointer user, gboolean *eof);
+    /* Optional: what the server itself keeps with an object, out of the users' sight and without asking for permission.
+     * `name` is a short ASCII word. With `entry` the object is that entry of the directory `node`. LARES_NOXATTR: it is
+     * not there; LARES_TOOSMALL with *len; LARES_NOTSUPP: this object cannot have any. */
+    LaresStatus (*get_note)(LaresStore *self, LaresNode *node, const char *entry, const char *name, uint8_t *buf,
+                            size_t size, size_t *len);
+    /* `value` NULL removes it. */
+    LaresStatus (*set_note)(LaresStore *self, LaresNode *node, const char *name, const uint8_t *value, size_t len);
+    /* Optional: where the object is now, relative to the share's root ("" for it), '/' between names; NUL-terminated.
+     * LARES_STALE when it has no name that is known. */
+    LaresStatus (*path)(LaresStore *self, LaresNode *node, char *buf, size_t size);
 };
 
 /* Opens the store of one share: `path` is its root. NULL with error. */

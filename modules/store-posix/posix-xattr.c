@@ -8,6 +8,7 @@
 
 #define PREFIX     "user."
 #define PREFIX_LEN 5
+#define OWN_PREFIX "user.lares."
 #define NAME_BYTES 256         /* XATTR_NAME_MAX and the NUL */
 #define VALUE_MAX  (64 * 1024) /* XATTR_SIZE_MAX */
 #define LIST_MAX   (64 * 1024) /* XATTR_LIST_MAX */
@@ -22,7 +23,8 @@ full_name(PosixStore *store, const char *name, char full[NAME_BYTES])
         return LARES_NAMETOOLONG;
     memcpy(full, PREFIX, PREFIX_LEN);
     memcpy(full + PREFIX_LEN, name, n + 1);
-    return g_str_equal(full, store->acl_name) ? LARES_ACCESS : LARES_OK; /* the store's own */
+    return g_str_has_prefix(full, OWN_PREFIX) ? LARES_ACCESS
+                                              : LARES_OK; /* the store's own, where it has no better place */
 }
 
 static LaresStatus
@@ -116,7 +118,7 @@ filter(PosixStore *store, const char *all, size_t n, char *buf, size_t size, siz
     size_t need = 0;
     for (size_t at = 0; at < n; at += strlen(all + at) + 1) {
         const char *name = all + at;
-        if (strncmp(name, PREFIX, PREFIX_LEN) != 0 || g_str_equal(name, store->acl_name))
+        if (strncmp(name, PREFIX, PREFIX_LEN) != 0 || g_str_has_prefix(name, OWN_PREFIX))
             continue;
         size_t bytes = strlen(name + PREFIX_LEN) + 1;
         if (need + bytes <= size)

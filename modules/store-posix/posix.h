@@ -327,6 +327,11 @@ LaresStatus posix_copy(LaresStore *store, LaresFile *from, uint64_t from_offset,
 LaresStatus posix_set_size(LaresStore *store, LaresFile *file, uint64_t size);
 LaresStatus posix_sync(LaresStore *store, LaresNode *node);
 
+/* posix-note.c */
+LaresStatus posix_get_note(LaresStore *store, LaresNode *node, const char *entry, const char *name, uint8_t *buf,
+                           size_t size, size_t *len);
+LaresStatus posix_set_note(LaresStore *store, LaresNode *node, const char *name, const uint8_t *value, size_t len);
+LaresStatus posix_path(LaresStore *store, LaresNode *node, char *buf, size_t size);
 LaresStatus posix_getxattr(LaresStore *store, const LaresCred *cred, LaresNode *node, const char *name, uint8_t *buf,
                            size_t size, size_t *len);
 LaresStatus posix_setxattr(LaresStore *store, const LaresCred *cred, LaresNode *node, const char *name,

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What Windows keeps with a file: attributes and a time of birth, in a note of the store.
+ *
+ * Remembered for the change attribute they were read at: setting them moves it, so what is remembered never lies and is
+ * never thrown away by hand. Byte form: version 1, flags (1 attributes, 2 birth), attributes (32 bits), seconds (64),
+ * nanoseconds (32); little endian.
+ *
+ * Thread: any. Locks: one per stripe of the table, nothing is called under it. */
+#include "files/files-private.h"
+
+#include <lares/cursor.h>
+
+#define NOTE       "dos"
+#define VERSION    1
+#define NOTE_BYTES 18
+#define SLOTS      4096u
+#define STRIPES    64u
+
+typedef struct {
+    const LaresStore *store;
+    uint64_t fsid_major, fsid_minor, fileid, change;
+    LaresDos dos;
+} Slot;
+
+static Slot slots[SLOTS];
+static GMutex stripes[STRIPES];
+
+static guint
+slot_of(const LaresStore *store, const LaresAttrs *attrs)
+{
+    uint64_t h =
+        (attrs->fileid ^ attrs->fsid_minor << 17 ^ (uint64_t)(uintptr_t)store >> 4) * UINT64_C(0x9e3779b97f4a7c15);
+    return (guint)(h >> 40) % SLOTS;
+}
+
+static gboolean
+same(const Slot *slot, const LaresStore *store, const LaresAttrs *attrs)
+{
+    return slot->store == store && slot->fileid == attrs->fileid && slot->change == attrs->change &&
+           slot->fsid_major == attrs->fsid_major && slot->fsid_minor == attrs->fsid_minor;
+}
+
+static void
+parse(const uint8_t *bytes, size_t len, LaresDos *dos)
+{
+    LaresReader r = lares_reader(bytes, len);
+    uint8_t version = lares_get_u8(&r), flags = lares_get_u8(&r);
+    uint32_t attributes = lares_get_le32(&r);
+    int64_t sec = (int64_t)lares_get_le64(&r);
+    uint32_t nsec = lares_get_le32(&r);
+    if (r.failed || version != VERSION || nsec >= 1000000000u)
+        return;
+    *dos = (LaresDos){.set = flags & 1, .attributes = attributes, .has_birth = (flags & 2) != 0, .birth = {sec, nsec}};
+}
+
+void
+lares_files_get_dos(LaresFiles *files, const LaresObject *object, const char *entry, const LaresAttrs *attrs,
+                    LaresDos *dos)
+{
+    LaresStore *store = object->share->store;
+    const LaresStoreInterface *iface = STORE_IFACE(store);
+    uint8_t bytes[NOTE_BYTES];
+    size_t len;
+    *dos = (LaresDos){0};
+    if (!iface->get_note)
+        return;
+    gboolean known = (attrs->mask & LARES_ATTR_CHANGE) && attrs->change;
+    guint at = slot_of(store, attrs);
+    GMutex *lock = &stripes[at % STRIPES];
+    if (known) {
+        g_mutex_lock(lock);
+        gboolean hit = same(&slots[at], store, attrs);
+        if (hit)
+            *dos = slots[at].dos;
+        g_mutex_unlock(lock);
+        if (hit)
+            return;
+    }
+    if (iface->get_note(store, object->node, entry, NOTE, bytes, sizeof bytes, &len) == LARES_OK)
+        parse(bytes, len, dos);
+    if (!known)
+        return;
+    g_mutex_lock(lock);
+    slots[at] = (Slot){store, attrs->fsid_major, attrs->fsid_minor, attrs->fileid, attrs->change, *dos};
+    g_mutex_unlock(lock);
+}
+
+LaresStatus
+lares_files_set_dos(LaresFiles *files, const LaresObject *object, const LaresDos *dos)
+{
+    const LaresStoreInterface *iface = STORE_IFACE(object->share->store);
+    LaresStatus status = iface->set_note ? lares_files_writable(object) : LARES_NOTSUPP;
+    if (status != LARES_OK)
+        return status;
+    uint8_t bytes[NOTE_BYTES];
+    LaresWriter w = {.base = bytes, .cap = sizeof bytes, .limit = sizeof bytes};
+    lares_put_u8(&w, VERSION);
+    lares_put_u8(&w, (uint8_t)((dos->set ? 1 : 0) | (dos->has_birth ? 2 : 0)));
+    lares_put_le32(&w, dos->attributes);
+    lares_put_le64(&w, (uint64_t)dos->birth.sec);
+    lares_put_le32(&w, dos->birth.nsec);
+    gboolean none = !dos->set && !dos->has_birth;
+    return iface->set_note(object->share->store, object->node, NOTE, none ? NULL : bytes, none ? 0 : w.len);
+}
+
+LaresStatus
+lares_files_get_note(LaresFiles *files, const LaresObject *object, const char *name, uint8_t *buf, size_t size,
+                     size_t *len)
+{
+    const LaresStoreInterface *iface = STORE_IFACE(object->share->store);
+    return iface->get_note ? iface->get_note(object->share->store, object->node, NULL, name, buf, size, len)
+                           : LARES_NOTSUPP;
+}
+
+LaresStatus
+lares_files_set_note(LaresFiles *files, const LaresObject *object, const char *name, const uint8_t *value, size_t len)
+{
+    const LaresStoreInterface *iface = STORE_IFACE(object->share->store);
+    LaresStatus status = iface->set_note ? lares_files_writable(object) : LARES_NOTSUPP;
+    return status == LARES_OK ? iface->set_note(object->share->store, object->node, name, value, len) : status;
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The bus of changes: what any protocol changed, told to who watches a directory.
+ *
+ * Nobody watching costs an atomic load per change. A change is known by directory and name, or by its object alone
+ * (a write over NFS): then the store says where the object is. Watches of one share do not see what is done through
+ * another share of the same folders.
+ *
+ * Thread: any. Locks: the list's own; watchers are called without it. */
+#include "files/files-private.h"
+
+#include <limits.h>
+
+struct _LaresWatch {
+    gint ref;   /* atomic: the owner, and each call that is on its way */
+    gint ended; /* atomic */
+    LaresFiles *files;
+    LaresObject dir;
+    gboolean tree;
+    uint32_t filter;
+    LaresWatchFunc func;
+    gpointer user;
+    GDestroyNotify destroy;
+};
+
+static void
+drop(LaresWatch *watch)
+{
+    if (!g_atomic_int_dec_and_test(&watch->ref))
+        return;
+    if (watch->destroy)
+        watch->destroy(watch->user);
+    lares_object_clear(&watch->dir);
+    g_free(watch);
+}
+
+LaresWatch *
+lares_files_watch(LaresFiles *files, const LaresObject *dir, gboolean tree, uint32_t filter, LaresWatchFunc func,
+                  gpointer user, GDestroyNotify destroy)
+{
+    LaresWatch *watch = g_new0(LaresWatch, 1);
+    watch->ref = 1;
+    watch->files = files;
+    lares_object_copy(&watch->dir, dir);
+    watch->tree = tree;
+    watch->filter = filter;
+    watch->func = func;
+    watch->user = user;
+    watch->destroy = destroy;
+    g_mutex_lock(&files->watch_lock);
+    if (!files->watches)
+        files->watches = g_ptr_array_new();
+    g_ptr_array_add(files->watches, watch);
+    g_atomic_int_inc(&files->n_watches);
+    g_mutex_unlock(&files->watch_lock);
+    return watch;
+}
+
+void
+lares_watch_unref(LaresWatch *watch)
+{
+    LaresFiles *files = watch->files;
+    g_atomic_int_set(&watch->ended, 1);
+    g_mutex_lock(&files->watch_lock);
+    if (g_ptr_array_remove_fast(files->watches, watch))
+        g_atomic_int_add(&files->n_watches, -1);
+    g_mutex_unlock(&files->watch_lock);
+    drop(watch);
+}
+
+/* References to the watches that may want to know. */
+static GPtrArray *
+candidates(LaresFiles *files, const LaresStore *store, const LaresNode *dir, uint32_t filter)
+{
+    GPtrArray *found = NULL;
+    g_mutex_lock(&files->watch_lock);
+    for (guint i = 0; i < files->watches->len; i++) {
+        LaresWatch *watch = files->watches->pdata[i];
+        if (!(watch->filter & filter) || watch->dir.share->store != store)
+            continue;
+        if (dir && !watch->tree && watch->dir.node != dir)
+            continue;
+        if (!found)
+            found = g_ptr_array_new_with_free_func((GDestroyNotify)drop);
+        g_atomic_int_inc(&watch->ref);
+        g_ptr_array_add(found, watch);
+    }
+    g_mutex_unlock(&files->watch_lock);
+    return found;
+}
+
+static void
+tell(LaresWatch *watch, LaresChangeAction action, const char *path)
+{
+    if (!g_atomic_int_get(&watch->ended))
+        watch->func(action, path, watch->user);
+}
+
+/* The part of `path` below the watched directory; NULL when it is not below, or deeper than asked for. */
+static const char *
+below(const LaresWatch *watch, const char *root, const char *path)
+{
+    size_t n = strlen(root);
+    const char *rest;
+    if (n == 0)
+        rest = path;
+    else if (strncmp(path, root, n) == 0 && path[n] == '/')
+        rest = path + n + 1;
+    else
+        return NULL;
+    return *rest && (watch->tree || !strchr(rest, '/')) ? rest : NULL;
+}
+
+/* `path` may be NULL: not known. */
+static void
+tell_by_path(GPtrArray *watches, LaresStore *store, const LaresNode *dir, const char *name, const char *path,
+             LaresChangeAction action)
+{
+    const LaresStoreInterface *iface = STORE_IFACE(store);
+    char root[PATH_MAX];
+    for (guint i = 0; i < watches->len; i++) {
+        LaresWatch *watch = watches->pdata[i];
+        if (dir && watch->dir.node == dir) {
+            tell(watch, action, name);
+            continue;
+        }
+        if (!path || !iface->path || iface->path(store, watch->dir.node, root, sizeof root) != LARES_OK) {
+            if (watch->tree && dir)
+                tell(watch, action, NULL);
+            continue;
+        }
+        const char *rest = below(watch, root, path);
+        if (rest)
+            tell(watch, action, rest);
+    }
+}
+
+void
+lares_files_changed(LaresFiles *files, const LaresObject *dir, const char *name, LaresChangeAction action,
+                    uint32_t filter)
+{
+    lares_fold_changed(files, dir, name, action, filter);
+    if (G_LIKELY(g_atomic_int_get(&files->n_watches) == 0))
+        return;
+    LaresStore *store = dir->share->store;
+    g_autoptr(GPtrArray) watches = candidates(files, store, dir->node, filter);
+    if (!watches)
+        return;
+    const LaresStoreInterface *iface = STORE_IFACE(store);
+    char path[PATH_MAX + LARES_NAME_LIMIT + 2];
+    gboolean known = iface->path && iface->path(store, dir->node, path, PATH_MAX) == LARES_OK;
+    if (known) {
+        size_t n = strlen(path);
+        g_snprintf(path + n, sizeof path - n, "%s%s", n ? "/" : "", name);
+    }
+    tell_by_path(watches, store, dir->node, name, known ? path : NULL, action);
+}
+
+void
+lares_files_node_changed(LaresFiles *files, LaresNode *node, uint32_t filter)
+{
+    if (G_LIKELY(g_atomic_int_get(&files->n_watches) == 0))
+        return;
+    g_autoptr(GPtrArray) watches = candidates(files, node->store, NULL, filter);
+    const LaresStoreInterface *iface = STORE_IFACE(node->store);
+    char path[PATH_MAX];
+    if (watches && iface->path && iface->path(node->store, node, path, sizeof path) == LARES_OK && *path)
+        tell_by_path(watches, node->store, NULL, NULL, path, LARES_CHANGE_MODIFIED);
+}
+
+void
+lares_files_object_changed(LaresFiles *files, const LaresObject *object, uint32_t filter)
+{
+    lares_files_node_changed(files, object->node, filter);
+}
+
+/* ---- What removing and renaming need to know beforehand ------------------------------------------------------------
+ */
+
+void
+lares_files_victim(LaresFiles *files, const LaresObject *dir, const LaresCred *cred, const char *name,
+                   LaresVictim *victim)
+{
+    *victim = (LaresVictim){0};
+    if (g_atomic_int_get(&files->n_watches) == 0 && !lares_files_has_streams(files, dir))
+        return;
+    LaresStore *store = dir->share->store;
+    LaresNode *node;
+    if (STORE_IFACE(store)->lookup(store, cred, dir->node, name, &node) != LARES_OK)
+        return;
+    LaresAttrs attrs = {0};
+    victim->object = (LaresObject){lares_share_ref(dir->share), node};
+    victim->last = STORE_IFACE(store)->getattr(store, node, LARES_ATTR_NLINK, &attrs) == LARES_OK &&
+                   (node->type == LARES_TYPE_DIRECTORY || attrs.nlink <= 1);
+}
+
+uint32_t
+lares_files_victim_filter(const LaresVictim *victim)
+{
+    gboolean directory = victim->object.node && victim->object.node->type == LARES_TYPE_DIRECTORY;
+    return directory ? LARES_FILTER_DIR_NAME : LARES_FILTER_FILE_NAME;
+}
+
+void
+lares_files_victim_end(LaresFiles *files, LaresVictim *victim, gboolean gone)
+{
+    if (gone && victim->last && victim->object.node)
+        lares_files_streams_forget(files, &victim->object);
+    lares_object_clear(&victim->object);
+}
+
+void
+lares_files_renaming(LaresFiles *files, const LaresCred *cred, const LaresObject *from, const char *name,
+                     const LaresObject *to, const char *new_name, LaresRenaming *r)
+{
+    *r = (LaresRenaming){.from = from, .to = to, .name = name, .new_name = new_name};
+    lares_files_victim(files, from, cred, name, &r->moved);
+    lares_files_victim(files, to, cred, new_name, &r->replaced);
+}
+
+void
+lares_files_renamed(LaresFiles *files, LaresRenaming *r, gboolean done)
+{
+    gboolean same_file = r->moved.object.node && r->moved.object.node == r->replaced.object.node;
+    if (done && !same_file) {
+        uint32_t filter = lares_files_victim_filter(&r->moved);
+        gboolean within = r->from->node == r->to->node;
+        if (r->replaced.object.node && !same_file)
+            lares_files_changed(files, r->to, r->new_name, LARES_CHANGE_REMOVED, filter);
+        lares_files_changed(files, r->from, r->name, within ? LARES_CHANGE_OLD_NAME : LARES_CHANGE_REMOVED, filter);
+        lares_files_changed(files, r->to, r->new_name, within ? LARES_CHANGE_NEW_NAME : LARES_CHANGE_ADDED, filter);
+        /* As NTFS has it: a file's attributes and time of birth may be those of the name it replaced. */
+        if (within && filter == LARES_FILTER_FILE_NAME)
+            lares_files_changed(files, r->to, r->new_name, LARES_CHANGE_MODIFIED,
+                                LARES_FILTER_ATTRIBUTES | LARES_FILTER_CREATION);
+    }
+    lares_files_victim_end(files, &r->moved, FALSE);
+    lares_files_victim_end(files, &r->replaced, done && !same_file);
+}
