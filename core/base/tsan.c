@@ -87,3 +87,15 @@ __attribute__((visibility("default"), no_sanitize("thread"))) void(g_object_unre
         __tsan_acquire(object);
     known(object);
 }
+
+/* Likewise; which reference is the last one is not to be seen from here. */
+__attribute__((visibility("default"), no_sanitize("thread"))) void
+g_bytes_unref(GBytes *bytes)
+{
+    REAL(g_bytes_unref)
+    if (bytes) {
+        __tsan_release(bytes);
+        __tsan_acquire(bytes);
+    }
+    known(bytes);
+}

@@ -131,6 +131,26 @@ lares_files_lookup(LaresFiles *files, const LaresCaller *caller, const LaresObje
 }
 
 LaresStatus
+lares_files_covered(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir, const char *name,
+                    LaresObject *out)
+{
+    *out = (LaresObject){NULL, NULL};
+    if (!lares_object_is_pseudo(dir))
+        return LARES_NOENT;
+    LaresCred cred = lares_files_cred(caller, dir);
+    LaresNode *node;
+    LaresStatus status = STORE_IFACE(dir->share->store)->lookup(dir->share->store, &cred, dir->node, name, &node);
+    if (status != LARES_OK)
+        return status;
+    if (!lares_pseudo_visible(node, caller->peer)) {
+        lares_node_unref(node);
+        return LARES_NOENT;
+    }
+    *out = (LaresObject){lares_share_ref(dir->share), node};
+    return LARES_OK;
+}
+
+LaresStatus
 lares_files_parent(LaresFiles *files, const LaresCaller *caller, const LaresObject *object, gboolean policy,
                    LaresObject *out)
 {

@@ -79,6 +79,10 @@ LARES_API LaresStatus lares_files_name(LaresArena *arena, const uint8_t *bytes, 
 /* `policy` FALSE leaves the flavor of a share that is entered unchecked (for SECINFO). */
 LARES_API LaresStatus lares_files_lookup(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir,
                                          const char *name, gboolean policy, LaresObject *out);
+/* The pseudo directory that stands for a share in its parent, instead of the share's root that lookup would enter: what
+ * may be told of a share to those who may not enter it. `dir` is a pseudo directory; LARES_NOENT. */
+LARES_API LaresStatus lares_files_covered(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir,
+                                          const char *name, LaresObject *out);
 LARES_API LaresStatus lares_files_parent(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
                                          gboolean policy, LaresObject *out);
 

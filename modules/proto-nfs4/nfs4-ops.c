@@ -19,7 +19,7 @@
 
 /* reply_max counts the fixed parts; 0 where nothing is changed (what got too long is taken back) or the handler asks
  * nfs4_reply_room() itself. OPEN: stateid, change, flags, attrset, a delegation with one short ACE. LOCK: a denial
- * with an owner name of 64 bytes. */
+ * with an owner name of 64 bytes; a longer one that does not fit is taken back, for nothing was changed. */
 const Nfs4Op nfs4_ops[OP_LAST + 1] = {
     ROW(ACCESS, access, FH, 0, 2, 8, "RFC 8881 18.1"),
     ROW(CLOSE, close, FH | MOD, 0, 2, SID, "RFC 8881 18.2"),

@@ -3,6 +3,7 @@
 #include "nfs4rig.h"
 #include "memstore.h"
 #include "nfs4-rpc.h"
+#include "sealauth.h"
 
 #include "auth/registry.h"
 #include "base/log.h"
@@ -30,6 +31,7 @@ struct _Nfs4Rig {
     LaresArena *arena, *calls;
     uint8_t *reply;
     uint32_t xid;
+    uint32_t flavor;
 };
 
 static LaresStore *the_store;
@@ -53,9 +55,12 @@ load_auth_sys(LaresHost *host)
     if (loaded)
         return;
     lares_host_begin_load(host, &module);
-    gboolean ok = lares_module_auth_sys.load(host, NULL, &error);
+    gboolean ok = lares_module_auth_sys.load(host, NULL, &error) && seal_load(host, &error);
     g_assert_no_error(error);
-    g_assert_true(lares_host_end_load(host, ok, &error));
+    ok = lares_host_end_load(host, ok, &error);
+    g_assert_no_error(error);
+    g_assert_true(ok);
+    seal_loaded();
     g_assert_true(lares_store_registry_add("mem", open_store, NULL));
     g_clear_pointer(&module.protocols, g_ptr_array_unref);
     loaded = TRUE;
@@ -78,6 +83,27 @@ make_share(Nfs4Rig *rig)
     gboolean ok = lares_shares_create(rig->host->shares, args, NULL, &error);
     g_assert_no_error(error);
     g_assert_true(ok);
+}
+
+void
+nfs4_rig_set_sec(Nfs4Rig *rig, const char *sec)
+{
+    GError *error = NULL;
+    GVariantBuilder b;
+    g_auto(GStrv) list = g_strsplit(sec, ",", -1);
+    g_variant_builder_init(&b, G_VARIANT_TYPE_VARDICT);
+    g_variant_builder_add(&b, "{sv}", "name", g_variant_new_string("share"));
+    g_variant_builder_add(&b, "{sv}", "sec", g_variant_new_strv((const char *const *)list, -1));
+    g_autoptr(GVariant) args = g_variant_ref_sink(g_variant_builder_end(&b));
+    gboolean ok = lares_shares_change(rig->host->shares, args, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_true(ok);
+}
+
+void
+nfs4_rig_set_flavor(Nfs4Rig *rig, uint32_t rpc_flavor)
+{
+    rig->flavor = rpc_flavor;
 }
 
 static gpointer
@@ -165,6 +191,7 @@ nfs4_rig_new_leased(guint lease_seconds)
     connect_plainly(rig);
     rig->arena = lares_arena_new();
     rig->calls = lares_arena_new();
+    rig->flavor = RPC_FLAVOR_SYS;
     return rig;
 }
 
@@ -191,6 +218,7 @@ nfs4_rig_for_thread(Nfs4Rig *of)
     rig->connection = of->connection;
     rig->arena = lares_arena_new();
     rig->calls = lares_arena_new();
+    rig->flavor = RPC_FLAVOR_SYS;
     return rig;
 }
 
@@ -279,6 +307,26 @@ nfs4_rig_record(Nfs4Rig *rig, const void *record, size_t len, size_t *reply_len)
 }
 
 static void
+put_cred(Nfs4Rig *rig, LaresWriter *w, uint32_t uid, uint32_t gid)
+{
+    lares_put_u32(w, rig->flavor);
+    if (rig->flavor == RPC_FLAVOR_NONE) {
+        lares_put_u32(w, 0);
+    } else if (rig->flavor == SEAL_RPC_FLAVOR) {
+        lares_put_u32(w, 8);
+        lares_put_u32(w, uid);
+        lares_put_u32(w, gid);
+    } else {
+        lares_put_u32(w, 24);
+        lares_put_u32(w, 0);
+        lares_put_string(w, "rig");
+        lares_put_u32(w, uid);
+        lares_put_u32(w, gid);
+        lares_put_u32(w, 0);
+    }
+}
+
+static void
 put_call(Nfs4Rig *rig, LaresWriter *w, uint32_t uid, uint32_t gid)
 {
     lares_put_u32(w, ++rig->xid);
@@ -287,13 +335,7 @@ put_call(Nfs4Rig *rig, LaresWriter *w, uint32_t uid, uint32_t gid)
     lares_put_u32(w, NFS4_PROGRAM);
     lares_put_u32(w, NFS4_VERSION);
     lares_put_u32(w, NFS4_PROC_COMPOUND);
-    lares_put_u32(w, RPC_FLAVOR_SYS);
-    lares_put_u32(w, 24);
-    lares_put_u32(w, 0);
-    lares_put_string(w, "rig");
-    lares_put_u32(w, uid);
-    lares_put_u32(w, gid);
-    lares_put_u32(w, 0);
+    put_cred(rig, w, uid, gid);
     lares_put_u32(w, RPC_FLAVOR_NONE);
     lares_put_u32(w, 0);
 }

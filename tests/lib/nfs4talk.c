@@ -70,7 +70,7 @@ talk_run(Talk *t)
 {
     t->reply = nfs4_rig_compound(t->rig, t->minor, t->uid, t->uid, t->ops.base, t->ops.len, t->n, &t->status);
     lares_get_u32(&t->reply);
-    if (t->slots && talk_result(t, OP_SEQUENCE) == NFS4_OK)
+    if (t->slots && lares_reader_left(&t->reply) && talk_result(t, OP_SEQUENCE) == NFS4_OK)
         lares_get_bytes(&t->reply, NFS4_SESSIONID + 20);
     return t->status;
 }
@@ -120,12 +120,19 @@ set_client_id(Talk *t, const char *name)
 uint32_t
 talk_exchange_id(Talk *t, const char *name)
 {
+    t->slots = 0;
     talk_begin(t);
     talk_op(t, OP_EXCHANGE_ID);
     lares_put_u64(&t->ops, 7);
     lares_put_string(&t->ops, name);
     lares_put_u32(&t->ops, 0);
-    lares_put_u32(&t->ops, SP4_NONE);
+    lares_put_u32(&t->ops, t->mach_cred ? SP4_MACH_CRED : SP4_NONE);
+    if (t->mach_cred) {
+        lares_put_u32(&t->ops, 2);
+        lares_put_u32(&t->ops, (uint32_t)t->mach_cred);
+        lares_put_u32(&t->ops, (uint32_t)(t->mach_cred >> 32));
+        lares_put_u32(&t->ops, 0);
+    }
     lares_put_u32(&t->ops, 0);
     if (talk_run(t) == NFS4_OK) {
         talk_result(t, OP_EXCHANGE_ID);

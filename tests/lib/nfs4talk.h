@@ -19,6 +19,7 @@ typedef struct {
     uint8_t session[NFS4_SESSIONID];
     uint32_t seq, slots;
     uint32_t create_seq; /* of the next CREATE_SESSION */
+    uint64_t mach_cred;  /* EXCHANGE_ID asks for SP4_MACH_CRED with these operations; a bit each */
 } Talk;
 
 Talk *talk_new(Nfs4Rig *rig, uint32_t minor);
