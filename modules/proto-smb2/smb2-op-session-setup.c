@@ -364,7 +364,7 @@ set_keys(Setup *setup, const LaresAuthPeer *who)
 {
     Smb2Session *s = setup->channel->session;
     const Smb2Settings *settings = &s->service->settings;
-    g_autoptr(GBytes) full = NULL;
+    GBytes *full = NULL; /* the context's */
     uint8_t key[SMB2_KEY_SIZE];
     if (who->anonymous && !setup->binding) {
         if (settings->encryption == SMB2_ENCRYPTION_REQUIRED)
