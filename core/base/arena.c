@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Request memory: blocks in a list, handed out by moving one pointer. */
-#include <lares/arena.h>
+#include "base/arena-private.h"
 
 #define FIRST_BLOCK (64 * 1024)
 #define KEEP_BYTES  (2 * 1024 * 1024) /* a worker that just served 1 MiB I/O should not fault its pages in again */
@@ -139,4 +139,13 @@ size_t
 lares_arena_used(const LaresArena *arena)
 {
     return arena->used;
+}
+
+size_t
+lares_arena_size(const LaresArena *arena)
+{
+    size_t n = sizeof *arena;
+    for (const Block *block = arena->blocks; block; block = block->next)
+        n += sizeof *block + block->size;
+    return n;
 }

@@ -55,7 +55,8 @@ lares_connection_new(LaresListener *listener, int fd, const LaresPeer *peer)
     c->need = 4;
     c->in = NULL;
     c->out_head = c->out_tail = NULL;
-    c->out_bytes = 0;
+    c->out_bytes = c->out_memory = c->counted = 0;
+    c->record_since = 0;
     c->received = c->sent = 0;
     c->last_done = 0;
     c->cost = UINT32_MAX; /* until it is known to be cheap */
@@ -131,7 +132,10 @@ lares_connection_take_over(LaresConnection *c)
 gboolean
 lares_connection_paused(const LaresConnection *c)
 {
-    return c->in_flight >= c->service->max_in_flight || c->out_bytes > LARES_NET_OUT_BOUND;
+    /* Whose answers wait is not read on while all peers together make the server keep too much; more room for this one
+     * comes with an event of its own socket. */
+    return c->in_flight >= c->service->max_in_flight ||
+           c->out_bytes > (lares_net_crowded(c->net) ? 0 : LARES_NET_OUT_BOUND);
 }
 
 void
@@ -189,6 +193,7 @@ watch(LaresConnection *c)
     if (partial != c->partial)
         g_atomic_int_add(&c->net->stalled, partial ? 1 : -1);
     c->partial = partial;
+    lares_connection_count(c);
 }
 
 /* Called once, by a worker (or by whoever closes last), nothing of the connection runs any more. */
@@ -266,18 +271,25 @@ lares_connection_leave(LaresConnection *c)
     g_mutex_unlock(&c->lock);
 }
 
-/* Main thread, every few seconds while any is stalled: ends those that make no progress. */
-void
-lares_connections_check(LaresNet *net)
+GPtrArray *
+lares_connections_list(LaresNet *net)
 {
-    g_autoptr(GPtrArray) late = g_ptr_array_new_with_free_func((GDestroyNotify)lares_connection_unref);
-    g_autoptr(GPtrArray) all = g_ptr_array_new();
-    gint64 now = lares_net_clock();
+    GPtrArray *all = g_ptr_array_new();
     g_mutex_lock(&net->lock);
     for (LaresListener *l = net->listeners; l; l = l->next)
         for (GList *at = l->connections.head; at; at = at->next)
             g_ptr_array_add(all, lares_connection_ref(at->data));
     g_mutex_unlock(&net->lock);
+    return all;
+}
+
+/* Main thread, every few seconds while any is stalled: ends those that make no progress. */
+void
+lares_connections_check(LaresNet *net)
+{
+    g_autoptr(GPtrArray) late = g_ptr_array_new_with_free_func((GDestroyNotify)lares_connection_unref);
+    g_autoptr(GPtrArray) all = lares_connections_list(net);
+    gint64 now = lares_net_clock();
     for (guint i = 0; i < all->len; i++) {
         LaresConnection *c = all->pdata[i];
         g_mutex_lock(&c->lock);

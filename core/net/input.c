@@ -79,6 +79,8 @@ receive(LaresWorker *worker, LaresConnection *c, gboolean *full)
     *full = n > 0 && (size_t)n == room;
     if (n > 0)
         c->frames.end += (size_t)n;
+    if (c->in->kind == LARES_BUFFER_BIG && c->frames.end > c->in->touched)
+        c->in->touched = c->frames.end;
     int saved = errno;
     if (!*full && !lares_frames_pending(&c->frames))
         shrink(worker, c);
@@ -104,7 +106,7 @@ hand_out(LaresWorker *worker, LaresConnection *c, LaresRecord *record)
     c->in_flight++;
     c->large = record->len > LARES_NET_CHUNK;
     c->partial_bytes = 0;
-    c->partial_since = 0;
+    c->partial_since = c->record_since = 0;
     record->buffer = c->in;
     if (lares_frames_size(&c->frames) == 0) {
         c->in = NULL;

@@ -40,6 +40,7 @@ struct _LaresBuffer {
     LaresBufferKind kind;
     size_t cap;
     size_t reserved;
+    size_t touched; /* LARES_BUFFER_BIG: bytes ever received into it; the others cost nothing */
     /* data follows, 16-byte aligned */
 };
 static inline uint8_t *
@@ -130,6 +131,9 @@ struct _LaresConnection {
     LaresBuffer *in;
     LaresOut *out_head, *out_tail;
     size_t out_bytes;
+    size_t out_memory;                   /* of the queue; right whenever `blocked` */
+    size_t counted;                      /* in the net's `memory` */
+    gint64 record_since;                 /* ns: when it was first left with a part of this record; 0: not yet */
     uint64_t received, sent;             /* atomic */
     gint64 last_done;                    /* ns, end of the last request */
     uint32_t cost;                       /* ns, fast up and slow down */
@@ -162,6 +166,11 @@ struct _LaresNet {
     LaresEventKind wake_event, stop_event;
     guint base_workers, max_workers;
     gint64 stall_timeout; /* ns */
+    size_t memory_limit;
+    size_t memory;      /* atomic: what connections were left with, see memory.c */
+    gint relieving;     /* atomic */
+    gint look_again;    /* atomic: a source of the main thread will look again */
+    gint64 relief_next; /* atomic: ns; not before, unless it is urgent */
 
     GMutex lock;
     GCond changed; /* a listener lost its last connection; a worker ended */
@@ -217,6 +226,8 @@ gboolean lares_connection_enter(LaresConnection *c, uint32_t events);
 /* A reference when nobody reads or sends what there is; for the lookout, at any time. */
 gboolean lares_connection_take_over(LaresConnection *c);
 void lares_connections_check(LaresNet *net);
+/* All there are, with a reference each that the list does not give back. */
+GPtrArray *lares_connections_list(LaresNet *net);
 void lares_connections_free(LaresNet *net);
 
 /* input.c */
@@ -228,6 +239,18 @@ typedef struct {
 /* lock held (dropped while receiving). FALSE: nothing to do now. */
 gboolean lares_input_take(LaresWorker *worker, LaresConnection *c, LaresRecord *record);
 void lares_input_drop(LaresConnection *c);
+
+/* memory.c */
+size_t lares_out_memory(const LaresOut *list);
+/* lock held: counts what the connection is left with. */
+void lares_connection_count(LaresConnection *c);
+static inline gboolean
+lares_net_crowded(LaresNet *net)
+{
+    return __atomic_load_n(&net->memory, __ATOMIC_RELAXED) > net->memory_limit;
+}
+/* Closes connections until there is room again; no lock held. */
+void lares_net_relieve(LaresNet *net);
 
 /* output.c */
 /* lock held (dropped while sending). Frames and sends or keeps the reply; `hold`: more replies follow at once. */

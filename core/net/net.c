@@ -173,12 +173,13 @@ add_eventfd(LaresNet *net, int *fd, LaresEventKind *kind, uint32_t events)
 }
 
 LaresNet *
-lares_net_new(guint workers, guint max_workers, guint stall_timeout, GError **error)
+lares_net_new(guint workers, guint max_workers, guint stall_timeout, size_t memory, GError **error)
 {
     LaresNet *net = g_new0(LaresNet, 1);
     net->base_workers = workers ? workers : MAX(4, g_get_num_processors());
     net->max_workers = MAX(max_workers, net->base_workers);
     net->stall_timeout = (gint64)stall_timeout * 1000000000;
+    net->memory_limit = memory;
     net->workers = g_ptr_array_new();
     net->arenas = g_ptr_array_new_with_free_func((GDestroyNotify)lares_arena_free);
     net->wake_event = LARES_EVENT_WAKE;
@@ -228,7 +229,7 @@ lares_net_free(LaresNet *net)
     stop_workers(net);
     g_clear_handle_id(&net->tick, g_source_remove);
     g_clear_handle_id(&net->grow_source, g_source_remove);
-    while (g_source_remove_by_user_data(net)) /* a growth watch that was just asked for */
+    while (g_source_remove_by_user_data(net)) /* what workers asked for just now */
         ;
     for (LaresListener *l = net->listeners, *next; l; l = next) {
         next = l->next;

@@ -14,8 +14,8 @@ typedef struct _LaresNet LaresNet;
 LaresNet *lares_host_net(LaresHost *host);
 
 /* `workers` 0: one per core, at least 4. More are started, up to `max_workers`, while all of them hang. A peer that
- * sends half a record or does not read is given `stall_timeout` seconds. */
-LaresNet *lares_net_new(guint workers, guint max_workers, guint stall_timeout, GError **error);
+ * sends half a record or does not read is given `stall_timeout` seconds, and all such peers together `memory` bytes. */
+LaresNet *lares_net_new(guint workers, guint max_workers, guint stall_timeout, size_t memory, GError **error);
 /* Closes all listeners and connections (callbacks are delivered), runs what was deferred, ends the workers. */
 void lares_net_free(LaresNet *net);
 

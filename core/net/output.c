@@ -5,6 +5,8 @@
  * Thread: any. Locks: the connection's, not while sending or releasing. */
 #include "net/net-private.h"
 
+#include "base/arena-private.h"
+
 #include <errno.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -274,6 +276,16 @@ note_sent(LaresConnection *c, SendResult result, size_t sent)
         lares_connection_shut(c);
 }
 
+/* lock held; the list is looked through only when the socket has become full. */
+static void
+count_memory(LaresConnection *c, SendResult result)
+{
+    if (result == SENT_PART)
+        c->out_memory = lares_out_memory(c->out_head);
+    else if (!c->out_head)
+        c->out_memory = 0;
+}
+
 void
 lares_output_flush(LaresConnection *c)
 {
@@ -290,6 +302,7 @@ lares_output_flush(LaresConnection *c)
         note_sent(c, result, sent);
         if (list)
             queue_first(c, list);
+        count_memory(c, result);
     }
 }
 
@@ -321,6 +334,7 @@ queue_copy(LaresConnection *c, const uint8_t *bytes, size_t len)
         }
     }
     queue_last(c, out_copy(bytes, len, MAX(len, (size_t)LARES_NET_COPY_REPLY)));
+    c->out_memory += sizeof(LaresOut) + MAX(len, (size_t)LARES_NET_COPY_REPLY);
 }
 
 /* The rest of a reply waits: its arena goes with it, the worker takes another. */
@@ -362,6 +376,7 @@ send_now(LaresWorker *worker, LaresConnection *c, LaresOut *out)
     note_sent(c, result, sent);
     if (list)
         queue_first(c, list);
+    count_memory(c, result);
 }
 
 void
@@ -393,6 +408,7 @@ lares_output_reply(LaresWorker *worker, LaresConnection *c, LaresReply *reply, g
     if (c->sending || c->out_head) {
         c->out_bytes += len + LARES_REPLY_HEAD;
         queue_last(c, out_keep(worker, &out));
+        c->out_memory += lares_arena_size(c->out_tail->arena);
     } else {
         send_now(worker, c, &out);
     }
@@ -443,6 +459,7 @@ lares_connection_send(LaresConnection *c, const void *record, size_t len)
             queue_first(c, out); /* the rest of a record that has begun */
         else
             queue_last(c, out);
+        c->out_memory += sizeof(LaresOut) + whole;
     }
     note_sent(c, result, sent);
     gboolean push = c->alive && (c->closing || c->out_head || c->eof);

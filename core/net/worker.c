@@ -154,6 +154,8 @@ lares_net_serve(LaresWorker *worker, LaresConnection *c)
     }
     lares_connection_leave(c);
     __atomic_store_n(&worker->current, NULL, __ATOMIC_RELEASE);
+    if (lares_net_crowded(worker->net))
+        lares_net_relieve(worker->net);
 }
 
 /* ---- The loop ------------------------------------------------------------------------------------------------- */

@@ -35,6 +35,9 @@ const LaresKey lares_server_keys[] = {
      "Files that all clients may have open at once; 0: a quarter of the limit of open files (RLIMIT_NOFILE)."},
     {"stall-timeout", LARES_KEY_DURATION, "60", 1, 86400,
      "How long a peer may send half a request, or not read its answers."},
+    {"peer-memory", LARES_KEY_SIZE, "256M", 16 << 20, (gint64)1 << 40,
+     "What halves of requests and unread answers of all peers may take together; past it, those that keep the most are "
+     "disconnected."},
     {"log-level", LARES_KEY_STRING, "info", 0, 0, "error, warning, info or debug."},
     {"audit-file", LARES_KEY_PATH, NULL, 0, 0, "A file that gets the audit lines too."},
     {NULL},

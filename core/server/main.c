@@ -86,7 +86,8 @@ build_rooms(LaresHost *host, const LaresServerSettings *settings, GError **error
         return FALSE;
     host->net = lares_net_new((guint)lares_settings_integer(settings->server, "workers"),
                               (guint)lares_settings_integer(settings->server, "max-workers"),
-                              (guint)lares_settings_integer(settings->server, "stall-timeout"), error);
+                              (guint)lares_settings_integer(settings->server, "stall-timeout"),
+                              (size_t)lares_settings_integer(settings->server, "peer-memory"), error);
     return host->net != NULL;
 }
 

@@ -171,7 +171,7 @@ nfs4_rig_new_leased(guint lease_seconds)
     g_assert_no_error(error);
     host->files = lares_files_new(host, &error);
     g_assert_no_error(error);
-    host->net = lares_net_new(1, 1, 30, &error);
+    host->net = lares_net_new(1, 1, 30, 64 << 20, &error);
     g_assert_no_error(error);
     load_auth_sys(host);
     make_share(rig);

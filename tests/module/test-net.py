@@ -335,6 +335,68 @@ def test_reader_that_never_reads():
             assert ended(s)
 
 
+def attack(d, n, first, host="127.0.0.2"):
+    """n connections from another address, each with the first bytes of its record, or what went into the socket."""
+    peers = []
+    for _ in range(n):
+        s = socket.socket()
+        s.bind((host, 0))
+        s.connect(("127.0.0.1", d.port))
+        s.setblocking(False)
+        peers.append([s, first])
+    end = time.monotonic() + 20
+    while any(p[1] for p in peers) and time.monotonic() < end:
+        for p in peers:
+            try:
+                if p[1]:
+                    p[1] = p[1][p[0].send(p[1]):]
+            except BlockingIOError:
+                pass
+            except OSError:  # closed already
+                p[1] = b""
+        yield [p[0] for p in peers]
+
+
+def test_half_records_of_many_are_bounded():
+    """Not every connection a mebibyte, and the one that pays is not who has little."""
+    with daemon({"peer-memory": "16M"}, **{"max-record": "1M"}) as d, d.connect() as good, d.connect() as busy:
+        data = os.urandom(1 << 18)
+        good.sendall(record(ECHO, 0, data)[:100000])  # older than all the others
+        before = d.rss()
+        most, peers = 0, []
+        for peers in attack(d, 200, record(ECHO, 0, bytes((1 << 20) - 8))[:950000]):
+            most = max(most, d.rss() - before)
+        assert SANITIZED or most < 48 << 20, most
+        d.wait_log("take more than peer-memory")
+        busy.sendall(record(ECHO, 0, data))
+        assert reply(busy)[8:] == data
+        good.sendall(record(ECHO, 0, data)[100000:])
+        assert reply(good)[8:] == data
+        left = sum(not select.select([s], [], [], 0)[0] for s in peers)
+        assert 5 <= left <= 60, left  # some may stay: what there is room for
+        for s in peers:
+            s.close()
+
+
+def test_unread_answers_of_many_are_bounded():
+    with daemon({"peer-memory": "16M", "stall-timeout": "60s"}, **{"max-in-flight": 4}) as d:
+        before = d.rss()
+        most, peers = 0, []
+        for peers in attack(d, 60, record(BYTES, 1 << 20) * 20):
+            most = max(most, d.rss() - before)
+        d.wait_log("take more than peer-memory", 20)
+        end = time.monotonic() + 10
+        while time.monotonic() < end and not SANITIZED and d.rss() - before > 60 << 20:
+            time.sleep(0.1)
+        assert SANITIZED or d.rss() - before < 60 << 20, (d.rss() - before, most)
+        with d.connect() as s:  # and others are served, whatever their answers' size
+            s.sendall(record(BYTES, 1 << 20) * 3)
+            for _ in range(3):
+                assert len(reply(s)) == 8 + (1 << 20)
+        for s in peers:
+            s.close()
+
+
 def test_half_a_record_times_out():
     with daemon({"stall-timeout": "1s"}) as d:
         idle, half, header, slow = [d.connect() for _ in range(4)]
