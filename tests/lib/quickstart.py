@@ -27,15 +27,17 @@ class Quickstart:
         self.folder = folder
         self.preexec = preexec
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("LARES_", "SUDO_", "LISTEN_", "NOTIFY_"))}
-        self.env.update(LC_ALL="C.UTF-8", LARES_BUILD=BUILD, LARES_SKIP_PACKAGES="1", LARES_STATE_DIR=self.dir + "/state",
-                        LARES_RUN_DIR=self.dir + "/run", **environ)
+        self.env.update({"LC_ALL": "C.UTF-8", "LARES_BUILD": BUILD, "LARES_SKIP_PACKAGES": "1",
+                         "LARES_STATE_DIR": self.dir + "/state", "LARES_RUN_DIR": self.dir + "/run", **environ})
+        self.more = ()  # further words on the command line
         self.process = None
+        self.status = None  # with which it ended before it came up
         self.output = ""
         self.said = {}
 
     def start(self, timeout=40):
         self.output = ""
-        self.process = subprocess.Popen([os.path.join(TOP, "quickstart"), *([self.folder] if self.folder else [])],
+        self.process = subprocess.Popen([os.path.join(TOP, "quickstart"), *([self.folder] if self.folder else []), *self.more],
                                         cwd=self.dir, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=self.preexec)
         os.set_blocking(self.process.stdout.fileno(), False)
@@ -44,6 +46,7 @@ class Quickstart:
             self.read(0.1)
             if self.process.poll() is not None or time.monotonic() > end:
                 self.read(0)
+                self.status = self.process.poll()
                 self.kill()
                 raise QuickstartError(self.output)
         self.said = {k: v.strip() for k, v in re.findall(r"^  (Share|Server|Realm|User|Password) +(.*)$", self.output, re.M)}

@@ -6,7 +6,9 @@ import ctypes
 import json
 import os
 import re
+import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -16,7 +18,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib"))
 import tap
 from laresd import TOP
-from quickstart import Quickstart
+from quickstart import Quickstart, QuickstartError
 
 SCRIPT = os.path.join(TOP, "quickstart")
 CLONE_NEWNET = 0x40000000
@@ -118,6 +120,119 @@ def test_taken_ports():
             assert "nas.home.lan:10088" in config and "port=12049" in config, config
             assert q.interrupt() == 0
             gone(q)
+
+
+def refused(d, folder, *more, preexec=None, **environ):
+    """What it says to somebody it cannot serve; nothing of it is left then."""
+    q = Quickstart(d, folder, preexec=preexec, **environ)
+    q.more = more
+    try:
+        q.start()
+    except QuickstartError as e:
+        assert q.status not in (0, None), (q.status, str(e))
+        gone(q)
+        return str(e)
+    finally:
+        q.kill()
+    raise AssertionError(q.output)
+
+
+def test_sentences_for_mistakes():
+    with private() as d:
+        with open(d + "/file", "w") as f:
+            f.write("x")
+        cases = [((d + "/file",), {}, "is a file, and only a folder can be shared"),
+                 ((d + "/file/below",), {}, "cannot be made; name another one"),
+                 (("/",), {}, "is the whole system"),
+                 (("///",), {}, "is the whole system"),
+                 ((d + "/a\nb",), {}, "a character that cannot be shown"),
+                 (("--share",), {}, "there is no option --share"),
+                 (("my", "films"), {}, "a name with blanks needs quotes: 'my films'"),
+                 ((d + "/s",), {"LARES_USER": "a'b; touch x"}, 'LARES_USER="a\'b; touch x": only letters'),
+                 ((d + "/s",), {"LARES_REALM": "HOME LAN"}, "only letters, digits"),
+                 ((d + "/s",), {"LARES_NFS_PORT": "nfs"}, 'LARES_NFS_PORT="nfs" is not a port'),
+                 ((d + "/s",), {"LARES_KDC_PORT": "123456"}, "is not a port"),
+                 ((d + "/s",), {"LARES_KDC_PORT": "70000"}, "from 1 to 65535"),
+                 ((d + "/s",), {"LARES_STATE_DIR": d + "/file/state"}, "it needs the folders")]
+        for folder, environ, sentence in cases:
+            said = refused(d, *folder, **environ)
+            assert sentence in said, (sentence, said)
+            assert "Traceback" not in said and "not found" not in said, said
+            assert not os.path.exists(d + "/s") and not os.path.exists(d + "/x"), os.listdir(d)
+
+
+def test_a_wrong_choice_is_not_kept():
+    """What made the first run fail does not make the second one fail."""
+    with private() as d:
+        said = refused(d, d + "/share", LARES_REALM="home.lan", LARES_HOST_NAME="nas.home.lan")
+        assert "written in capitals: use HOME.LAN" in said, said
+        assert not os.path.exists(d + "/share")
+        with Quickstart(d, d + "/share", LARES_USER="ada", LARES_HOST_NAME="nas.home.lan") as q:
+            assert q.said["Realm"].startswith("HOME.LAN,"), q.output
+            assert os.path.exists(d + "/share/hello.txt")
+        # Another realm cannot be had any more; what is printed is the truth.
+        with Quickstart(d, d + "/share", LARES_REALM="OTHER.LAN", LARES_KDC_PORT="1088") as q:
+            assert q.said["Realm"] == "HOME.LAN, KDC port 88", q.said
+            assert "ada@HOME.LAN" in kinit(q, d)
+
+
+def test_odd_folders():
+    with private() as d:
+        folder = os.path.join(d, "Anna's films, 2026 [new]")
+        with Quickstart(d, folder, LARES_USER="ada", LARES_HOST_NAME="nas.home.lan") as q:
+            assert q.said["Share"].startswith("Anna's films_ 2026 _new_ "), q.said
+            line = re.search(r"Linux +(mount .*)$", q.output, re.M).group(1)
+            words = shlex.split(line)
+            assert words[-2:] == ["nas.home.lan:/Anna's films_ 2026 _new_", "/mnt"], words
+            assert q.interrupt() == 0
+        with Quickstart(d, folder + "//") as q:
+            assert q.said["Share"].startswith("Anna's films_ 2026 _new_ "), q.said
+
+
+def test_second_one_at_the_same_time():
+    with private() as d:
+        with Quickstart(d, d + "/share", LARES_USER="ada", LARES_HOST_NAME="nas.home.lan") as q:
+            other = subprocess.run([SCRIPT, d + "/other"], env=q.env, cwd=d, capture_output=True, text=True, timeout=30)
+            assert other.returncode == 1 and "a server runs here already" in other.stderr, other
+            assert not os.path.exists(d + "/other")
+            assert "ada@HOME.LAN" in kinit(q, d)
+
+
+def test_taken_nfs_port_by_name():
+    with private() as d, socket.socket(socket.AF_INET6) as s:
+        s.bind(("::", 12345))
+        s.listen()
+        said = refused(d, d + "/share", LARES_NFS_PORT="12345", LARES_HOST_NAME="nas.home.lan")
+        assert "NFS does not run; laresd's lines above say why" in said and "12345" in said, said
+        assert not os.path.exists(d + "/share")
+
+
+def test_nothing_outlives_it():
+    """A terminal that goes away, a reader who stops reading, a kill of the script."""
+    with private() as d:
+        for how in (signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE):
+            with Quickstart(d, d + "/share", LARES_USER="ada", LARES_HOST_NAME="nas.home.lan") as q:
+                os.kill(q.process.pid, how)
+                q.wait(20)
+                gone(q)
+        with Quickstart(d, d + "/share") as q:
+            q.process.stdout.close()
+            os.killpg(q.process.pid, signal.SIGHUP)
+            assert q.process.wait(20) is not None
+            gone(q)
+
+
+def test_no_space():
+    """A full disk: one sentence, nothing half made."""
+    with private() as d:
+        os.mkdir(d + "/small")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", d + "/small"], check=True)
+        try:
+            said = refused(d, d + "/share", LARES_STATE_DIR=d + "/small/state", LARES_HOST_NAME="nas.home.lan")
+            assert "needs 16 MB, and " in said and "has only" in said, said
+            assert not os.path.exists(d + "/share")
+        finally:
+            subprocess.run(["umount", "-l", d + "/small"], check=True)
 
 
 if __name__ == "__main__":
