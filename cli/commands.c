@@ -8,6 +8,7 @@ const CtlGroup ctl_groups[] = {
     {"share", N_("shared folders")},
     {"share security", N_("who may use a share, and how")},
     {"user", N_("users of the server's directory")},
+    {"user ntlm", N_("users whose devices know no Kerberos")},
     {"group", N_("groups of the server's directory")},
     {"mapping", N_("which Kerberos principals are which users")},
     {"session", N_("clients that are connected")},
@@ -26,7 +27,7 @@ static const CtlArg share_name_path[] = {{"name", N_("NAME"), N_("a name for the
                                          {NULL}};
 static const CtlArg share_security[] = {
     {"name", N_("NAME"), N_("the share's name"), CTL_SHARE},
-    {"sec", N_("FLAVOR..."), N_("how clients may log in, best first: sys, krb5, krb5i, krb5p"), CTL_FLAVOR, TRUE},
+    {"sec", N_("FLAVOR..."), N_("how clients may log in, best first: sys, ntlm, krb5, krb5i, krb5p"), CTL_FLAVOR, TRUE},
     {NULL}};
 static const CtlArg user_name[] = {{"name", N_("NAME"), N_("the user's name"), CTL_USER}, {NULL}};
 static const CtlArg new_user_name[] = {{"name", N_("NAME"), N_("the user's name")}, {NULL}};
@@ -229,6 +230,7 @@ static const CtlField host_columns[] = {{"name", N_("Name")},
                                         {"changed", N_("Key made"), CTL_AS_TIME},
                                         {"kvno", N_("Key version")},
                                         {NULL}};
+static const CtlField ntlm_columns[] = {{"name", N_("Name")}, {NULL}};
 static const CtlField removed_fields[] = {{"removed", N_("Principals removed")}, {NULL}};
 static const CtlField verb_columns[] = {
     {"name", N_("Name")}, {"right", N_("Right")}, {"description", N_("Description")}, {NULL}};
@@ -289,6 +291,16 @@ const CtlCommand ctl_commands[] = {
      N_("%s is let in again."), NULL, "laresctl user enable ada"},
     {"user delete", "user.delete", N_("remove a user; a later login makes them anew, with the same number"), NULL,
      user_name, NULL, NULL, N_("%s is removed from the directory."), NULL, "laresctl user delete ada"},
+    {"user ntlm enable", "user.ntlm.enable", N_("let a user log in by NTLM, with a password for that alone"),
+     N_("For devices that know no Kerberos. Who hears an NTLM login can guess at its password: make it long, or let "
+        "--generate-password make one."),
+     user_name, password_options, NULL, NULL, NULL,
+     "laresctl user ntlm enable scanner --generate-password\nlaresctl share security set scans krb5i ntlm",
+     ctl_run_user_ntlm_enable},
+    {"user ntlm disable", "user.ntlm.disable", N_("forget a user's NTLM password"), NULL, user_name, NULL, NULL,
+     N_("%s cannot log in by NTLM any more."), NULL, "laresctl user ntlm disable scanner"},
+    {"user ntlm list", "user.ntlm.list", N_("list the users who can log in by NTLM"), NULL, NULL, NULL, ntlm_columns,
+     NULL, N_("Nobody can log in by NTLM."), "laresctl user ntlm list"},
 
     {"group list", "group.list", N_("list the groups"), NULL, NULL, NULL, group_columns, NULL,
      N_("There are no groups yet: \"laresctl group add NAME\" makes one."), "laresctl group list"},

@@ -178,5 +178,6 @@ int ctl_width(const char *text);
 gboolean ctl_run_realm_create(CtlCall *call, GError **error);
 gboolean ctl_run_realm_user_add(CtlCall *call, GError **error);
 gboolean ctl_run_realm_user_passwd(CtlCall *call, GError **error);
+gboolean ctl_run_user_ntlm_enable(CtlCall *call, GError **error);
 gboolean ctl_run_keytab(CtlCall *call, GError **error);
 gboolean ctl_run_client_config(CtlCall *call, GError **error);

@@ -103,6 +103,28 @@ ctl_run_realm_user_passwd(CtlCall *call, GError **error)
     return user_with_password(call, FALSE, error);
 }
 
+/* The password is NTLM's own: the realm never tells anybody the one it has. */
+gboolean
+ctl_run_user_ntlm_enable(CtlCall *call, GError **error)
+{
+    gboolean generated = FALSE;
+    const char *name = name_of(call);
+    g_autoptr(CtlSecret) secret = ctl_secret_obtain(call, name, &generated, error);
+    g_autoptr(JsonObject) out = named(name);
+    if (!secret)
+        return FALSE;
+    g_autoptr(JsonNode) answer = ctl_client_call(call, "user.ntlm.enable", call->params, secret, error);
+    if (!answer)
+        return FALSE;
+    if (!call->json)
+        g_print(_("%s can log in by NTLM now, to shares whose list has ntlm.\n"), name);
+    if (generated)
+        tell_password(call, name, secret, out);
+    if (call->json)
+        print_object(out);
+    return TRUE;
+}
+
 /* ---- A new realm ----------------------------------------------------------------------------------------------- */
 
 /* All passwords before anything is made: who cancels leaves nothing behind. */

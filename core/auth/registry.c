@@ -175,7 +175,7 @@ lares_flavor_by_gss(const uint8_t *oid, size_t oid_len, uint32_t service)
 {
     const LaresFlavor wanted = {.gss_oid = oid, .gss_oid_len = oid_len, .gss_service = service};
     for (guint i = 0, n = count(); i < n; i++) {
-        if (same_mechanism(entries[i].flavor, &wanted))
+        if (entries[i].flavor->rpc_flavor != LARES_RPC_FLAVOR_NONE && same_mechanism(entries[i].flavor, &wanted))
             return entries[i].flavor;
     }
     return NULL;

@@ -289,6 +289,7 @@ delete_user(LaresDirectory *d, const char *name, GError **error)
             lares_db_run(d->db, error, "INSERT OR REPLACE INTO tombstones(kind, name, id) VALUES('u', ?1, ?2)", "si",
                          name, (gint64)copy.uid)) &&
            lares_db_run(d->db, error, "DELETE FROM users WHERE name=?1", "s", name) &&
+           lares_db_run(d->db, error, "DELETE FROM secrets WHERE user=?1", "s", name) &&
            lares_db_run(d->db, error, "DELETE FROM members WHERE user=?1", "s", name);
 }
 

@@ -13,6 +13,7 @@ static const char *const schema[] = {
     " PRIMARY KEY(grp, user));"
     "CREATE TABLE mappings(pattern TEXT PRIMARY KEY, user TEXT NOT NULL);"
     "CREATE TABLE tombstones(kind TEXT NOT NULL, name TEXT NOT NULL, id INTEGER NOT NULL, PRIMARY KEY(kind, name));",
+    "CREATE TABLE secrets(user TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY(user, kind));",
     NULL};
 
 static const char *const sources[] = {"local", "kerberos", "host"};

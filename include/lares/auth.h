@@ -146,7 +146,7 @@ LARES_API GVariant *lares_auth_provider_get_status(LaresAuthProvider *self);
 /* NULL when no loaded module offers it. The result lives as long as the process. */
 LARES_API const LaresFlavor *lares_flavor_by_name(const char *name);
 LARES_API const LaresFlavor *lares_flavor_by_rpc(uint32_t rpc_flavor);
-/* The flavor of a GSS mechanism at a service level (1, 2, 3). */
+/* RPCSEC_GSS: the flavor of a GSS mechanism at a service level (1, 2, 3); only flavors that have an RPC form. */
 LARES_API const LaresFlavor *lares_flavor_by_gss(const uint8_t *oid, size_t oid_len, uint32_t service);
 /* The provider behind a flavor; borrowed. */
 LARES_API LaresAuthProvider *lares_flavor_provider(const LaresFlavor *flavor);

@@ -50,4 +50,15 @@ LARES_API size_t lares_directory_group_name(LaresDirectory *directory, uint32_t 
 LARES_API LaresStatus lares_directory_owner_id(LaresDirectory *directory, const char *name, size_t len, uint32_t *uid);
 LARES_API LaresStatus lares_directory_group_id(LaresDirectory *directory, const char *name, size_t len, uint32_t *gid);
 
+/* What a login method keeps of a user (auth-ntlm: the NT hash), under a `kind` of the module's own, at most 256 bytes;
+ * 0 bytes forget it. It stands in the state directory's database (mode 0600) and goes with the user.
+ * LARES_ERROR_NOT_FOUND: neither the directory nor the host has the user. */
+LARES_API gboolean lares_directory_set_secret(LaresDirectory *directory, const char *user, const char *kind,
+                                              const uint8_t *bytes, size_t len, GError **error);
+/* *len: room before, bytes after. LARES_ACCESS: the user has none; LARES_NOENT: there is no such user. */
+LARES_API LaresStatus lares_directory_get_secret(LaresDirectory *directory, const char *user, const char *kind,
+                                                 uint8_t *bytes, size_t *len);
+/* The names (char *, owned by the array) of those who have one. */
+LARES_API GPtrArray *lares_directory_secret_users(LaresDirectory *directory, const char *kind);
+
 G_END_DECLS
