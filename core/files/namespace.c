@@ -105,6 +105,24 @@ enter_share(LaresFiles *files, const LaresCaller *caller, LaresShare *share, gbo
 }
 
 LaresStatus
+lares_files_share_root(LaresFiles *files, const LaresCaller *caller, LaresShare *share, LaresObject *out)
+{
+    *out = (LaresObject){NULL, NULL};
+    if (!share->enabled || !share->store)
+        return LARES_STALE;
+    if (!lares_share_allows_host(share, caller->peer))
+        return LARES_ACCESS;
+    if (!lares_share_allows(share, caller->flavor))
+        return LARES_WRONGSEC;
+    LaresStatus status = STORE_IFACE(share->store)->root(share->store, &out->node);
+    if (status == LARES_OK)
+        out->share = lares_share_ref(share);
+    else
+        out->node = NULL;
+    return status;
+}
+
+LaresStatus
 lares_files_lookup(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir, const char *name,
                    gboolean policy, LaresObject *out)
 {

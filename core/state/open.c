@@ -203,6 +203,21 @@ is_guard(const LaresOpen *open)
     return open->lease || (open->deny & LARES_DENY_DELETE);
 }
 
+void
+lares_open_set_lease(LaresOpen *open, LaresLease *lease, uint32_t want)
+{
+    lares_state_shard_lock(open->node);
+    if (!open->closed && !open->lease) {
+        LaresFileState *state = lares_state_peek(open->node);
+        g_atomic_int_add(&n_guards, !is_guard(open));
+        open->lease = lares_lease_ref(lease);
+        lease->opens++;
+        state->n_leases++;
+        lares_lease_grant(state, lease, want);
+    }
+    lares_state_shard_unlock(open->node);
+}
+
 static LaresFileState *
 state_of_locked(LaresNode *node)
 {

@@ -71,6 +71,11 @@ LARES_API guint lares_files_flavors(LaresFiles *files, const LaresObject *object
                                     const LaresFlavor *flavors[LARES_SHARE_MAX_FLAVORS]);
 LARES_API LaresStatus lares_files_root(LaresFiles *files, const LaresCaller *caller, LaresObject *out);
 
+/* The root directory of a share, for protocols whose clients come to the share itself. LARES_WRONGSEC, LARES_ACCESS,
+ * LARES_STALE as lares_files_policy(). */
+LARES_API LaresStatus lares_files_share_root(LaresFiles *files, const LaresCaller *caller, LaresShare *share,
+                                             LaresObject *out);
+
 /* Names: 1 to 255 bytes of UTF-8 without '/' and NUL, not "." or ".."; else LARES_INVAL (empty), LARES_NAMETOOLONG,
  * LARES_BADCHAR, LARES_BADNAME. `name` is NUL-terminated by lares_files_name(), which checks and copies to the arena.
  */

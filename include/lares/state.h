@@ -138,6 +138,9 @@ LARES_API void lares_lease_set_epoch(LaresLease *lease, uint16_t epoch);
 LARES_API LaresStatus lares_lease_ack(LaresLease *lease, uint32_t state);
 /* The open's lease or NULL, borrowed. */
 LARES_API LaresLease *lares_open_lease(LaresOpen *open);
+/* Gives an open that has none a lease, and the lease what may be had of `want`: for an object that the open itself
+ * made. */
+LARES_API void lares_open_set_lease(LaresOpen *open, LaresLease *lease, uint32_t want);
 /* Gives up the lease's state without being asked (its client is gone). */
 LARES_API void lares_lease_surrender(LaresLease *lease);
 

@@ -60,7 +60,7 @@ typedef enum {
     LARES_NOXATTR,
     LARES_XATTR2BIG,
     LARES_TXTBSY,
-    LARES_TOO_MANY, /* a bound on opens or locks is reached (state.h) */
+    LARES_TOO_MANY,       /* a bound on opens or locks is reached (state.h) */
     LARES_DELETE_PENDING, /* goes with its last close: nobody opens it any more */
     LARES_STATUS_LAST
 } LaresStatus;

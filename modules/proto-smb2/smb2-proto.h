@@ -344,6 +344,7 @@ enum {
 #define STATUS_DISK_FULL                             0xc000007fu
 #define STATUS_INSUFFICIENT_RESOURCES                0xc000009au
 #define STATUS_MEDIA_WRITE_PROTECTED                 0xc00000a2u
+#define STATUS_BAD_IMPERSONATION_LEVEL               0xc00000a5u
 #define STATUS_INSTANCE_NOT_AVAILABLE                0xc00000abu
 #define STATUS_PIPE_NOT_AVAILABLE                    0xc00000acu
 #define STATUS_INVALID_PIPE_STATE                    0xc00000adu
@@ -374,6 +375,7 @@ enum {
 #define STATUS_PIPE_BROKEN                           0xc000014bu
 #define STATUS_IO_DEVICE_ERROR                       0xc0000185u
 #define STATUS_TOO_MANY_LINKS                        0xc0000265u
+#define STATUS_INVALID_LOCK_RANGE                    0xc00001a1u
 #define STATUS_NOT_FOUND                             0xc0000225u
 #define STATUS_NOT_A_REPARSE_POINT                   0xc0000275u
 #define STATUS_IO_REPARSE_TAG_INVALID                0xc0000276u

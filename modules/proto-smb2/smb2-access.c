@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Access masks: generic rights, what a caller may have, what an open means to the core; and the basic attributes.
+ *
+ * The bits of LARES_MASK_* are those of [MS-DTYP] 2.4.3, so an ACL's answer is the wire's.
+ *
+ * Spec: [MS-SMB2] 3.3.5.9, 2.2.13.1; [MS-FSA] 2.1.5.1.2.1. */
+#include "smb2-open.h"
+
+#define DATA_WRITES (SMB2_FILE_WRITE_DATA | SMB2_FILE_APPEND_DATA)
+#define CHANGES                                                                                                        \
+    (DATA_WRITES | SMB2_FILE_WRITE_EA | SMB2_FILE_WRITE_ATTRIBUTES | SMB2_FILE_DELETE_CHILD | SMB2_DELETE |            \
+     SMB2_WRITE_DAC | SMB2_WRITE_OWNER)
+
+uint32_t
+smb2_map_generic(uint32_t access)
+{
+    uint32_t mapped = access & ~(SMB2_GENERIC_ALL | SMB2_GENERIC_EXECUTE | SMB2_GENERIC_WRITE | SMB2_GENERIC_READ);
+    if (access & SMB2_GENERIC_READ)
+        mapped |= SMB2_FILE_GENERIC_READ;
+    if (access & SMB2_GENERIC_WRITE)
+        mapped |= SMB2_FILE_GENERIC_WRITE;
+    if (access & SMB2_GENERIC_EXECUTE)
+        mapped |= SMB2_FILE_GENERIC_EXECUTE;
+    if (access & SMB2_GENERIC_ALL)
+        mapped |= SMB2_FILE_ALL_ACCESS;
+    return mapped;
+}
+
+/* What the mode bits mean to Windows: who may write the data may change its attributes. */
+static uint32_t
+round_up(uint32_t mask, gboolean directory)
+{
+    if (mask & SMB2_FILE_READ_DATA)
+        mask |= SMB2_FILE_READ_EA | SMB2_READ_CONTROL;
+    if (mask & SMB2_FILE_WRITE_DATA)
+        mask |= SMB2_FILE_APPEND_DATA | SMB2_FILE_WRITE_EA | SMB2_FILE_WRITE_ATTRIBUTES;
+    return mask | SMB2_FILE_READ_ATTRIBUTES | SMB2_READ_CONTROL | SMB2_SYNCHRONIZE;
+}
+
+static uint32_t
+allowed_by_acl(Smb2Op *op, const LaresObject *object, uint32_t *mask)
+{
+    LaresAttrs attrs;
+    LaresCred cred;
+    LaresAcl *acl = NULL;
+    lares_share_cred(object->share, op->caller.identity, op->caller.flavor, &cred);
+    gboolean directory = object->node->type == LARES_TYPE_DIRECTORY;
+    LaresStatus status = lares_files_getattr(op->service->files, &op->caller, object,
+                                             LARES_ATTR_MODE | LARES_ATTR_UID | LARES_ATTR_GID, &attrs, NULL);
+    if (status != LARES_OK)
+        return smb2_status(status);
+    if (cred.uid == 0) {
+        *mask = SMB2_FILE_ALL_ACCESS;
+        return STATUS_SUCCESS;
+    }
+    status = lares_files_get_acl(op->service->files, &op->caller, object, &acl);
+    if (status != LARES_OK)
+        acl = lares_acl_from_mode(attrs.mode, directory);
+    *mask = lares_acl_allowed(acl, attrs.uid, attrs.gid, cred.uid, cred.gid, cred.groups, cred.n_groups,
+                              SMB2_FILE_ALL_ACCESS);
+    lares_acl_free(acl);
+    if (attrs.uid == cred.uid)
+        *mask |= SMB2_READ_CONTROL | SMB2_WRITE_DAC | SMB2_FILE_WRITE_ATTRIBUTES;
+    *mask = round_up(*mask, directory);
+    return STATUS_SUCCESS;
+}
+
+uint32_t
+smb2_maximal_access(Smb2Op *op, const LaresObject *object, const LaresObject *parent, uint32_t *maximal)
+{
+    uint32_t above = 0;
+    uint32_t status = allowed_by_acl(op, object, maximal);
+    if (status == STATUS_SUCCESS && parent && parent->node)
+        status = allowed_by_acl(op, parent, &above);
+    if (status != STATUS_SUCCESS)
+        return status;
+    /* A name belongs to its directory (POSIX), or the object's ACL lets go of it (NFSv4, Windows). */
+    if (above & SMB2_FILE_DELETE_CHILD || (above & SMB2_FILE_WRITE_DATA && above & SMB2_FILE_EXECUTE))
+        *maximal |= SMB2_DELETE;
+    if (object->share->read_only)
+        *maximal &= ~CHANGES;
+    *maximal &= op->tree->maximal_access;
+    return STATUS_SUCCESS;
+}
+
+uint32_t
+smb2_access_modes(uint32_t granted)
+{
+    uint32_t modes = 0;
+    if (granted & (SMB2_FILE_READ_DATA | SMB2_FILE_EXECUTE))
+        modes |= LARES_ACCESS_READ;
+    if (granted & DATA_WRITES)
+        modes |= LARES_ACCESS_WRITE;
+    if (granted & SMB2_DELETE)
+        modes |= LARES_ACCESS_DELETE;
+    return modes;
+}
+
+uint32_t
+smb2_access_io(uint32_t granted)
+{
+    return smb2_access_modes(granted) & (LARES_ACCESS_READ | LARES_ACCESS_WRITE);
+}
+
+uint32_t
+smb2_deny_modes(uint32_t share_access)
+{
+    uint32_t deny = 0;
+    if (!(share_access & SMB2_SHARE_READ))
+        deny |= LARES_DENY_READ;
+    if (!(share_access & SMB2_SHARE_WRITE))
+        deny |= LARES_DENY_WRITE;
+    if (!(share_access & SMB2_SHARE_DELETE))
+        deny |= LARES_DENY_DELETE;
+    return deny;
+}
+
+uint32_t
+smb2_basic_get(Smb2Op *op, const Smb2Open *open, Smb2Basic *basic)
+{
+    LaresAttrs attrs;
+    *basic = (Smb2Basic){.attributes = SMB2_ATTR_NORMAL};
+    if (!open->open)
+        return STATUS_SUCCESS;
+    LaresStatus status =
+        lares_files_getattr(op->service->files, &op->caller, &open->object, LARES_ATTR_STAT, &attrs, NULL);
+    if (status != LARES_OK)
+        return smb2_status(status);
+    basic->accessed = smb2_filetime(&attrs.atime);
+    basic->written = smb2_filetime(&attrs.mtime);
+    basic->changed = smb2_filetime(&attrs.ctime);
+    basic->created = attrs.mask & LARES_ATTR_BTIME ? smb2_filetime(&attrs.btime) : basic->written;
+    if (open->is_directory) {
+        basic->attributes = SMB2_ATTR_DIRECTORY;
+    } else {
+        basic->size = attrs.size;
+        basic->allocation = attrs.used;
+    }
+    return STATUS_SUCCESS;
+}

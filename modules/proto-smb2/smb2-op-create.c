@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* CREATE: opens or makes a file, directory or pipe.
+ *
+ * Spec: [MS-SMB2] 3.3.5.9; [MS-FSA] 2.1.5.1. */
+#include "smb2-create.h"
+
+#include <string.h>
+
+#define KNOWN_OPTIONS    0x00ffffffu
+#define IGNORED_ACCESS   0x0ce0fe00u /* no right has these bits */
+#define KNOWN_ATTRIBUTES 0x0000ffb7u
+#define ATTRIBUTES_ONLY  (SMB2_FILE_READ_ATTRIBUTES | SMB2_FILE_WRITE_ATTRIBUTES | SMB2_SYNCHRONIZE)
+#define MAX_TRIES        8
+
+static gboolean
+overwrites(uint32_t disposition)
+{
+    return disposition == SMB2_FILE_SUPERSEDE || disposition == SMB2_FILE_OVERWRITE ||
+           disposition == SMB2_FILE_OVERWRITE_IF;
+}
+
+static uint32_t
+parse(Smb2Op *op, Smb2Create *c)
+{
+    const uint8_t *b = op->body;
+    c->oplock = b[3];
+    c->impersonation = smb2_get_u32(b + 4);
+    c->desired = smb2_get_u32(b + 24);
+    c->attributes = smb2_get_u32(b + 28);
+    c->share = smb2_get_u32(b + 32);
+    c->disposition = smb2_get_u32(b + 36);
+    c->options = smb2_get_u32(b + 40);
+    c->name_len = smb2_get_u16(b + 46);
+    c->name = smb2_op_buffer(op, smb2_get_u16(b + 44), c->name_len);
+    size_t len = smb2_get_u32(b + 52);
+    const uint8_t *contexts = smb2_op_buffer(op, smb2_get_u32(b + 48), len);
+    if (!c->name || !contexts || c->name_len % 2 || (len && smb2_get_u32(b + 48) % 8))
+        return STATUS_INVALID_PARAMETER;
+    return smb2_create_contexts_parse(contexts, len, &c->contexts);
+}
+
+static uint32_t
+check(const Smb2Op *op, const Smb2Create *c)
+{
+    gboolean directory = (c->options & SMB2_FILE_DIRECTORY_FILE) != 0;
+    if (c->impersonation > SMB2_IMPERSONATION_DELEGATE)
+        return STATUS_BAD_IMPERSONATION_LEVEL;
+    if (c->options & ~KNOWN_OPTIONS || c->disposition > SMB2_FILE_OVERWRITE_IF || c->share > 7)
+        return STATUS_INVALID_PARAMETER;
+    if (c->options & (SMB2_FILE_OPEN_BY_FILE_ID | SMB2_FILE_RESERVE_OPFILTER | 0x80u))
+        return STATUS_NOT_SUPPORTED;
+    if (c->attributes & ~KNOWN_ATTRIBUTES)
+        return STATUS_INVALID_PARAMETER;
+    if (directory && (c->options & SMB2_FILE_NON_DIRECTORY_FILE || overwrites(c->disposition)))
+        return STATUS_INVALID_PARAMETER;
+    if (c->desired & SMB2_ACCESS_SYSTEM_SECURITY)
+        return STATUS_PRIVILEGE_NOT_HELD;
+    if (!c->desired || c->desired & IGNORED_ACCESS)
+        return STATUS_ACCESS_DENIED;
+    if (c->contexts.twrp)
+        return STATUS_OBJECT_NAME_NOT_FOUND; /* there are no snapshots */
+    return STATUS_SUCCESS;
+}
+
+/* ---- Rights ------------------------------------------------------------------------------------------------------ */
+
+static uint32_t
+grant_existing(Smb2Op *op, Smb2Create *c, uint32_t *granted)
+{
+    uint32_t desired = smb2_map_generic(c->desired);
+    uint32_t status = smb2_maximal_access(op, &c->target.found, &c->target.parent, &c->maximal);
+    if (status != STATUS_SUCCESS)
+        return status;
+    c->has_maximal = TRUE;
+    *granted = desired & ~SMB2_MAXIMUM_ALLOWED;
+    if (desired & SMB2_MAXIMUM_ALLOWED)
+        *granted |= c->maximal;
+    uint32_t needed = *granted;
+    if (overwrites(c->disposition))
+        needed |= SMB2_FILE_WRITE_DATA;
+    return needed & ~c->maximal ? STATUS_ACCESS_DENIED : STATUS_SUCCESS;
+}
+
+static void
+grant_new(Smb2Op *op, Smb2Create *c, uint32_t *granted)
+{
+    uint32_t desired = smb2_map_generic(c->desired);
+    c->maximal = SMB2_FILE_ALL_ACCESS & op->tree->maximal_access;
+    c->has_maximal = TRUE;
+    *granted = desired & ~SMB2_MAXIMUM_ALLOWED;
+    if (desired & SMB2_MAXIMUM_ALLOWED)
+        *granted |= c->maximal;
+}
+
+/* ---- Opening ----------------------------------------------------------------------------------------------------- */
+
+static gboolean
+leases_possible(const Smb2Op *op, const Smb2Create *c, gboolean directory)
+{
+    if (c->oplock != SMB2_OPLOCK_LEVEL_LEASE || !c->contexts.has_lease || op->connection->dialect < SMB2_DIALECT_210)
+        return FALSE;
+    return !directory || (op->connection->dialect >= SMB2_DIALECT_300 && c->contexts.lease.version == 2 &&
+                          op->connection->server_capabilities & SMB2_GLOBAL_CAP_DIRECTORY_LEASING);
+}
+
+/* The lease or oplock that the new open is to hold: into open->lease, or none. */
+static uint32_t
+prepare_lease(Smb2Op *op, Smb2Create *c, LaresNode *node, uint32_t *want)
+{
+    Smb2Open *open = c->open;
+    gboolean directory = node->type == LARES_TYPE_DIRECTORY;
+    *want = 0;
+    open->oplock = SMB2_OPLOCK_LEVEL_NONE;
+    if (leases_possible(op, c, directory)) {
+        *want = c->contexts.lease.state & (LARES_LEASE_READ | LARES_LEASE_HANDLE | LARES_LEASE_WRITE);
+        open->oplock = SMB2_OPLOCK_LEVEL_LEASE;
+        return smb2_lease_get(op, node, &c->contexts.lease, &open->lease);
+    }
+    if (directory || c->oplock == SMB2_OPLOCK_LEVEL_LEASE || !smb2_lease_of_oplock(c->oplock))
+        return STATUS_SUCCESS;
+    *want = smb2_lease_of_oplock(c->oplock);
+    open->oplock = c->oplock;
+    open->lease = smb2_lease_for_oplock(op, node);
+    return STATUS_SUCCESS;
+}
+
+static void
+fill_open(Smb2Create *c, const LaresObject *object, uint32_t granted, uint32_t action)
+{
+    Smb2Open *open = c->open;
+    lares_object_copy(&open->object, object);
+    if (c->target.parent.node)
+        lares_object_copy(&open->parent, &c->target.parent);
+    open->name = g_strdup(c->target.name);
+    open->path = g_strdup(c->target.path);
+    open->stream = g_strdup(c->target.stream);
+    open->is_directory = object->node->type == LARES_TYPE_DIRECTORY && !c->target.stream;
+    open->granted = granted;
+    open->options = c->options;
+    open->share_access = c->share;
+    open->attributes = c->attributes;
+    open->action = action;
+    open->delete_on_close = (c->options & SMB2_FILE_DELETE_ON_CLOSE) != 0;
+}
+
+static uint32_t
+check_type(Smb2Op *op, const Smb2Create *c)
+{
+    LaresFileType type = c->target.found.node->type;
+    if (c->disposition == SMB2_FILE_CREATE)
+        return STATUS_OBJECT_NAME_COLLISION;
+    if (type == LARES_TYPE_SYMLINK && !(c->options & SMB2_FILE_OPEN_REPARSE_POINT)) {
+        if (smb2_symlink_answer)
+            smb2_symlink_answer(op, &c->target.found, 0);
+        return STATUS_STOPPED_ON_SYMLINK;
+    }
+    if (type == LARES_TYPE_DIRECTORY) {
+        if (c->options & SMB2_FILE_NON_DIRECTORY_FILE)
+            return STATUS_FILE_IS_A_DIRECTORY;
+        return overwrites(c->disposition) ? STATUS_INVALID_PARAMETER : STATUS_SUCCESS;
+    }
+    return c->options & SMB2_FILE_DIRECTORY_FILE ? STATUS_NOT_A_DIRECTORY : STATUS_SUCCESS;
+}
+
+static uint32_t
+truncate_now(Smb2Op *op, Smb2Open *open)
+{
+    LaresIo io;
+    LaresSetAttrs set = {.mask = LARES_ATTR_SIZE, .size = 0};
+    LaresStatus status =
+        lares_files_io_begin(op->service->files, &op->caller, &open->object, open->open, LARES_ACCESS_WRITE, &io);
+    if (status == LARES_OK)
+        status = lares_files_setattr(op->service->files, &op->caller, &open->object, io.file, &set);
+    lares_files_io_end(&io);
+    return smb2_status(status);
+}
+
+/* What the core's refusal of an open means; *again: try at once. */
+static uint32_t
+refused(Smb2Op *op, LaresNode *node, const LaresOpenHow *how, LaresStatus status, gboolean *again)
+{
+    if (status == LARES_DELAY && how->must_wait)
+        return smb2_park_on(op, node, how->seen, NULL, 0);
+    *again = status == LARES_DELAY;
+    return smb2_status(status);
+}
+
+static uint32_t
+open_existing(Smb2Op *op, Smb2Create *c, gboolean *again)
+{
+    LaresObject *object = &c->target.found;
+    uint32_t granted, want, status = check_type(op, c);
+    if (status == STATUS_SUCCESS)
+        status = grant_existing(op, c, &granted);
+    if (status == STATUS_SUCCESS && c->options & SMB2_FILE_DELETE_ON_CLOSE && !(granted & SMB2_DELETE))
+        status = STATUS_INVALID_PARAMETER;
+    if (status == STATUS_SUCCESS)
+        status = prepare_lease(op, c, object->node, &want);
+    if (status != STATUS_SUCCESS)
+        return status;
+    gboolean overwrite = overwrites(c->disposition);
+    uint32_t effective = granted | (overwrite ? SMB2_FILE_WRITE_DATA : 0);
+    LaresOpenHow how = {.access = smb2_access_modes(effective),
+                        .deny = smb2_deny_modes(c->share),
+                        .io = object->node->type == LARES_TYPE_REGULAR ? smb2_access_io(effective) : 0,
+                        .quiet = !(effective & ~ATTRIBUTES_ONLY),
+                        .overwrite = overwrite,
+                        .lease = c->open->lease ? c->open->lease->core : NULL,
+                        .lease_want = want};
+    if (object->node->type != LARES_TYPE_REGULAR && object->node->type != LARES_TYPE_DIRECTORY && how.access & 3)
+        return STATUS_ACCESS_DENIED;
+    LaresHolder *holder = smb2_session_holder(op->session);
+    LaresStatus opened = lares_files_open_how(op->service->files, &op->caller, object, &how, holder, &c->open->open);
+    lares_holder_unref(holder);
+    if (opened != LARES_OK)
+        return refused(op, object->node, &how, opened, again);
+    fill_open(c, object, granted,
+              c->disposition == SMB2_FILE_SUPERSEDE ? SMB2_ACTION_SUPERSEDED
+              : overwrite                           ? SMB2_ACTION_OVERWRITTEN
+                                                    : SMB2_ACTION_OPENED);
+    if (!overwrite)
+        return STATUS_SUCCESS;
+    status = truncate_now(op, c->open);
+    if (smb2_access_modes(granted) != how.access)
+        lares_open_downgrade(c->open->open, smb2_access_modes(granted), how.deny);
+    return status;
+}
+
+static uint32_t
+make_new(Smb2Op *op, Smb2Create *c, gboolean *again)
+{
+    uint32_t granted, want, status = STATUS_SUCCESS;
+    gboolean directory = (c->options & SMB2_FILE_DIRECTORY_FILE) != 0, created;
+    LaresChangeInfo info;
+    LaresObject made = {NULL, NULL};
+    if (c->disposition == SMB2_FILE_OPEN || c->disposition == SMB2_FILE_OVERWRITE)
+        return STATUS_OBJECT_NAME_NOT_FOUND;
+    grant_new(op, c, &granted);
+    if (c->options & SMB2_FILE_DELETE_ON_CLOSE && !(granted & SMB2_DELETE))
+        return STATUS_INVALID_PARAMETER;
+    if (leases_possible(op, c, directory)) {
+        Smb2Lease *used = smb2_lease_find(op->service, op->connection->client_guid, c->contexts.lease.key);
+        if (used) {
+            smb2_lease_unref(used);
+            return STATUS_INVALID_PARAMETER; /* it belongs to another file */
+        }
+    }
+    LaresOpenHow how = {.access = smb2_access_modes(granted),
+                        .deny = smb2_deny_modes(c->share),
+                        .io = directory ? 0 : smb2_access_io(granted)};
+    LaresCreate create = {.type = directory ? LARES_TYPE_DIRECTORY : LARES_TYPE_REGULAR, .exclusive = TRUE};
+    LaresHolder *holder = smb2_session_holder(op->session);
+    LaresStatus opened = lares_files_create_how(op->service->files, &op->caller, &c->target.parent, c->target.name,
+                                                &create, &how, holder, &made, &c->open->open, &created, &info);
+    lares_holder_unref(holder);
+    if (opened == LARES_EXIST) {
+        *again = c->disposition != SMB2_FILE_CREATE; /* somebody was faster */
+        return STATUS_OBJECT_NAME_COLLISION;
+    }
+    if (opened != LARES_OK)
+        return smb2_status(opened);
+    fill_open(c, &made, granted, SMB2_ACTION_CREATED);
+    status = prepare_lease(op, c, made.node, &want);
+    if (status == STATUS_SUCCESS && c->open->lease)
+        lares_open_set_lease(c->open->open, c->open->lease->core, want);
+    lares_object_clear(&made);
+    return STATUS_SUCCESS;
+}
+
+static uint32_t
+open_or_make(Smb2Op *op, Smb2Create *c)
+{
+    uint32_t status = STATUS_INSUFFICIENT_RESOURCES;
+    gboolean again = TRUE;
+    for (int i = 0; i < MAX_TRIES && again; i++) {
+        again = FALSE;
+        smb2_target_clear(&c->target);
+        status = smb2_target_find(op, c->name, c->name_len, &c->target);
+        if (status != STATUS_SUCCESS)
+            return status;
+        if (c->target.stream && !c->target.found.node && !smb2_stream_open)
+            return STATUS_OBJECT_NAME_NOT_FOUND;
+        if (c->target.stream)
+            return smb2_stream_open ? smb2_stream_open(op, c) : STATUS_OBJECT_NAME_NOT_FOUND;
+        g_clear_pointer(&c->open, smb2_open_unref);
+        c->open = smb2_open_new(op);
+        status = c->target.found.node ? open_existing(op, c, &again) : make_new(op, c, &again);
+    }
+    return status;
+}
+
+static uint32_t
+open_pipe(Smb2Op *op, Smb2Create *c)
+{
+    g_autofree char *name = NULL;
+    if (!smb2_pipe_open)
+        return STATUS_OBJECT_NAME_NOT_FOUND;
+    uint16_t *units = lares_arena_alloc(op->arena, c->name_len + 2);
+    for (size_t i = 0; i < c->name_len / 2; i++)
+        units[i] = smb2_get_u16(c->name + 2 * i);
+    name = g_utf16_to_utf8(units, (glong)(c->name_len / 2), NULL, NULL, NULL);
+    if (!name)
+        return STATUS_OBJECT_NAME_INVALID;
+    Smb2Pipe *pipe = smb2_pipe_open(op, name);
+    if (!pipe)
+        return STATUS_OBJECT_NAME_NOT_FOUND;
+    c->open = smb2_open_new(op);
+    c->open->pipe = pipe;
+    c->open->granted = SMB2_FILE_GENERIC_READ | SMB2_FILE_GENERIC_WRITE;
+    c->open->path = g_steal_pointer(&name);
+    c->open->action = SMB2_ACTION_OPENED;
+    return STATUS_SUCCESS;
+}
+
+/* ---- Answer -------------------------------------------------------------------------------------------------------
+ */
+
+static uint32_t
+answer(Smb2Op *op, Smb2Create *c)
+{
+    Smb2Basic basic;
+    size_t offset, len, at = op->out->len;
+    uint8_t id[SMB2_FILE_ID_SIZE];
+    uint32_t status = smb2_basic_get(op, c->open, &basic);
+    if (status != STATUS_SUCCESS)
+        return status;
+    if (c->contexts.alsi && basic.allocation < c->contexts.allocation && !c->open->is_directory)
+        basic.allocation = (c->contexts.allocation + 4095) & ~UINT64_C(4095);
+    smb2_open_file_id(c->open, id);
+    smb2_put_u16(op->out, 89);
+    smb2_put_u8(op->out, smb2_open_oplock(c->open));
+    smb2_put_u8(op->out, 0);
+    smb2_put_u32(op->out, c->open->action);
+    smb2_put_u64(op->out, basic.created);
+    smb2_put_u64(op->out, basic.accessed);
+    smb2_put_u64(op->out, basic.written);
+    smb2_put_u64(op->out, basic.changed);
+    smb2_put_u64(op->out, basic.allocation);
+    smb2_put_u64(op->out, basic.size);
+    smb2_put_u32(op->out, basic.attributes);
+    smb2_put_u32(op->out, 0);
+    lares_put_bytes(op->out, id, sizeof id);
+    smb2_put_u64(op->out, 0);
+    smb2_create_contexts_answer(op, c, &offset, &len);
+    smb2_patch_u32(op->out, at + 80, (uint32_t)offset);
+    smb2_patch_u32(op->out, at + 84, (uint32_t)len);
+    memcpy(op->chain->file_id, id, sizeof id);
+    op->chain->has_file_id = TRUE;
+    op->chain->failed = 0;
+    return STATUS_SUCCESS;
+}
+
+/* What was opened is not to stay when the rest fails. */
+static void
+take_back(Smb2Create *c)
+{
+    if (c->open->action == SMB2_ACTION_CREATED)
+        c->open->delete_on_close = TRUE;
+    smb2_open_close(c->open);
+}
+
+static uint32_t
+finish(Smb2Op *op, Smb2Create *c)
+{
+    gboolean made = c->open->action != SMB2_ACTION_OPENED;
+    uint32_t status = STATUS_SUCCESS;
+    if (made && c->open->open && smb2_create_apply)
+        status = smb2_create_apply(op, c, c->open->action == SMB2_ACTION_CREATED);
+    if (status == STATUS_SUCCESS) {
+        smb2_create_durable_grant(op, c);
+        status = smb2_opens_add(op->service->opens, c->open);
+    }
+    if (status == STATUS_SUCCESS && g_atomic_int_get(&op->tree->ended))
+        status = STATUS_NETWORK_NAME_DELETED; /* while this was running */
+    if (status != STATUS_SUCCESS)
+        take_back(c);
+    return status;
+}
+
+uint32_t
+smb2_op_create(Smb2Op *op)
+{
+    Smb2Create c = {0};
+    gboolean done = FALSE;
+    uint32_t status = parse(op, &c);
+    if (status == STATUS_SUCCESS && op->tree->pipe) {
+        status = open_pipe(op, &c);
+    } else if (status == STATUS_SUCCESS) {
+        status = smb2_create_durable_reconnect(op, &c, &done);
+        if (status == STATUS_SUCCESS && !done)
+            status = check(op, &c);
+        if (status == STATUS_SUCCESS && !done && c.contexts.has_app_instance)
+            smb2_opens_replace_instance(op->service->opens, op, c.contexts.app_instance);
+        if (status == STATUS_SUCCESS && !done)
+            status = open_or_make(op, &c);
+    }
+    if (status == STATUS_SUCCESS && !done)
+        status = finish(op, &c);
+    if (status == STATUS_SUCCESS)
+        status = answer(op, &c);
+    if (status != STATUS_SUCCESS && status != STATUS_PENDING)
+        op->chain->failed = status;
+    if (c.open)
+        smb2_open_unref(c.open);
+    smb2_target_clear(&c.target);
+    return status;
+}
