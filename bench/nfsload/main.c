@@ -11,7 +11,7 @@
 #include "nfsload.h"
 
 static const char *const sec_names[] = {"sys", "krb5", "krb5i", "krb5p"};
-static pthread_barrier_t ready, go, finished;
+static pthread_barrier_t ready, go, finished, taken;
 static const Workload *work;
 
 static void
@@ -259,6 +259,7 @@ connection_main(void *arg)
     if (work->finish != NULL && !c->dead && !c->broken)
         work->finish(c);
     pthread_barrier_wait(&finished);
+    pthread_barrier_wait(&taken); /* cleaning up is not what is measured */
     Stats measured = c->stats;
     uint64_t end = c->end_ns;
     if (!c->dead && !c->broken && !c->opt->keep) {
@@ -326,6 +327,7 @@ main(int argc, char **argv)
     pthread_barrier_init(&ready, NULL, n);
     pthread_barrier_init(&go, NULL, n);
     pthread_barrier_init(&finished, NULL, n);
+    pthread_barrier_init(&taken, NULL, n);
     Conn *conns = calloc((size_t)o.connections, sizeof *conns);
     uint64_t seed = 0;
     if (getrandom(&seed, sizeof seed, 0) < 0)
@@ -345,6 +347,7 @@ main(int argc, char **argv)
     server = cpu_of_pids(&o) - server;
     self = cpu_of_self() - self;
     machine = cpu_of_machine() - machine;
+    pthread_barrier_wait(&taken);
     for (int i = 0; i < o.connections; i++) {
         pthread_join(conns[i].thread, NULL);
     }

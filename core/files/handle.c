@@ -15,7 +15,7 @@
 #include <gio/gio.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/params.h>
 #include <openssl/rand.h>
 #include <unistd.h>
 
@@ -34,8 +34,24 @@ typedef struct {
     uint8_t handle[LARES_HANDLE_MAX];
 } CacheSlot;
 
-static _Thread_local CacheSlot *cache;
-static GPrivate cache_end = G_PRIVATE_INIT(g_free); /* the cache goes with its thread */
+/* A thread's own: the computation with the key already in it, since most of the work of one short MAC is its set-up. */
+typedef struct {
+    uint8_t key[32];
+    EVP_MAC_CTX *mac;
+    CacheSlot slot[CACHE_SLOTS];
+} Cache;
+
+static void
+cache_free(gpointer data)
+{
+    Cache *c = data;
+    EVP_MAC_CTX_free(c->mac);
+    OPENSSL_cleanse(c->key, sizeof c->key);
+    g_free(c);
+}
+
+static _Thread_local Cache *cache;
+static GPrivate cache_end = G_PRIVATE_INIT(cache_free); /* the cache goes with its thread */
 
 /* ---- key --------------------------------------------------------------------------------------------------------- */
 
@@ -102,35 +118,56 @@ lares_files_free(LaresFiles *files)
 
 /* ---- MAC --------------------------------------------------------------------------------------------------------- */
 
-static CacheSlot *
-slot_of(const uint8_t *head, const uint8_t *handle, size_t len)
+static EVP_MAC_CTX *
+new_mac(const uint8_t *key, size_t len)
 {
-    if (!cache) {
-        cache = g_new(CacheSlot, CACHE_SLOTS);
-        g_private_set(&cache_end, cache);
-        for (guint i = 0; i < CACHE_SLOTS; i++)
-            cache[i].len = 0xff;
-    }
+    char digest[] = "SHA256";
+    OSSL_PARAM params[] = {OSSL_PARAM_utf8_string("digest", digest, sizeof digest - 1), OSSL_PARAM_END};
+    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    EVP_MAC_CTX *mac = hmac ? EVP_MAC_CTX_new(hmac) : NULL;
+    EVP_MAC_free(hmac);
+    if (!mac || !EVP_MAC_init(mac, key, len, params))
+        g_error("HMAC-SHA-256 is not available");
+    return mac;
+}
+
+static Cache *
+cache_for(LaresFiles *files)
+{
+    if (G_LIKELY(cache && memcmp(cache->key, files->key, sizeof cache->key) == 0))
+        return cache;
+    cache = g_new(Cache, 1);
+    g_private_replace(&cache_end, cache);
+    memcpy(cache->key, files->key, sizeof cache->key);
+    cache->mac = new_mac(cache->key, sizeof cache->key);
+    for (guint i = 0; i < CACHE_SLOTS; i++)
+        cache->slot[i].len = 0xff;
+    return cache;
+}
+
+static CacheSlot *
+slot_of(Cache *c, const uint8_t *head, const uint8_t *handle, size_t len)
+{
     uint32_t h = 2166136261u; /* FNV-1a */
     for (size_t i = 0; i < HEAD_LEN; i++)
         h = (h ^ head[i]) * 16777619u;
     for (size_t i = 0; i < len; i++)
         h = (h ^ handle[i]) * 16777619u;
-    return &cache[(h ^ (h >> 16)) % CACHE_SLOTS];
+    return &c->slot[(h ^ (h >> 16)) % CACHE_SLOTS];
 }
 
 /* The MAC of a handle, from the cache or computed. */
 static const uint8_t *
 mac_of(LaresFiles *files, const uint8_t *head, const uint8_t *handle, size_t len)
 {
-    CacheSlot *slot = slot_of(head, handle, len);
+    Cache *c = cache_for(files);
+    CacheSlot *slot = slot_of(c, head, handle, len);
     if (slot->len == len && memcmp(slot->head, head, HEAD_LEN) == 0 && memcmp(slot->handle, handle, len) == 0)
         return slot->mac;
-    uint8_t input[HEAD_LEN + LARES_HANDLE_MAX], digest[EVP_MAX_MD_SIZE];
-    unsigned digest_len;
-    memcpy(input, head, HEAD_LEN);
-    memcpy(input + HEAD_LEN, handle, len);
-    if (!HMAC(EVP_sha256(), files->key, sizeof files->key, input, HEAD_LEN + len, digest, &digest_len))
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    size_t digest_len;
+    if (!EVP_MAC_init(c->mac, NULL, 0, NULL) || !EVP_MAC_update(c->mac, head, HEAD_LEN) ||
+        !EVP_MAC_update(c->mac, handle, len) || !EVP_MAC_final(c->mac, digest, &digest_len, sizeof digest))
         g_error("HMAC-SHA-256 is not available");
     slot->len = (uint8_t)len;
     memcpy(slot->head, head, HEAD_LEN);

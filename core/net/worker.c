@@ -21,6 +21,7 @@
 #define RECENT_NS     5000000
 #define SURPLUS_MS    10000
 #define REPLY_INITIAL 1024
+#define SERIAL_SHARE  8 /* so much less is what only one can do at a time worth another worker */
 
 /* Wakes one idle worker, if any is not on its way already. */
 void
@@ -118,6 +119,8 @@ run_request(LaresWorker *worker, LaresConnection *c, LaresRecord *record, RunFla
     __atomic_store_n(&worker->completed, worker->completed + 1, __ATOMIC_RELAXED);
     g_mutex_lock(&c->lock);
     uint32_t took = (uint32_t)MIN(worker->now - start, (gint64)UINT32_MAX);
+    if (request.serial && took < HANGS_NS)
+        took /= SERIAL_SHARE;
     c->cost = c->cost == UINT32_MAX ? took : MAX(took, c->cost - c->cost / 16);
     c->last_done = worker->now;
     lares_output_reply(worker, c, &request.reply, (flags & RUN_HOLD) != 0);

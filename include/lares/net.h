@@ -54,6 +54,9 @@ typedef struct {
     uint8_t *data;     /* the record, without framing; may be changed in place; valid until request() returns */
     size_t len;
     LaresReply reply; /* nothing is sent if reply.out.len stays LARES_REPLY_HEAD */
+    /* Set by request(): what took the time lets others of its kind wait (a change of a directory). Several workers at
+     * once would stand in each other's way. */
+    gboolean serial;
 } LaresRequest;
 
 typedef struct {

@@ -55,6 +55,7 @@ create(Nfs4Compound *c, const char *name, LaresCreate *how, Nfs4SetAttrs *attrs)
     how->attrs = attrs->set;
     how->acl = attrs->acl;
     how->exclusive = TRUE;
+    c->serial = TRUE;
     LaresStatus status = lares_files_create(c->files, &c->caller, &c->current, name, how, &made, &info);
     if (status != LARES_OK)
         return nfs4_status(c, status);

@@ -18,6 +18,7 @@ NFS4_OP(link)
         return type;
     if (status != NFS4_OK)
         return status;
+    c->serial = TRUE;
     status = nfs4_status(c, lares_files_link(c->files, &c->caller, &c->saved, &c->current, name, &info));
     if (status == NFS4_OK)
         nfs4_put_change_info(c->out, &info);

@@ -14,6 +14,7 @@ NFS4_OP(remove)
     uint32_t type = nfs4_need_directory(c, &c->current);
     if (type != NFS4_OK || status != NFS4_OK)
         return type != NFS4_OK ? type : status;
+    c->serial = TRUE;
     status = nfs4_status(c, lares_files_remove(c->files, &c->caller, &c->current, name, &info));
     if (status == NFS4_OK)
         nfs4_put_change_info(c->out, &info);

@@ -23,6 +23,7 @@ NFS4_OP(rename)
         status = nfs4_check_name(c, new_bytes, new_len, &new_name);
     if (status != NFS4_OK)
         return status;
+    c->serial = TRUE;
     status = nfs4_status(
         c, lares_files_rename(c->files, &c->caller, &c->saved, old_name, &c->current, new_name, &from, &to));
     if (status == NFS4_OK) {

@@ -213,6 +213,7 @@ create_and_open(Nfs4Compound *c, Nfs4Owner *owner, Nfs4OpenArgs *args, const cha
     gboolean created = FALSE;
     nfs4_fattr_settle(c, &c->current, &args->attrs);
     plan_create(c, args, &how);
+    c->serial = TRUE;
     LaresStatus status = lares_files_open_create(c->files, &c->caller, &c->current, name, &how, args->access,
                                                  args->deny, holder, &result->object, &open, &created, &result->info);
     lares_holder_unref(holder);

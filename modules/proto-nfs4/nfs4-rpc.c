@@ -113,7 +113,9 @@ nfs4_rpc_run(Nfs4Call *call, const Nfs4Login *login, gboolean allow_ranges)
         .call_overhead = (size_t)(call->in.at - request->data),
         .reply_overhead = request->reply.out.len - LARES_REPLY_HEAD,
     };
-    return nfs4_compound_run(&c);
+    Nfs4Run run = nfs4_compound_run(&c);
+    request->serial = c.serial;
+    return run;
 }
 
 static void

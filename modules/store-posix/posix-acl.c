@@ -27,11 +27,11 @@ writes_of(const PosixNode *node)
 }
 
 static gint64
-clock_in(clockid_t clock, gint64 per_second)
+now_ms(void)
 {
     struct timespec t;
-    clock_gettime(clock, &t);
-    return t.tv_sec * per_second + t.tv_nsec / (1000000000 / per_second);
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    return (gint64)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 static uint64_t
@@ -98,9 +98,7 @@ typedef struct {
 static Moment
 moment_of(const PosixNode *node, uint64_t ctime)
 {
-    gint64 now = clock_in(CLOCK_REALTIME_COARSE, 1000000000);
-    return (Moment){g_atomic_int_get(writes_of(node)), clock_in(CLOCK_MONOTONIC_COARSE, 1000),
-                    now > 0 && (uint64_t)now > ctime};
+    return (Moment){g_atomic_int_get(writes_of(node)), now_ms(), posix_clock() > ctime};
 }
 
 /* Takes `acl`. */
@@ -120,7 +118,7 @@ remember(PosixNode *node, uint64_t ctime, const Moment *moment, PosixAclKind kin
 static gboolean
 had_none_lately(PosixNode *node)
 {
-    gint64 now = clock_in(CLOCK_MONOTONIC_COARSE, 1000);
+    gint64 now = now_ms();
     g_mutex_lock(&node->lock);
     gboolean none = node->acl_kind != POSIX_ACL_UNKNOWN && node->acl_kind != POSIX_ACL_OURS &&
                     now - node->acl_seen < BELIEVED_MS && node->acl_writes == g_atomic_int_get(writes_of(node));

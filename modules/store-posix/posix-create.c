@@ -113,14 +113,6 @@ node_of_new(PosixStore *store, PosixNode *dir, const char *name, int file_fd, Po
     return fd < 0 ? lares_status_from_errno(errno) : posix_node_from_fd(store, fd, dir, name, node);
 }
 
-static uint64_t
-now_coarse(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME_COARSE, &t); /* what birth times are taken from */
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 /* Everything that the making call could not do. */
 static LaresStatus
 finish(PosixStore *store, const LaresCred *cred, PosixNode *node, const LaresCreate *how, const Protection *p)
@@ -182,7 +174,7 @@ make_new(PosixStore *store, const LaresCred *cred, PosixNode *dir, const char *n
         mode_t old;
         p.masked = !posix_umask_clear(mode, &old);
         if (how->type != LARES_TYPE_REGULAR)
-            since = now_coarse();
+            since = posix_clock();
         int err = make(dir, name, how, mode, access, &fd);
         posix_umask_restore(old);
         posix_cred_leave(store);

@@ -142,6 +142,41 @@ posix_link(LaresStore *base, const LaresCred *cred, LaresNode *node, LaresNode *
     return status;
 }
 
+/* Nothing keeps the inode of such a node. To see whether there is another name it would have to be found again, and so
+ * will whoever comes with its handle. */
+static void
+let_go(PosixNode *node)
+{
+    g_mutex_lock(&node->lock);
+    gboolean settled = posix_clock() > MAX(node->change, node->ctime) + 1;
+    g_mutex_unlock(&node->lock);
+    if (settled)
+        g_atomic_int_set(&node->settled, 1);
+    else
+        posix_node_changed(node);
+    g_atomic_int_set(&node->leaving, 1);
+}
+
+void
+posix_node_unlinked(PosixStore *store, PosixNode *node)
+{
+    struct statx st;
+    if (g_atomic_int_get(&node->fd) < 0 && g_atomic_int_get(&node->opens) == 0) {
+        let_go(node);
+        return;
+    }
+    posix_node_changed(node);
+    int err = posix_stat(node, &st);
+    if (err ? err != ESTALE : st.stx_nlink > 0)
+        return;
+    g_atomic_int_set(&node->dead, 1);
+    PosixFile *spare = posix_node_take_spare(store, node);
+    if (spare)
+        posix_file_close(spare);
+    if (store->table && posix_handle_is_inode(&node->base.handle))
+        posix_table_remove(store->table, &node->base.handle);
+}
+
 static LaresStatus
 status_of_remove(int err)
 {

@@ -236,7 +236,8 @@ floor_equal(gconstpointer a, gconstpointer b)
 static void
 floor_keep(PosixStore *store, PosixNode *node)
 {
-    if (g_atomic_int_get(&node->dead) || (node->change <= node->ctime && !g_atomic_int_get(&node->changed))) {
+    if (g_atomic_int_get(&node->dead) || g_atomic_int_get(&node->leaving) ||
+        (node->change <= node->ctime && !g_atomic_int_get(&node->changed))) {
         if (node->marked)
             g_atomic_int_add(ahead_slot(store, node->ino), -1);
         return;
@@ -312,7 +313,7 @@ posix_node_free(LaresStore *base, LaresNode *lnode)
         return;
     }
     idle_append(shard, node);
-    if (g_atomic_int_get(&node->dead) && !node->pinned)
+    if ((g_atomic_int_get(&node->dead) || g_atomic_int_get(&node->leaving)) && !node->pinned)
         victim = node;
     else if (shard->n_idle > store->max_idle)
         victim = shard->oldest->pinned ? shard->oldest->newer : shard->oldest;
@@ -412,22 +413,6 @@ posix_node_take_spare(PosixStore *store, PosixNode *node)
     if (spare)
         g_atomic_int_add(&store->n_spare, -1);
     return spare;
-}
-
-void
-posix_node_unlinked(PosixStore *store, PosixNode *node)
-{
-    struct statx st;
-    posix_node_changed(node);
-    int err = posix_stat(node, &st);
-    if (err ? err != ESTALE : st.stx_nlink > 0)
-        return;
-    g_atomic_int_set(&node->dead, 1);
-    PosixFile *spare = posix_node_take_spare(store, node);
-    if (spare)
-        posix_file_close(spare);
-    if (store->table && posix_handle_is_inode(&node->base.handle))
-        posix_table_remove(store->table, &node->base.handle);
 }
 
 /* ---- Making ------------------------------------------------------------------------------------------------------ */

@@ -125,6 +125,8 @@ struct _PosixNode {
     /* Atomics: */
     gint opens;
     gint dead;     /* its last name is gone */
+    gint leaving;  /* its last name may be gone: kept no longer than somebody holds it */
+    gint settled;  /* ctime has moved beyond what was given out */
     gint changed;  /* by us since change was last given out */
     gint set_bits; /* the file was seen with setuid or setgid bits */
     gint marked;   /* counted in the store's ahead[] */
@@ -213,6 +215,14 @@ LaresStatus posix_node_ready(PosixNode *node);
 /* The descriptor may stand in for the node's own until it is taken back, which must be before it is closed. */
 void posix_node_lend(PosixNode *node, int fd);
 void posix_node_take_back(PosixNode *node, int fd);
+/* The clock that local file systems take ctime and birth times from, in nanoseconds. */
+static inline uint64_t
+posix_clock(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME_COARSE, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
 /* errno value or 0. Also notes set-id bits. */
 int posix_stat(PosixNode *node, struct statx *st);
 /* "/proc/self/fd/N" for calls that take no descriptor. */
