@@ -9,6 +9,7 @@ Spec: RFC 7530 16.31 and 2.6, RFC 8881 2.6.3.1 and 18.29"""
 
 import contextlib
 import os
+import struct
 import sys
 
 from nfs4ops import *  # noqa: F403
@@ -159,6 +160,24 @@ def check_secinfo(t):
 
 def minor_of(c):
     return 0 if isinstance(c, Client40) else c.minor
+
+
+def check_secinfo_bytes(t):
+    """SECINFO of Kerberos flavors to the byte (RFC 7531, RFC 5662: secinfo4, rpcsec_gss_info)"""
+    oid = bytes.fromhex("00000009" "2a864886f712010202" "000000")
+    qop = bytes(4)
+    wanted = b"".join([struct.pack(">I", 4),
+                       struct.pack(">I", 6), oid, qop, struct.pack(">I", 3),  # krb5p: rpc_gss_svc_privacy
+                       struct.pack(">I", 1),  # sys
+                       struct.pack(">I", 6), oid, qop, struct.pack(">I", 1),  # krb5: rpc_gss_svc_none
+                       struct.pack(">I", 6), oid, qop, struct.pack(">I", 2)])  # krb5i: rpc_gss_svc_integrity
+    with policy(t, "closed", "krb5p", "sys", "krb5", "krb5i"):
+        for c in clients(t):
+            r = c.call(putrootfh(), secinfo("closed")).ok()
+            assert r.body.endswith(struct.pack(">II", 33, 0) + wanted), r.body.hex()
+            if minor_of(c):
+                r = c.call(putrootfh(), lookup("closed"), secinfo_no_name()).ok()
+                assert r.body.endswith(struct.pack(">II", 52, 0) + wanted), r.body.hex()
 
 
 def check_secinfo_no_name(t):
