@@ -22,6 +22,39 @@
  *   yes       same      other    -     | NEW: a restarted client */
 #include "nfs4-state-private.h"
 
+/* Four rounds of a Feistel network over two halves of 16 bits. */
+static uint16_t
+round_of(uint64_t key, uint16_t half, int i)
+{
+    uint64_t mixed = (half + (key >> (16 * i) & 0xffff)) * UINT64_C(0x9e3779b97f4a7c15) ^ key;
+    mixed = (mixed ^ mixed >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
+    return (uint16_t)(mixed >> 40);
+}
+
+uint32_t
+nfs4_number_hide(uint64_t key, uint32_t number)
+{
+    uint16_t left = (uint16_t)(number >> 16), right = (uint16_t)number;
+    for (int i = 0; i < 4; i++) {
+        uint16_t next = left ^ round_of(key, right, i);
+        left = right;
+        right = next;
+    }
+    return (uint32_t)left << 16 | right;
+}
+
+uint32_t
+nfs4_number_show(uint64_t key, uint32_t hidden)
+{
+    uint16_t left = (uint16_t)(hidden >> 16), right = (uint16_t)hidden;
+    for (int i = 3; i >= 0; i--) {
+        uint16_t before = right ^ round_of(key, left, i);
+        right = left;
+        left = before;
+    }
+    return (uint32_t)left << 16 | right;
+}
+
 Nfs4StepAction
 nfs4_step_exchange_id(const Nfs4ClientFacts *facts, uint32_t *error)
 {

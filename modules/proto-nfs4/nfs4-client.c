@@ -112,7 +112,7 @@ expire_for_conflict(gpointer user)
     Nfs4Client *client = user;
     lares_info("nfs4", "client %s: lease ran out and another client wants what it holds; its state is dropped",
                client->address);
-    nfs4_client_destroy(client, TRUE);
+    nfs4_client_give_way(client);
 }
 
 static void
@@ -172,6 +172,7 @@ nfs4_client_new(Nfs4Compound *c, const Nfs4Introduction *who)
     client->principal = g_strdup(c->principal);
     client->address = g_strdup(c->caller.peer->address);
     client->user = g_strdup(c->caller.identity->name);
+    client->uid = c->caller.identity->uid;
     client->flavor = g_strdup(c->caller.flavor->name);
     client->since = g_get_real_time() / G_USEC_PER_SEC;
     client->renewed = nfs4_now();
@@ -186,11 +187,11 @@ nfs4_client_new(Nfs4Compound *c, const Nfs4Introduction *who)
 
     g_mutex_lock(&state->lock);
     do
-        client->id = state->next_client++;
+        client->id = nfs4_number_hide(state->id_key, state->next_client++);
     while (client->id == 0 || g_hash_table_contains(state->by_id, GUINT_TO_POINTER(client->id)));
-    uint64_t seed = (uint64_t)client->id << 32 ^ (uint64_t)g_random_int();
-    memcpy(client->confirm, &seed, sizeof seed);
-    memcpy(client->confirm_next, &seed, sizeof seed);
+    uint64_t confirm = nfs4_random();
+    memcpy(client->confirm, &confirm, sizeof confirm);
+    memcpy(client->confirm_next, &confirm, sizeof confirm);
     g_hash_table_insert(state->by_id, GUINT_TO_POINTER(client->id), nfs4_client_ref(client));
     Nfs4Client *replaced = g_hash_table_lookup(state->unconfirmed, client);
     if (replaced)
@@ -319,6 +320,34 @@ nfs4_client_destroy(Nfs4Client *client, gboolean forget)
     g_hash_table_remove(state->by_id, GUINT_TO_POINTER(client->id));
     g_mutex_unlock(&state->lock);
     nfs4_client_unref(client);
+}
+
+void
+nfs4_client_give_way(Nfs4Client *client)
+{
+    /* Who is told to reclaim after a crash what others were given meanwhile spoils their files (RFC 8881 8.4.2.1): as
+     * long as the row cannot be deleted the others wait. */
+    gboolean may = nfs4_recovery_forget(client->state->recovery, client, TRUE);
+    g_atomic_int_set(&client->wanted, !may);
+    if (may)
+        nfs4_client_destroy(client, TRUE);
+}
+
+gboolean
+nfs4_client_is_spoken_for(const Nfs4Compound *c, Nfs4Client *client)
+{
+    uint32_t uid = c->caller.identity->uid;
+    GHashTableIter iter;
+    gpointer value;
+    if (strcmp(c->principal, client->principal) == 0 || uid == client->uid)
+        return TRUE;
+    gboolean has_owner = FALSE;
+    g_mutex_lock(&client->lock);
+    g_hash_table_iter_init(&iter, client->owners);
+    while (!has_owner && g_hash_table_iter_next(&iter, NULL, &value))
+        has_owner = __atomic_load_n(&((Nfs4Owner *)value)->uid, __ATOMIC_RELAXED) == uid;
+    g_mutex_unlock(&client->lock);
+    return has_owner;
 }
 
 /* ---- Lease ---------------------------------------------------------------------------------------------------------

@@ -8,15 +8,22 @@
 
 #define SHARDS 16
 
-typedef struct {
-    GMutex lock;
-    GHashTable *by_handle; /* handle -> context, a reference */
-    GQueue recent;         /* contexts by their link, last used first */
-} Shard;
+/* What one principal has. */
+struct _Nfs4GssOwner {
+    char *principal;
+    GQueue recent; /* its contexts by their own_link, last used first */
+};
 
 struct _Nfs4GssTable {
-    Shard shard[SHARDS];
-    guint max_per_shard;
+    struct {
+        GMutex lock;
+        GHashTable *by_handle; /* handle -> context, a reference */
+    } shard[SHARDS];
+    guint max, max_each;
+    GMutex order_lock;
+    /* Under order_lock: who goes when there are too many. */
+    GQueue recent;      /* all contexts by their link, last used first */
+    GHashTable *owners; /* principal -> Nfs4GssOwner with at least one context */
     GMutex pending_lock;
     GQueue pending; /* contexts, oldest first, a reference each */
 };
@@ -66,7 +73,7 @@ nfs4_gss_context_new(LaresAuthContext *auth)
     context->ref = 1;
     context->auth = auth;
     context->created = now_seconds();
-    context->link.data = context;
+    context->link.data = context->own_link.data = context;
     g_mutex_init(&context->lock);
     g_mutex_init(&context->stepping);
     if (getrandom(context->handle, sizeof context->handle, 0) != (ssize_t)sizeof context->handle)
@@ -105,21 +112,32 @@ handle_equal(gconstpointer a, gconstpointer b)
     return memcmp(a, b, GSS_HANDLE_SIZE) == 0;
 }
 
-static Shard *
-shard_of(Nfs4GssTable *table, const uint8_t *handle)
+static guint
+shard_of(const uint8_t *handle)
 {
-    return &table->shard[handle[GSS_HANDLE_SIZE - 1] % SHARDS];
+    return handle[GSS_HANDLE_SIZE - 1] % SHARDS;
+}
+
+static void
+owner_free(gpointer data)
+{
+    Nfs4GssOwner *owner = data;
+    g_free(owner->principal);
+    g_free(owner);
 }
 
 Nfs4GssTable *
-nfs4_gss_table_new(guint max_contexts)
+nfs4_gss_table_new(guint max_contexts, guint max_each)
 {
     Nfs4GssTable *table = g_new0(Nfs4GssTable, 1);
-    table->max_per_shard = MAX(1, max_contexts / SHARDS);
+    table->max = MAX(1, max_contexts);
+    table->max_each = CLAMP(max_each, 1, table->max);
+    table->owners = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, owner_free);
+    g_mutex_init(&table->order_lock);
     g_mutex_init(&table->pending_lock);
     for (guint i = 0; i < SHARDS; i++) {
         g_mutex_init(&table->shard[i].lock);
-        table->shard[i].by_handle = g_hash_table_new(handle_hash, handle_equal);
+        table->shard[i].by_handle = g_hash_table_new_full(handle_hash, handle_equal, NULL, nfs4_gss_context_unref);
     }
     return table;
 }
@@ -130,14 +148,11 @@ nfs4_gss_table_free(Nfs4GssTable *table)
     if (!table)
         return;
     for (guint i = 0; i < SHARDS; i++) {
-        Shard *shard = &table->shard[i];
-        for (GList *l = shard->recent.head, *next; l; l = next) {
-            next = l->next;
-            nfs4_gss_context_unref(l->data);
-        }
-        g_hash_table_unref(shard->by_handle);
-        g_mutex_clear(&shard->lock);
+        g_hash_table_unref(table->shard[i].by_handle);
+        g_mutex_clear(&table->shard[i].lock);
     }
+    g_hash_table_unref(table->owners);
+    g_mutex_clear(&table->order_lock);
     g_queue_clear_full(&table->pending, nfs4_gss_context_unref);
     g_mutex_clear(&table->pending_lock);
     g_free(table);
@@ -146,33 +161,127 @@ nfs4_gss_table_free(Nfs4GssTable *table)
 guint
 nfs4_gss_table_size(Nfs4GssTable *table)
 {
-    guint n = 0;
-    for (guint i = 0; i < SHARDS; i++) {
-        g_mutex_lock(&table->shard[i].lock);
-        n += table->shard[i].recent.length;
-        g_mutex_unlock(&table->shard[i].lock);
-    }
+    g_mutex_lock(&table->order_lock);
+    guint n = table->recent.length;
+    g_mutex_unlock(&table->order_lock);
     return n;
+}
+
+/* ---- Who goes. order_lock held. ------------------------------------------------------------------------------------
+ */
+
+static Nfs4GssOwner *
+owner_of(Nfs4GssTable *table, const char *principal)
+{
+    Nfs4GssOwner *owner = g_hash_table_lookup(table->owners, principal);
+    if (!owner) {
+        owner = g_new0(Nfs4GssOwner, 1);
+        owner->principal = g_strdup(principal);
+        g_hash_table_insert(table->owners, owner->principal, owner);
+    }
+    return owner;
+}
+
+static void
+take_out(Nfs4GssTable *table, Nfs4GssContext *context)
+{
+    Nfs4GssOwner *owner = g_steal_pointer(&context->owner);
+    g_queue_unlink(&table->recent, &context->link);
+    g_queue_unlink(&owner->recent, &context->own_link);
+    if (owner->recent.length == 0)
+        g_hash_table_remove(table->owners, owner->principal);
+}
+
+/* Of whoever has more than twice what everybody could have the context that was not used for longest, else that of all:
+ * who makes many pushes out their own. */
+static Nfs4GssContext *
+least_missed(Nfs4GssTable *table)
+{
+    GHashTableIter iter;
+    gpointer value;
+    Nfs4GssOwner *most = NULL;
+    guint fair = 2 * table->max / g_hash_table_size(table->owners);
+    g_hash_table_iter_init(&iter, table->owners);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        Nfs4GssOwner *owner = value;
+        if (!most || owner->recent.length > most->recent.length)
+            most = owner;
+    }
+    return most->recent.length > MAX(fair, 1) ? most->recent.tail->data : table->recent.tail->data;
+}
+
+/* Forgets one if there is no room for another of this owner; it is the caller's to take out of its shard. */
+static Nfs4GssContext *
+make_room(Nfs4GssTable *table, const Nfs4GssOwner *owner)
+{
+    Nfs4GssContext *victim = NULL;
+    if (owner->recent.length >= table->max_each)
+        victim = owner->recent.tail->data;
+    else if (table->recent.length >= table->max)
+        victim = least_missed(table);
+    return victim;
+}
+
+/* ---- In and out ----------------------------------------------------------------------------------------------------
+ */
+
+/* Out of its shard, with the table's reference. */
+static void
+forget(Nfs4GssTable *table, Nfs4GssContext *context)
+{
+    guint i = shard_of(context->handle);
+    g_mutex_lock(&table->shard[i].lock);
+    gboolean there = g_hash_table_lookup(table->shard[i].by_handle, context->handle) == context;
+    if (there)
+        g_hash_table_steal(table->shard[i].by_handle, context->handle);
+    g_mutex_unlock(&table->shard[i].lock);
+    if (there)
+        nfs4_gss_context_unref(context);
 }
 
 void
 nfs4_gss_table_add(Nfs4GssTable *table, Nfs4GssContext *context)
 {
-    Shard *shard = shard_of(table, context->handle);
-    Nfs4GssContext *dropped = NULL;
+    guint i = shard_of(context->handle);
     g_atomic_int_inc(&context->ref);
-    g_mutex_lock(&shard->lock);
-    if (shard->recent.length >= table->max_per_shard) {
-        dropped = shard->recent.tail->data;
-        g_queue_unlink(&shard->recent, &dropped->link);
-        g_hash_table_remove(shard->by_handle, dropped->handle);
+    __atomic_store_n(&context->touched, now_seconds(), __ATOMIC_RELAXED);
+    g_mutex_lock(&table->shard[i].lock);
+    g_hash_table_insert(table->shard[i].by_handle, context->handle, context);
+    g_mutex_unlock(&table->shard[i].lock);
+
+    g_mutex_lock(&table->order_lock);
+    const char *principal = context->principal ? context->principal : "";
+    Nfs4GssContext *victim = make_room(table, owner_of(table, principal));
+    if (victim) {
+        g_atomic_int_inc(&victim->ref);
+        take_out(table, victim);
     }
-    context->touched = now_seconds();
-    g_hash_table_insert(shard->by_handle, context->handle, context);
-    g_queue_push_head_link(&shard->recent, &context->link);
-    g_mutex_unlock(&shard->lock);
-    if (dropped)
-        nfs4_gss_context_unref(dropped);
+    context->owner = owner_of(table, principal); /* the victim may have been its last one */
+    g_queue_push_head_link(&table->recent, &context->link);
+    g_queue_push_head_link(&context->owner->recent, &context->own_link);
+    g_mutex_unlock(&table->order_lock);
+    if (victim) {
+        forget(table, victim);
+        nfs4_gss_context_unref(victim);
+    }
+}
+
+/* Once a second is order enough. */
+static void
+touch(Nfs4GssTable *table, Nfs4GssContext *context)
+{
+    gint64 now = now_seconds();
+    if (__atomic_load_n(&context->touched, __ATOMIC_RELAXED) == now)
+        return;
+    __atomic_store_n(&context->touched, now, __ATOMIC_RELAXED);
+    g_mutex_lock(&table->order_lock);
+    if (context->owner) { /* else it was forgotten meanwhile */
+        g_queue_unlink(&table->recent, &context->link);
+        g_queue_push_head_link(&table->recent, &context->link);
+        g_queue_unlink(&context->owner->recent, &context->own_link);
+        g_queue_push_head_link(&context->owner->recent, &context->own_link);
+    }
+    g_mutex_unlock(&table->order_lock);
 }
 
 Nfs4GssContext *
@@ -180,35 +289,25 @@ nfs4_gss_table_find(Nfs4GssTable *table, const uint8_t *handle, size_t len)
 {
     if (len != GSS_HANDLE_SIZE)
         return NULL;
-    Shard *shard = shard_of(table, handle);
-    gint64 now = now_seconds();
-    g_mutex_lock(&shard->lock);
-    Nfs4GssContext *context = g_hash_table_lookup(shard->by_handle, handle);
-    if (context) {
+    guint i = shard_of(handle);
+    g_mutex_lock(&table->shard[i].lock);
+    Nfs4GssContext *context = g_hash_table_lookup(table->shard[i].by_handle, handle);
+    if (context)
         g_atomic_int_inc(&context->ref);
-        if (context->touched != now) { /* once a second is order enough */
-            context->touched = now;
-            g_queue_unlink(&shard->recent, &context->link);
-            g_queue_push_head_link(&shard->recent, &context->link);
-        }
-    }
-    g_mutex_unlock(&shard->lock);
+    g_mutex_unlock(&table->shard[i].lock);
+    if (context)
+        touch(table, context);
     return context;
 }
 
 void
 nfs4_gss_table_remove(Nfs4GssTable *table, Nfs4GssContext *context)
 {
-    Shard *shard = shard_of(table, context->handle);
-    g_mutex_lock(&shard->lock);
-    gboolean there = g_hash_table_lookup(shard->by_handle, context->handle) == context;
-    if (there) {
-        g_hash_table_remove(shard->by_handle, context->handle);
-        g_queue_unlink(&shard->recent, &context->link);
-    }
-    g_mutex_unlock(&shard->lock);
-    if (there)
-        nfs4_gss_context_unref(context);
+    g_mutex_lock(&table->order_lock);
+    if (context->owner)
+        take_out(table, context);
+    g_mutex_unlock(&table->order_lock);
+    forget(table, context);
 }
 
 void

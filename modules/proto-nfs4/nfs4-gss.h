@@ -3,7 +3,8 @@
  *
  * Spec: RFC 2203
  * Thread: any worker.
- * Locks: each shard of the table has its own; a context's lock guards its window and identity. Both are leaves. */
+ * Locks: each shard of the table has its own, the order of use another one; a context's lock guards its window and
+ *        identity. All are leaves. */
 #pragma once
 
 #include "nfs4-rpc.h"
@@ -18,6 +19,8 @@ typedef struct {
 /* TRUE once for each number that is not below the window. */
 gboolean nfs4_gss_window_accept(Nfs4GssWindow *window, uint32_t seq);
 
+typedef struct _Nfs4GssOwner Nfs4GssOwner; /* nfs4-gss-table.c */
+
 typedef struct {
     gint ref; /* atomic */
     uint8_t handle[GSS_HANDLE_SIZE];
@@ -31,11 +34,13 @@ typedef struct {
     LaresIdentity *identity; /* guarded by lock */
     Nfs4GssWindow window;    /* guarded by lock */
     gint64 created;          /* monotonic second, for half-made contexts */
-    gint64 touched;          /* monotonic second, guarded by the shard */
-    GList link;              /* in the shard's queue */
+    gint64 touched;          /* atomic: monotonic second */
+    Nfs4GssOwner *owner;     /* guarded by the table's order, as both links; NULL outside */
+    GList link, own_link;
 } Nfs4GssContext;
 
-Nfs4GssTable *nfs4_gss_table_new(guint max_contexts);
+/* Of one principal there are at most `max_each`. */
+Nfs4GssTable *nfs4_gss_table_new(guint max_contexts, guint max_each);
 void nfs4_gss_table_free(Nfs4GssTable *table);
 guint nfs4_gss_table_size(Nfs4GssTable *table);
 
@@ -43,7 +48,8 @@ guint nfs4_gss_table_size(Nfs4GssTable *table);
 Nfs4GssContext *nfs4_gss_context_new(LaresAuthContext *auth);
 void nfs4_gss_context_unref(gpointer context);
 
-/* Established ones. The table holds a reference of its own and forgets what was not used for longest. */
+/* Established ones. The table holds a reference of its own. What was not used for longest goes when there are too
+ * many: of the principal's own beyond its bound, or when somebody has far more than others, else of all. */
 void nfs4_gss_table_add(Nfs4GssTable *table, Nfs4GssContext *context);
 Nfs4GssContext *nfs4_gss_table_find(Nfs4GssTable *table, const uint8_t *handle, size_t len);
 void nfs4_gss_table_remove(Nfs4GssTable *table, Nfs4GssContext *context);

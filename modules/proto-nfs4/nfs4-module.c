@@ -48,6 +48,7 @@ read_settings(LaresSettings *s, Nfs4Settings *out)
     out->max_minor = (guint)lares_settings_integer(s, "maximum-minor-version");
     out->max_io = (uint32_t)(lares_settings_integer(s, "max-io") & ~4095);
     out->max_contexts = (guint)lares_settings_integer(s, "max-contexts");
+    out->max_contexts_each = (guint)lares_settings_integer(s, "max-contexts-per-user");
     out->max_clients = (guint)lares_settings_integer(s, "max-clients");
     out->max_sessions = (guint)lares_settings_integer(s, "max-sessions");
     out->max_slots = (guint)lares_settings_integer(s, "max-slots");
@@ -158,6 +159,8 @@ static const LaresKey keys[] = {
     {"maximum-minor-version", LARES_KEY_INTEGER, "2", 0, 2, "The newest minor version of NFS version 4 to serve."},
     {"max-io", LARES_KEY_SIZE, "1M", 4096, NFS4_MAX_IO, "Largest READ and WRITE."},
     {"max-contexts", LARES_KEY_INTEGER, "16384", 16, 1 << 20, "RPCSEC_GSS contexts kept; the oldest unused go first."},
+    {"max-contexts-per-user", LARES_KEY_INTEGER, "4096", 4, 1 << 20,
+     "RPCSEC_GSS contexts of one user or machine; one is made per mount or so."},
     {"max-clients", LARES_KEY_INTEGER, "10000", 16, 1 << 20, "Clients with state."},
     {"max-sessions", LARES_KEY_INTEGER, "16", 1, 1024, "Sessions of one client."},
     {"max-slots", LARES_KEY_INTEGER, "128", 1, 1024, "Slots of one session: requests in flight."},

@@ -171,7 +171,7 @@ static uint32_t
 lock_new_owner(Nfs4Compound *c, Nfs4Grant *open_grant)
 {
     const Args *args = c->op_data;
-    Nfs4Owner *owner = nfs4_owner_get(open_grant->client, TRUE, args->owner, args->owner_len, TRUE);
+    Nfs4Owner *owner = nfs4_owner_get(c, open_grant->client, TRUE, args->owner, args->owner_len, TRUE);
     if (!owner)
         return nfs4_client_full(c, open_grant->client, "max-owners");
     g_mutex_lock(&owner->busy); /* below the open owner, which is busy with this request too */

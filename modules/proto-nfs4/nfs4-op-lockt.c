@@ -10,7 +10,7 @@ test(Nfs4Compound *c, Nfs4Client *client, const uint8_t *bytes, size_t len, cons
 {
     if (nfs4_recovery_in_grace(client->state->recovery))
         return NFS4ERR_GRACE;
-    Nfs4Owner *owner = nfs4_owner_get(client, TRUE, bytes, len, FALSE);
+    Nfs4Owner *owner = nfs4_owner_get(c, client, TRUE, bytes, len, FALSE);
     LaresLockOwner who = {.key = owner ? (gconstpointer)owner : (gconstpointer)range};
     LaresLockConflict conflict;
     g_autoptr(GBytes) name = NULL;

@@ -184,18 +184,13 @@ run_in_sequence(Nfs4Compound *c, Nfs4Client *client, Nfs4OpenArgs *args)
     if (!client->v40 || !g_atomic_int_get(&client->confirmed))
         return NFS4ERR_STALE_CLIENTID;
     nfs4_client_renew(client);
-    Nfs4Owner *owner = nfs4_owner_get(client, FALSE, args->owner, args->owner_len, TRUE);
+    Nfs4Owner *owner = nfs4_owner_get(c, client, FALSE, args->owner, args->owner_len, TRUE);
     if (!owner)
         return nfs4_client_full(c, client, "max-owners");
     size_t body_at = c->out->len;
-    g_mutex_lock(&owner->busy);
-    if (owner->used && !owner->confirmed && args->seqid != owner->seqid) {
-        /* Never confirmed and starting again: what it opened is void (RFC 7530 16.18.5). */
-        nfs4_owner_drop_grants(owner);
-        owner->used = FALSE;
-    }
-    g_mutex_unlock(&owner->busy);
-    uint32_t status = nfs4_owner_begin(c, owner, args->seqid);
+    uint32_t status = NFS4ERR_BAD_SEQID; /* another user's: clients take a new owner then */
+    if (nfs4_owner_claim(c, owner, args->seqid))
+        status = nfs4_owner_begin(c, owner, args->seqid);
     if (status == NFS4_OK)
         status = nfs4_owner_end(c, owner, args->seqid, body_at, run(c, owner, args));
     else if (status == NFS4_OWNER_REPLAYED)
@@ -208,7 +203,7 @@ static uint32_t
 open_with_client(Nfs4Compound *c, Nfs4OpenArgs *args)
 {
     if (c->session) {
-        Nfs4Owner *owner = nfs4_owner_get(c->session->client, FALSE, args->owner, args->owner_len, TRUE);
+        Nfs4Owner *owner = nfs4_owner_get(c, c->session->client, FALSE, args->owner, args->owner_len, TRUE);
         if (!owner)
             return nfs4_client_full(c, c->session->client, "max-owners");
         uint32_t status = run(c, owner, args);

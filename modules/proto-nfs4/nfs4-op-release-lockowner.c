@@ -19,11 +19,14 @@ nfs4_op_release_lockowner(Nfs4Compound *c)
         return status;
     Nfs4Owner *owner = NULL;
     if (client->v40) /* 4.1's have sessions to say so */
-        owner = nfs4_owner_get(client, TRUE, bytes, len, FALSE);
+        owner = nfs4_owner_get(c, client, TRUE, bytes, len, FALSE);
     else
         status = NFS4ERR_STALE_CLIENTID;
     if (owner) {
-        status = nfs4_owner_release(owner);
+        /* The lock owner's own user, or who speaks for the client: Linux does it in a thread of the kernel. */
+        gboolean own = __atomic_load_n(&owner->uid, __ATOMIC_RELAXED) == c->caller.identity->uid ||
+                       c->caller.identity->uid == client->uid || strcmp(c->principal, client->principal) == 0;
+        status = own ? nfs4_owner_release(owner) : NFS4ERR_ACCESS;
         nfs4_owner_unref(owner);
     }
     nfs4_client_unref(client);

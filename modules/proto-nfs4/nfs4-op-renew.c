@@ -15,10 +15,12 @@ nfs4_op_renew(Nfs4Compound *c)
     uint32_t status = nfs4_client_by_id(c->service->state, id, &client);
     if (status != NFS4_OK)
         return status;
-    if (client->v40 && g_atomic_int_get(&client->confirmed))
+    if (!client->v40 || !g_atomic_int_get(&client->confirmed))
+        status = NFS4ERR_STALE_CLIENTID;
+    else if (nfs4_client_is_spoken_for(c, client))
         nfs4_client_renew(client);
     else
-        status = NFS4ERR_STALE_CLIENTID;
+        status = NFS4ERR_ACCESS; /* a stranger would keep for ever what a dead client holds */
     nfs4_client_unref(client);
     return status;
 }

@@ -21,9 +21,9 @@ update(Nfs4Compound *c, Nfs4Client *confirmed, Nfs4Client *unconfirmed)
 {
     if (unconfirmed) /* of another incarnation: this one is the newer request */
         nfs4_client_destroy(unconfirmed, FALSE);
-    uint32_t random[2] = {g_random_int(), g_random_int()};
+    uint64_t confirm = nfs4_random();
     g_mutex_lock(&confirmed->lock);
-    memcpy(confirmed->confirm_next, random, sizeof confirmed->confirm_next);
+    memcpy(confirmed->confirm_next, &confirm, sizeof confirmed->confirm_next);
     g_mutex_unlock(&confirmed->lock);
     nfs4_client_renew(confirmed);
     put_result(c, confirmed);

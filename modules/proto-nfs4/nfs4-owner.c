@@ -73,7 +73,8 @@ has_room(Nfs4Client *client)
 }
 
 Nfs4Owner *
-nfs4_owner_get(Nfs4Client *client, gboolean lock_owner, const uint8_t *bytes, size_t len, gboolean create)
+nfs4_owner_get(const Nfs4Compound *c, Nfs4Client *client, gboolean lock_owner, const uint8_t *bytes, size_t len,
+               gboolean create)
 {
     Nfs4Owner key = {.lock_owner = lock_owner, .bytes = (uint8_t *)bytes, .len = len};
     g_mutex_lock(&client->lock);
@@ -83,6 +84,7 @@ nfs4_owner_get(Nfs4Client *client, gboolean lock_owner, const uint8_t *bytes, si
         owner->ref = 1;
         owner->client = client;
         owner->lock_owner = lock_owner;
+        owner->uid = c->caller.identity->uid;
         owner->bytes = g_memdup2(bytes, len);
         owner->len = len;
         g_mutex_init(&owner->busy);
@@ -115,6 +117,29 @@ replay(Nfs4Compound *c, Nfs4Owner *owner)
         c->keep_body = TRUE;
     }
     return owner->last_status;
+}
+
+gboolean
+nfs4_owner_claim(const Nfs4Compound *c, Nfs4Owner *owner, uint32_t seqid)
+{
+    uint32_t uid = c->caller.identity->uid;
+    gboolean is_mine = TRUE;
+    g_mutex_lock(&owner->busy);
+    if (__atomic_load_n(&owner->uid, __ATOMIC_RELAXED) != uid) {
+        g_mutex_lock(&owner->client->lock);
+        is_mine = owner->grants.length == 0;
+        g_mutex_unlock(&owner->client->lock);
+        if (is_mine) {
+            __atomic_store_n(&owner->uid, uid, __ATOMIC_RELAXED);
+            owner->used = owner->confirmed = FALSE;
+        }
+    } else if (owner->used && !owner->confirmed && seqid != owner->seqid) {
+        /* Never confirmed and starting again: what it opened is void (RFC 7530 16.18.5). */
+        nfs4_owner_drop_grants(owner);
+        owner->used = FALSE;
+    }
+    g_mutex_unlock(&owner->busy);
+    return is_mine;
 }
 
 uint32_t

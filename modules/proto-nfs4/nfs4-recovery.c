@@ -19,6 +19,7 @@ struct _Nfs4Recovery {
     sqlite3 *db;
     GHashTable *waiting; /* GBytes key -> itself: may reclaim and has not said that it is done */
     GHashTable *rows;    /* GBytes key -> number of the client of this process that wrote the row */
+    GHashTable *owed;    /* likewise: of a client that ended, whose row could not be deleted */
     gint64 grace_end;    /* monotonic seconds; 0 when over */
     gint in_grace;       /* atomic mirror */
 };
@@ -94,6 +95,7 @@ nfs4_recovery_new(const char *state_dir, guint grace_seconds, uint8_t server_id[
     g_mutex_init(&recovery->lock);
     recovery->waiting = g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
     recovery->rows = g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
+    recovery->owed = g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
     g_autofree char *path = g_build_filename(state_dir, "nfs4.db", NULL);
     if (sqlite3_open_v2(path, &recovery->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX,
                         NULL) != SQLITE_OK) {
@@ -130,6 +132,7 @@ nfs4_recovery_free(Nfs4Recovery *recovery)
     sqlite3_close_v2(recovery->db);
     g_hash_table_unref(recovery->waiting);
     g_hash_table_unref(recovery->rows);
+    g_hash_table_unref(recovery->owed);
     g_mutex_clear(&recovery->lock);
     g_free(recovery);
 }
@@ -190,23 +193,64 @@ nfs4_recovery_record(Nfs4Recovery *recovery, Nfs4Client *client)
     g_mutex_unlock(&recovery->lock);
 }
 
-void
-nfs4_recovery_forget(Nfs4Recovery *recovery, const Nfs4Client *client, gboolean delete_row)
+/* Lock held. */
+static gboolean
+delete_row(Nfs4Recovery *recovery, GBytes *key)
+{
+    size_t len;
+    const uint8_t *bytes = g_bytes_get_data(key, &len);
+    return change_row(recovery, "DELETE FROM client WHERE kind = ? AND owner = ?", bytes[0], bytes + 1, len - 1, NULL);
+}
+
+gboolean
+nfs4_recovery_forget(Nfs4Recovery *recovery, const Nfs4Client *client, gboolean with_row)
 {
     g_autoptr(GBytes) key = key_of(client->v40, client->owner_id, client->owner_len);
+    gboolean ok = TRUE;
     g_mutex_lock(&recovery->lock);
     /* A newer client of the same owner may have written its own row by now. */
-    if (GPOINTER_TO_UINT(g_hash_table_lookup(recovery->rows, key)) == client->id) {
-        g_hash_table_remove(recovery->rows, key);
-        if (delete_row)
-            change_row(recovery, "DELETE FROM client WHERE kind = ? AND owner = ?", client->v40 ? 0 : 1,
-                       client->owner_id, client->owner_len, NULL);
+    if (g_hash_table_contains(recovery->rows, key) &&
+        GPOINTER_TO_UINT(g_hash_table_lookup(recovery->rows, key)) == client->id) {
+        ok = !with_row || delete_row(recovery, key);
+        if (ok) {
+            g_hash_table_remove(recovery->rows, key);
+            g_hash_table_remove(recovery->owed, key);
+        } else {
+            g_hash_table_replace(recovery->owed, g_bytes_ref(key), GUINT_TO_POINTER(client->id));
+        }
+    }
+    g_mutex_unlock(&recovery->lock);
+    return ok;
+}
+
+void
+nfs4_recovery_retry(Nfs4Recovery *recovery)
+{
+    GHashTableIter iter;
+    gpointer key, number;
+    g_mutex_lock(&recovery->lock);
+    g_hash_table_iter_init(&iter, recovery->owed);
+    while (g_hash_table_iter_next(&iter, &key, &number)) {
+        if (g_hash_table_lookup(recovery->rows, key) == number) { /* else the row is a newer client's */
+            if (!delete_row(recovery, key))
+                break;
+            g_hash_table_remove(recovery->rows, key);
+        }
+        g_hash_table_iter_remove(&iter);
     }
     g_mutex_unlock(&recovery->lock);
 }
 
 /* ---- The end of the grace period
  * -------------------------------------------------------------------------------------- */
+
+/* Lock held. A row of an earlier process, which no client of this one has written. */
+static void
+delete_or_owe(Nfs4Recovery *recovery, GBytes *key)
+{
+    if (!delete_row(recovery, key))
+        g_hash_table_replace(recovery->owed, g_bytes_ref(key), NULL); /* as g_hash_table_lookup() in `rows` */
+}
 
 /* Lock held. Those who are still waiting did not come: their rows go, unless they have written new ones (a 4.0 client
  * cannot say that it is done). */
@@ -215,16 +259,18 @@ end_grace(Nfs4Recovery *recovery, const char *why)
 {
     GHashTableIter iter;
     gpointer key;
-    run(recovery->db, "BEGIN", NULL); /* one write for all; without it each is its own */
+    gboolean together = run(recovery->db, "BEGIN", NULL); /* one write for all; without it each is its own */
     g_hash_table_iter_init(&iter, recovery->waiting);
     while (g_hash_table_iter_next(&iter, &key, NULL)) {
-        size_t len;
-        const uint8_t *bytes = g_bytes_get_data(key, &len);
-        if (g_hash_table_contains(recovery->rows, key))
-            continue;
-        change_row(recovery, "DELETE FROM client WHERE kind = ? AND owner = ?", bytes[0], bytes + 1, len - 1, NULL);
+        if (!g_hash_table_contains(recovery->rows, key))
+            delete_or_owe(recovery, key);
     }
-    run(recovery->db, "COMMIT", NULL);
+    if (together && !run(recovery->db, "COMMIT", NULL)) {
+        run(recovery->db, "ROLLBACK", NULL);
+        g_hash_table_iter_init(&iter, recovery->waiting);
+        while (g_hash_table_iter_next(&iter, &key, NULL))
+            g_hash_table_replace(recovery->owed, g_bytes_ref(key), NULL);
+    }
     g_hash_table_remove_all(recovery->waiting);
     recovery->grace_end = 0;
     g_atomic_int_set(&recovery->in_grace, FALSE);
@@ -240,8 +286,7 @@ nfs4_recovery_complete(Nfs4Recovery *recovery, const Nfs4Client *client)
     g_mutex_lock(&recovery->lock);
     if (g_hash_table_remove(recovery->waiting, key)) {
         if (!g_hash_table_contains(recovery->rows, key)) /* it had nothing to take back any more */
-            change_row(recovery, "DELETE FROM client WHERE kind = ? AND owner = ?", client->v40 ? 0 : 1,
-                       client->owner_id, client->owner_len, NULL);
+            delete_or_owe(recovery, key);
     }
     if (recovery->grace_end && g_hash_table_size(recovery->waiting) == 0)
         end_grace(recovery, "every client has reclaimed");

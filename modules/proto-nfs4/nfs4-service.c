@@ -18,7 +18,7 @@ nfs4_service_new(LaresHost *host, const Nfs4Settings *settings, GError **error)
     service->directory = lares_host_directory(host);
     service->settings = *settings;
     service->listeners = g_ptr_array_new();
-    service->gss = nfs4_gss_table_new(settings->max_contexts);
+    service->gss = nfs4_gss_table_new(settings->max_contexts, settings->max_contexts_each);
     service->write_verifier = lares_host_boot_id(host);
     service->net = (LaresService){
         .name = "nfs",

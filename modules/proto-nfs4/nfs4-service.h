@@ -21,8 +21,8 @@ typedef struct {
     guint lease_time;          /* seconds */
     guint grace_time;          /* seconds */
     guint min_minor, max_minor;
-    uint32_t max_io; /* bytes of READ and WRITE */
-    guint max_contexts;
+    uint32_t max_io;                       /* bytes of READ and WRITE */
+    guint max_contexts, max_contexts_each; /* in all; of one principal */
     guint max_clients;
     guint max_sessions; /* per client */
     guint max_slots;    /* per session */

@@ -31,11 +31,12 @@ struct _Nfs4State {
     Nfs4Service *service;
     uint32_t boot; /* part of client ids and stateids: tells those of an earlier process */
     uint8_t server_id[16];
+    uint64_t id_key; /* of client ids: who knows one shall not know the next */
     guint timer;
     Nfs4Recovery *recovery;
     GMutex lock;
     /* Under lock: */
-    uint32_t next_client;
+    uint32_t next_client;    /* counts; the id of a client is this, hidden */
     GHashTable *by_id;       /* uint32_t -> Nfs4Client, a reference */
     GHashTable *confirmed;   /* owner id (Nfs4Client as its own key) -> Nfs4Client */
     GHashTable *unconfirmed; /* likewise */
@@ -66,6 +67,7 @@ struct _Nfs4Client {
     char *principal;
     char *address; /* where it was first seen */
     char *user;    /* name of the identity that made it */
+    uint32_t uid;  /* … and its number */
     char *flavor;
     gint64 since; /* wall clock, seconds */
     /* SP4_MACH_CRED (RFC 8881 2.10.8.3): operations that need the machine's own credentials */
@@ -77,6 +79,7 @@ struct _Nfs4Client {
     gint64 renewed;     /* atomic: monotonic seconds */
     gboolean courteous; /* atomic */
     gboolean dead;      /* atomic */
+    gboolean wanted;    /* atomic: to be ended for others as soon as its row is off the disk */
     gboolean recorded;  /* atomic: in stable storage */
     gboolean confirmed; /* atomic; set once, under state->lock */
     GList link;         /* under state->lock: in state->oldest; data is NULL outside */
@@ -104,6 +107,7 @@ struct _Nfs4Owner {
     gboolean lock_owner;
     uint8_t *bytes;
     size_t len;
+    uint32_t uid;     /* atomic: whose it is */
     GQueue grants;    /* Nfs4Grant by their owner_link; under client->lock */
     gint64 last_used; /* likewise; monotonic seconds */
     /* 4.0 (RFC 7530 9.1.7): under busy */
@@ -215,6 +219,11 @@ void nfs4_client_renew(Nfs4Client *client);
 gboolean nfs4_client_has_state(Nfs4Client *client);
 /* Has it state under a lease that still runs? What is kept beyond that is a courtesy. */
 gboolean nfs4_client_is_active(Nfs4Client *client);
+/* 4.0: may the caller speak for the whole client? Its own principal and user may, and users who have owners there: in
+ * Linux it is whoever has a ticket. */
+gboolean nfs4_client_is_spoken_for(const Nfs4Compound *c, Nfs4Client *client);
+/* Ends it for others who want what it holds: once its row is gone, else at the next try. */
+void nfs4_client_give_way(Nfs4Client *client);
 /* Written to stable storage before its first open or lock is acknowledged. */
 void nfs4_client_record(Nfs4Client *client);
 /* May the caller run this operation for the client? (SP4_MACH_CRED) NFS4_OK or WRONG_CRED. */
@@ -241,6 +250,9 @@ typedef struct {
     gboolean update;    /* EXCHGID4_FLAG_UPD_CONFIRMED_REC_A */
 } Nfs4ClientFacts;
 
+/* A number nobody can guess without the key, and back: each has its own. */
+uint32_t nfs4_number_hide(uint64_t key, uint32_t number);
+uint32_t nfs4_number_show(uint64_t key, uint32_t hidden);
 Nfs4StepAction nfs4_step_exchange_id(const Nfs4ClientFacts *facts, uint32_t *error);
 Nfs4StepAction nfs4_step_setclientid(const Nfs4ClientFacts *facts, uint32_t *error);
 
@@ -298,12 +310,17 @@ Nfs4Client *nfs4_compound_client(const Nfs4Compound *c);
 /* ---- nfs4-owner.c --------------------------------------------------------------------------------------------------
  */
 
-/* A reference; made when missing and `create`. NULL: not there, or the client has as many as it may. */
-Nfs4Owner *nfs4_owner_get(Nfs4Client *client, gboolean lock_owner, const uint8_t *bytes, size_t len, gboolean create);
+/* A reference; made when missing and `create`, for the caller's user. NULL: not there, or the client has as many as it
+ * may. */
+Nfs4Owner *nfs4_owner_get(const Nfs4Compound *c, Nfs4Client *client, gboolean lock_owner, const uint8_t *bytes,
+                          size_t len, gboolean create);
 Nfs4Owner *nfs4_owner_ref(Nfs4Owner *owner);
 void nfs4_owner_unref(Nfs4Owner *owner);
 /* Not on the wire: a retry whose kept answer is NFS4_OK; its body is written. */
 #define NFS4_OWNER_REPLAYED (UINT32_MAX - 2)
+/* 4.0, OPEN by name: is the owner the caller's? One that has nothing open and belongs to somebody else becomes the
+ * caller's; else an unconfirmed one that starts again loses what it opened. Before nfs4_owner_begin(). */
+gboolean nfs4_owner_claim(const Nfs4Compound *c, Nfs4Owner *owner, uint32_t seqid);
 /* 4.0: locks the owner for one operation and judges the seqid. NFS4_OK: go on, then call nfs4_owner_end(). Anything
  * else is the answer (for a retry the kept one, its body already written); the owner is unlocked again. */
 uint32_t nfs4_owner_begin(Nfs4Compound *c, Nfs4Owner *owner, uint32_t seqid);
@@ -332,10 +349,13 @@ gboolean nfs4_recovery_in_grace(Nfs4Recovery *recovery);
 gboolean nfs4_recovery_may_reclaim(Nfs4Recovery *recovery, const Nfs4Client *client);
 /* Returns when the row is on the disk; not for a client that is dead. */
 void nfs4_recovery_record(Nfs4Recovery *recovery, Nfs4Client *client);
-/* The client is dead. Without `delete_row` its row waits for the owner's next client. */
-void nfs4_recovery_forget(Nfs4Recovery *recovery, const Nfs4Client *client, gboolean delete_row);
+/* The client ends. Without `delete_row` its row waits for the owner's next client. FALSE: the row could not be deleted;
+ * that is tried again until it is. */
+gboolean nfs4_recovery_forget(Nfs4Recovery *recovery, const Nfs4Client *client, gboolean delete_row);
 /* RECLAIM_COMPLETE: the grace period may end early. */
 void nfs4_recovery_complete(Nfs4Recovery *recovery, const Nfs4Client *client);
+/* Every now and then: rows that could not be deleted. */
+void nfs4_recovery_retry(Nfs4Recovery *recovery);
 /* The time is up: nfs4_recovery_end(). */
 gboolean nfs4_recovery_is_due(Nfs4Recovery *recovery);
 void nfs4_recovery_end(Nfs4Recovery *recovery);

@@ -36,9 +36,13 @@ judge_lease(Nfs4Client *client, gpointer user)
     nfs4_owner_sweep(client, now - lease);
     if (idle <= lease + 1)
         return;
+    if (g_atomic_int_get(&client->wanted)) {
+        nfs4_client_give_way(client);
+        return;
+    }
     if (!g_atomic_int_get(&client->confirmed) || !nfs4_client_has_state(client) ||
         idle > lease + NFS4_COURTESY_SECONDS) {
-        nfs4_client_destroy(client, TRUE);
+        nfs4_client_give_way(client);
         return;
     }
     g_mutex_lock(&client->lock);
@@ -56,6 +60,7 @@ static gboolean
 tick(gpointer user)
 {
     Nfs4State *state = user;
+    nfs4_recovery_retry(state->recovery);
     nfs4_client_foreach(state, judge_lease, state);
     if (nfs4_recovery_is_due(state->recovery))
         nfs4_recovery_end(state->recovery);
@@ -74,7 +79,7 @@ nfs4_state_new(Nfs4Service *service, GError **error)
     state->boot = (uint32_t)(boot ^ boot >> 32);
     if (state->boot == 0 || state->boot == UINT32_MAX) /* stateids must not look like the special ones */
         state->boot = 1;
-    state->next_client = 1;
+    state->id_key = nfs4_random();
     uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     state->max_kept = MAX(memory / NFS4_KEPT_MEMORY_PART, NFS4_KEPT_MEMORY_MIN);
     g_mutex_init(&state->lock);

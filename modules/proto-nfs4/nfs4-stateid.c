@@ -260,7 +260,7 @@ judge_missing(Nfs4Compound *c, uint64_t key)
     uint32_t number = (uint32_t)(key >> 32);
     g_mutex_lock(&state->lock);
     gboolean there = g_hash_table_contains(state->by_id, GUINT_TO_POINTER(number));
-    gboolean was_given = number != 0 && number < state->next_client;
+    gboolean was_given = nfs4_number_show(state->id_key, number) < state->next_client;
     g_mutex_unlock(&state->lock);
     return there || !was_given ? NFS4ERR_BAD_STATEID : NFS4ERR_EXPIRED;
 }

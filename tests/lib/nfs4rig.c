@@ -179,6 +179,7 @@ nfs4_rig_new_leased(guint lease_seconds)
                              .max_minor = 2,
                              .max_io = NFS4_MAX_IO,
                              .max_contexts = 64,
+                             .max_contexts_each = 64,
                              .max_clients = 100000,
                              .max_sessions = 16,
                              .max_slots = 64,

@@ -177,6 +177,24 @@ test_digest(void)
     nfs4_digest(0, NULL, 0);
 }
 
+/* Numbers that are given out: each once, told apart from those that were not given yet, and no neighbours. */
+static void
+test_hidden_numbers(void)
+{
+    const uint64_t key = UINT64_C(0x0123456789abcdef);
+    g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
+    guint near = 0;
+    for (uint32_t i = 0; i < 100000; i++) {
+        uint32_t hidden = nfs4_number_hide(key, i);
+        g_assert_cmpuint(nfs4_number_show(key, hidden), ==, i);
+        g_assert_true(g_hash_table_add(seen, GUINT_TO_POINTER(hidden)));
+        near += hidden - nfs4_number_hide(key, i + 1) + 1000 < 2000;
+    }
+    g_assert_cmpuint(near, <, 10);
+    g_assert_cmpuint(nfs4_number_show(key, nfs4_number_hide(key, UINT32_MAX)), ==, UINT32_MAX);
+    g_assert_cmpuint(nfs4_number_hide(key, 1), !=, nfs4_number_hide(key + 1, 1));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -188,5 +206,6 @@ main(int argc, char **argv)
     g_test_add_func("/nfs4/step/slot", test_slot);
     g_test_add_func("/nfs4/step/slot-exactly-once", test_slot_exactly_once);
     g_test_add_func("/nfs4/step/digest", test_digest);
+    g_test_add_func("/nfs4-steps/hidden-numbers", test_hidden_numbers);
     return g_test_run();
 }

@@ -75,7 +75,7 @@ test_token_mechanism(void)
 static void
 test_table(void)
 {
-    Nfs4GssTable *table = nfs4_gss_table_new(64);
+    Nfs4GssTable *table = nfs4_gss_table_new(64, 64);
     Nfs4GssContext *last = NULL;
     for (int i = 0; i < 1000; i++) { /* bounded, and the newest is always there */
         Nfs4GssContext *context = nfs4_gss_context_new(NULL);
@@ -96,10 +96,84 @@ test_table(void)
     nfs4_gss_table_free(table);
 }
 
+/* A context of a principal, known by its handle. */
+static void
+add(Nfs4GssTable *table, const char *principal, uint8_t handle[GSS_HANDLE_SIZE])
+{
+    Nfs4GssContext *context = nfs4_gss_context_new(NULL);
+    context->principal = g_strdup(principal);
+    nfs4_gss_table_add(table, context);
+    if (handle)
+        memcpy(handle, context->handle, GSS_HANDLE_SIZE);
+    nfs4_gss_context_unref(context);
+}
+
+static gboolean
+has(Nfs4GssTable *table, const uint8_t *handle)
+{
+    Nfs4GssContext *context = nfs4_gss_table_find(table, handle, GSS_HANDLE_SIZE);
+    if (context)
+        nfs4_gss_context_unref(context);
+    return context != NULL;
+}
+
+/* However many one makes: they push out their own, the oldest first. */
+static void
+test_one_principal(void)
+{
+    enum { ALL = 64, EACH = 16, OTHERS = 10 };
+    Nfs4GssTable *table = nfs4_gss_table_new(ALL, EACH);
+    uint8_t other[OTHERS][GSS_HANDLE_SIZE], mine[GSS_HANDLE_SIZE], newest[GSS_HANDLE_SIZE];
+    for (guint i = 0; i < OTHERS; i++) {
+        g_autofree char *name = g_strdup_printf("user %u", i);
+        add(table, name, other[i]);
+    }
+    add(table, "mallory", mine);
+    for (guint i = 0; i < 1000; i++) {
+        add(table, "mallory", newest);
+        g_assert_cmpuint(nfs4_gss_table_size(table), <=, OTHERS + EACH);
+    }
+    g_assert_false(has(table, mine));
+    g_assert_true(has(table, newest));
+    for (guint i = 0; i < OTHERS; i++)
+        g_assert_true(has(table, other[i]));
+    nfs4_gss_table_free(table);
+}
+
+/* Several who each stay within the bound: those with the most lose first, not those who use theirs seldom. */
+static void
+test_fair_share(void)
+{
+    enum { ALL = 64, EACH = 32, OTHERS = 20 };
+    Nfs4GssTable *table = nfs4_gss_table_new(ALL, EACH);
+    uint8_t other[OTHERS][GSS_HANDLE_SIZE];
+    for (guint i = 0; i < OTHERS; i++) {
+        g_autofree char *name = g_strdup_printf("user %u", i);
+        add(table, name, other[i]);
+    }
+    for (guint i = 0; i < 1000; i++)
+        add(table, i % 3 == 0 ? "mallory" : i % 3 == 1 ? "eve" : "trudy", NULL);
+    g_assert_cmpuint(nfs4_gss_table_size(table), ==, ALL);
+    for (guint i = 0; i < OTHERS; i++)
+        g_assert_true(has(table, other[i]));
+    /* All are alike: the one that was not used for longest goes. */
+    Nfs4GssTable *alike = nfs4_gss_table_new(OTHERS, OTHERS);
+    for (guint i = 0; i < OTHERS; i++) {
+        g_autofree char *name = g_strdup_printf("user %u", i);
+        add(alike, name, other[i]);
+    }
+    add(alike, "one more", NULL);
+    g_assert_false(has(alike, other[0]));
+    for (guint i = 1; i < OTHERS; i++)
+        g_assert_true(has(alike, other[i]));
+    nfs4_gss_table_free(alike);
+    nfs4_gss_table_free(table);
+}
+
 static void
 test_pending(void)
 {
-    Nfs4GssTable *table = nfs4_gss_table_new(64);
+    Nfs4GssTable *table = nfs4_gss_table_new(64, 64);
     uint8_t first[GSS_HANDLE_SIZE], handle[GSS_HANDLE_SIZE];
     for (guint i = 0; i < GSS_MAX_PENDING + 10; i++) {
         Nfs4GssContext *context = nfs4_gss_context_new(NULL);
@@ -125,6 +199,8 @@ main(int argc, char **argv)
     g_test_add_func("/nfs4-gss/window/model", test_window_model);
     g_test_add_func("/nfs4-gss/token-mechanism", test_token_mechanism);
     g_test_add_func("/nfs4-gss/table", test_table);
+    g_test_add_func("/nfs4-gss/one-principal", test_one_principal);
+    g_test_add_func("/nfs4-gss/fair-share", test_fair_share);
     g_test_add_func("/nfs4-gss/pending", test_pending);
     return g_test_run();
 }

@@ -143,5 +143,50 @@ def check_slot_replay(t):
         expect(bob.compound(1, *request, tag=other), "SEQ_FALSE_RETRY")
 
 
+def check_renew(t):
+    """RENEW and RELEASE_LOCKOWNER are for those who have something there: the client's own principal and its users."""
+    folder, ada, bob = users(t)
+    c = t.client40()
+    expect(bob.compound(0, renew(c.clientid)), "ACCESS")
+    ada_too = c.call(putfh(folder), open_("f", BOTH, 0, c.clientid, b"ada's", 1, how="unchecked"), getfh(), conn=ada).ok()
+    fh, stateid = ada_too.last.fh, ada_too.op("OPEN").stateid
+    stateid = c.call(putfh(fh), open_confirm(stateid, 2), conn=ada).ok().last.stateid
+    c.call(putfh(fh), lock(2, 0, 10, stateid, c.clientid, b"ada's lock", 3, 1), conn=ada).ok()
+    ada.compound(0, renew(c.clientid)).ok()
+    c.call(renew(c.clientid)).ok()
+    expect(bob.compound(0, renew(c.clientid)), "ACCESS")
+    expect(bob.compound(0, release_lockowner(c.clientid, b"ada's lock")), "ACCESS")
+    expect(ada.compound(0, release_lockowner(c.clientid, b"ada's lock")), "LOCKS_HELD")
+
+
+def check_owner(t):
+    """An open owner's sequence is its user's: another one is told to take an owner of its own and disturbs nothing."""
+    folder, ada, bob = users(t)
+    c = t.client40(ada)
+    first = c.call(putfh(folder), open_("f", BOTH, 0, c.clientid, b"o", 7, how="unchecked", attrs={"mode": 0o666}),
+                   getfh()).ok()
+    fh, stateid = first.last.fh, first.op("OPEN").stateid
+    for seqid in (8, 1, 7):  # it is not confirmed yet: what starts again would be void
+        expect(bob.compound(0, putfh(folder), open_("f", BOTH, 0, c.clientid, b"o", seqid)), "BAD_SEQID")
+    stateid = c.call(putfh(fh), open_confirm(stateid, 8)).ok().last.stateid
+    expect(bob.compound(0, putfh(folder), open_("f", BOTH, 0, c.clientid, b"o", 9)), "BAD_SEQID")
+    c.call(putfh(fh), close(stateid, 9)).ok()
+    # With nothing open it is anybody's again.
+    theirs = bob.compound(0, putfh(folder), open_("f", BOTH, 0, c.clientid, b"o", 1)).ok().last
+    bob.compound(0, putfh(fh), open_confirm(theirs.stateid, 2)).ok()
+    expect(c.call(putfh(folder), open_("f", BOTH, 0, c.clientid, b"o", 10)), "BAD_SEQID")
+
+
+def check_client_ids(t):
+    """The id of one client does not tell that of the next, and LOCKT takes none of 4.1's."""
+    folder, ada, _ = users(t)
+    ids = sorted(t.client40(ada).clientid & 0xffffffff for _ in range(8))
+    assert all(b - a > 100 for a, b in zip(ids, ids[1:])), ids
+    s = t.session(ada)
+    f = secret(s, folder)
+    expect(ada.compound(0, putfh(f.fh), lockt(2, 0, 10, s.clientid, b"l")), "STALE_CLIENTID")
+    expect(ada.compound(0, renew(s.clientid)), "STALE_CLIENTID")
+
+
 if __name__ == "__main__":
     sys.exit(main(globals()))
