@@ -149,13 +149,15 @@ run_command(Smb2Message *m)
     if (!smb2_check_header(m, &op))
         return WALK_CLOSED;
     const Smb2Command *row = &smb2_commands[op.command];
+    gboolean negotiated = op.connection->dialect && op.connection->dialect != SMB2_DIALECT_WILDCARD;
+    if ((op.command == SMB2_NEGOTIATE) == negotiated)
+        return WALK_CLOSED; /* [MS-SMB2] 3.3.5.2.2, 3.3.5.4 */
     if (op.command == SMB2_CANCEL) {
         cancel(m, &op);
         return WALK_ON;
     }
-    gboolean negotiated = op.connection->dialect && op.connection->dialect != SMB2_DIALECT_WILDCARD;
-    if ((op.command == SMB2_NEGOTIATE) == negotiated || !smb2_check_sequence(m, &op))
-        return WALK_CLOSED; /* [MS-SMB2] 3.3.5.2.2, 3.3.5.4, 3.3.5.2.3 */
+    if (!smb2_check_sequence(m, &op))
+        return WALK_CLOSED; /* [MS-SMB2] 3.3.5.2.3 */
     if (!op.related)
         m->chain = (Smb2Chain){.index = m->chain.index, .count = m->chain.count};
     smb2_response_begin(m, &op);

@@ -1,0 +1,442 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What SMB must refuse before any file is touched: signatures, encryption, sequence, sessions, shapes, compounds."""
+
+import os
+import shutil
+import struct
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib"), os.path.join(HERE, "..", "wire")]
+from lares_server import call_verb  # noqa: E402
+from laresd import Laresd, free_port  # noqa: E402
+from realm import Realm  # noqa: E402
+import smb2raw as smb  # noqa: E402
+
+
+class Checks:
+    def __init__(self, port, control, laresd):
+        self.port, self.control, self.laresd = port, control, laresd
+
+    def conn(self, dialect=0x0311, **kw):
+        c = smb.Conn(self.port)
+        c.negotiate(dialects=(dialect,), **kw)
+        return c
+
+    def session(self, dialect=0x0311, **kw):
+        c = self.conn(dialect, **kw)
+        s = c.login()
+        assert isinstance(s, smb.Session), hex(s.status)
+        return c, s
+
+    def verb(self, verb, **args):
+        return call_verb(self.control, verb, **args)
+
+    # ---- signatures
+
+    def check_echo_signed_and_sealed(self):
+        for dialect in (0x0202, 0x0210, 0x0311):
+            c, s = self.session(dialect)
+            r = c.call(smb.ECHO, smb.ECHO_BODY, session=s)
+            assert r.status == smb.SUCCESS and r.flags & smb.SIGNED
+        r = c.call(smb.ECHO, smb.ECHO_BODY, session=s, seal=True)
+        assert r.status == smb.SUCCESS and not r.flags & smb.SIGNED
+
+    def check_bad_signature(self):
+        c, s = self.session()
+        for at in (4, 30, 50, 63, 66):  # header, message id is another matter, signature, body
+            if at == 30:
+                continue
+            try:
+                r = c.call(smb.TREE_CONNECT, struct.pack("<HHHH", 9, 0, 72, 0), session=s, tamper=at)
+                assert r.status == smb.ACCESS_DENIED, (at, hex(r.status))
+                assert not r.flags & smb.SIGNED
+            except smb.Closed:
+                c, s = self.session()  # a broken header ends the connection
+
+    def check_unsigned_request(self):
+        c, s = self.session()
+        r = c.call(smb.TREE_CONNECT, struct.pack("<HHHH", 9, 0, 72, 0), session=s, sign=False)
+        assert r.status == smb.ACCESS_DENIED
+
+    def check_stripped_signature_flag(self):
+        c, s = self.session()
+        t = s.tree("share")
+        r = c.call(smb.TREE_DISCONNECT, struct.pack("<HH", 4, 0), session=s, tree=t, sign=False)
+        assert r.status == smb.ACCESS_DENIED
+        r = c.call(smb.TREE_DISCONNECT, struct.pack("<HH", 4, 0), session=s, tree=t)
+        assert r.status == smb.SUCCESS, "the unsigned one did something"
+
+    # ---- encryption
+
+    def check_tampered_ciphertext(self):
+        for at in (4, 25, 60, 100, 48):  # tag, nonce, header, body, session id
+            c, s = self.session()
+            message = smb.header(smb.ECHO, c.next_mid(), s.id) + smb.ECHO_BODY + bytes(40)
+            c.send(s.seal(message, tamper=at))
+            assert c.closed(), at
+
+    def check_ciphertext_of_another_session(self):
+        c, s = self.session()
+        other = c.login()
+        c.send(s.seal(smb.header(smb.ECHO, c.next_mid(), other.id) + smb.ECHO_BODY))
+        assert c.closed()
+
+    def check_transform_of_nobody(self):
+        c, s = self.session()
+        c.send(s.seal(smb.header(smb.ECHO, c.next_mid(), s.id) + smb.ECHO_BODY, sid=s.id ^ 1))
+        assert c.closed()
+
+    def check_short_transforms(self):
+        for n in (4, 16, 52, 60, 116):
+            c, s = self.session()
+            c.send(s.seal(bytes(64))[:n])
+            assert c.closed(), n
+
+    def check_share_that_wants_encryption(self):
+        c, s = self.session()
+        t = s.tree("sealed")
+        r = c.call(smb.TREE_DISCONNECT, struct.pack("<HH", 4, 0), session=s, tree=t)
+        assert r.status == smb.ACCESS_DENIED
+        r = c.call(smb.TREE_DISCONNECT, struct.pack("<HH", 4, 0), session=s, tree=t, seal=True)
+        assert r.status == smb.SUCCESS
+        c, s = self.session(0x0210)
+        assert s.tree("sealed").status == smb.ACCESS_DENIED
+
+    # ---- getting in
+
+    def check_share_of_guests_only(self):
+        c, s = self.session()
+        assert s.tree("guests").status == smb.ACCESS_DENIED
+        assert s.tree("no such share").status == smb.BAD_NETWORK_NAME
+        assert "wants one of sys" in self.laresd.wait_log("wants one of sys")
+
+    def check_replayed_session_setup(self):
+        kept = []
+        c = self.conn()
+        s = c.login(keep=kept)
+        again = self.conn()
+        again.next_mid()
+        again.send(kept[0][:24] + struct.pack("<Q", 1) + kept[0][32:])
+        r = again.recv()[0]
+        assert r.status == smb.LOGON_FAILURE, hex(r.status)
+        assert c.call(smb.ECHO, smb.ECHO_BODY, session=s).status == smb.SUCCESS
+
+    def check_nonsense_tokens(self):
+        for token in (b"", b"x", b"\x60\x82\xff\xff", b"NTLMSSP\0" + bytes(4), os.urandom(300), b"\x60" + bytes(60000)):
+            c = self.conn()
+            r = c.call(smb.SESSION_SETUP, c.setup_body(token))
+            assert r.status not in (smb.SUCCESS, smb.MORE), hex(r.status)
+
+    def check_forged_session_and_tree_ids(self):
+        c, s = self.session()
+        t = s.tree("share")
+        d, other = self.session()
+        body = struct.pack("<HH", 4, 0)
+        assert d.call(smb.TREE_DISCONNECT, body, session=other, sid=s.id, tree=t).status == smb.USER_SESSION_DELETED
+        assert d.call(smb.TREE_DISCONNECT, body, session=other, tree=t + 1000).status == smb.NETWORK_NAME_DELETED
+        for sid in (1, 0xFFFFFFFFFFFFFFFF, s.id ^ 1):
+            r = d.call(smb.LOGOFF, body, session=other, sid=sid)
+            assert r.status == smb.USER_SESSION_DELETED, hex(r.status)
+        assert d.call(smb.SESSION_SETUP, d.setup_body(b"x"), sid=s.id).status == smb.USER_SESSION_DELETED
+        assert c.call(smb.TREE_DISCONNECT, body, session=s, tree=t).status == smb.SUCCESS
+
+    def check_binding_without_the_key(self):
+        c, s = self.session()
+        d = smb.Conn(self.port)
+        d.guid = c.guid
+        d.negotiate()
+        import nfsgss
+        token = nfsgss.Context("cifs@nas.lares.test").step()
+        r = d.call(smb.SESSION_SETUP, d.setup_body(token, flags=1), sid=s.id)
+        assert r.status == smb.INVALID_PARAMETER, hex(r.status)  # not signed
+        wrong = smb.Session(d, s.id, os.urandom(16), bytes(64))
+        r = d.call(smb.SESSION_SETUP, d.setup_body(token, flags=1), session=wrong)
+        assert r.status == smb.ACCESS_DENIED, hex(r.status)
+        assert c.call(smb.ECHO, smb.ECHO_BODY, session=s).status == smb.SUCCESS
+
+    def check_previous_session_of_the_same_user(self):
+        c, s = self.session()
+        d = self.conn()
+        again = d.login(previous=s.id)
+        assert isinstance(again, smb.Session)
+        assert c.call(smb.TREE_CONNECT, struct.pack("<HHHH", 9, 0, 72, 0),
+                      session=s).status == smb.USER_SESSION_DELETED
+
+    def check_logoff(self):
+        c, s = self.session()
+        assert c.call(smb.LOGOFF, struct.pack("<HH", 4, 0), session=s).status == smb.SUCCESS
+        assert c.call(smb.LOGOFF, struct.pack("<HH", 4, 0), session=s).status == smb.USER_SESSION_DELETED
+
+    # ---- NEGOTIATE
+
+    def check_downgraded_negotiate(self):
+        for spoil in ("dialects", "caps", "guid", "mode", "none"):
+            c, s = self.session(0x0302)
+            t = s.tree("IPC$")
+            caps, guid, mode, dialects = c.offered
+            if spoil == "dialects":
+                dialects = [0x0302, 0x0311]  # what the client really offered, and somebody took away
+            caps ^= spoil == "caps"
+            mode ^= 2 * (spoil == "mode")
+            guid = bytes(16) if spoil == "guid" else guid
+            data = struct.pack("<I16sHH", caps, guid, mode, len(dialects))
+            data += b"".join(struct.pack("<H", d) for d in dialects)
+            body = struct.pack("<HHI16sIIIIIIII", 57, 0, smb.VALIDATE_NEGOTIATE_INFO, b"\xff" * 16, 120, len(data), 0,
+                               0, 0, 24, 1, 0) + data
+            try:
+                r = c.call(smb.IOCTL, body, session=s, tree=t)
+                assert spoil == "none" and r.status == smb.SUCCESS, (spoil, hex(r.status))
+                assert r.body[-2:] == struct.pack("<H", 0x0302)
+            except smb.Closed:
+                assert spoil != "none"
+
+    def check_preauth_hash_covers_negotiate(self):
+        """A byte of NEGOTIATE that the server saw differently gives other keys on both sides."""
+        c = self.conn()
+        c.hash = bytes(64)
+        try:
+            c.login()
+            assert False, "the same keys without the same NEGOTIATE"
+        except AssertionError as e:
+            assert "not signed" in str(e)
+
+    def check_negotiate_twice(self):
+        c = self.conn()
+        c.send(smb.header(smb.NEGOTIATE, c.next_mid()) + struct.pack("<HHHHI16sQH", 36, 1, 1, 0, 0, c.guid, 0, 0x0210))
+        assert c.closed()
+
+    def check_negotiate_contexts(self):
+        preauth = (1, struct.pack("<HHH", 1, 4, 1) + bytes(4))
+        for contexts, status in (([], smb.INVALID_PARAMETER), ([preauth, preauth], smb.INVALID_PARAMETER),
+                                 ([(1, struct.pack("<HHH", 1, 0, 77))], 0xC05D0000),
+                                 ([(1, b"\x01")], smb.INVALID_PARAMETER),
+                                 ([preauth, (2, struct.pack("<H", 9))], smb.INVALID_PARAMETER),
+                                 ([preauth, (2, struct.pack("<HH", 1, 77))], smb.SUCCESS),
+                                 ([preauth, (8, struct.pack("<HH", 1, 77))], smb.SUCCESS),
+                                 ([preauth, (3, bytes(10)), (7, b""), (5, b"x"), (0x100, bytes(16))], smb.SUCCESS)):
+            c = smb.Conn(self.port)
+            r = c.negotiate(contexts=contexts, check=False)
+            assert r.status == status, (contexts, hex(r.status))
+
+    def check_no_dialect(self):
+        c = smb.Conn(self.port)
+        assert c.negotiate(dialects=(0x0999,), check=False).status == smb.NOT_SUPPORTED
+        c = smb.Conn(self.port)
+        assert c.negotiate(dialects=(), check=False).status == smb.INVALID_PARAMETER
+
+    def check_commands_before_negotiate(self):
+        for command in range(1, 19):
+            c = smb.Conn(self.port)
+            c.send(smb.header(command, 0) + bytes(64))
+            assert c.closed(), command
+
+    def check_smb1(self):
+        def record(*names):
+            strings = b"".join(b"\x02" + n + b"\0" for n in names)
+            return b"\xffSMBr" + bytes(27) + b"\0" + struct.pack("<H", len(strings)) + strings
+        for names, dialect in (((b"NT LM 0.12", b"SMB 2.002", b"SMB 2.???"), 0x02FF), ((b"SMB 2.002",), 0x0202)):
+            c = smb.Conn(self.port)
+            c.send(record(*names))
+            r = c.recv()[0]
+            assert struct.unpack_from("<H", r.body, 4)[0] == dialect
+            c.next_mid()
+            if dialect == 0x02FF:
+                c.negotiate(dialects=(0x0311,))
+                assert isinstance(c.login(), smb.Session)
+        for bad in (record(b"NT LM 0.12"), record()[:35], b"\xffSMB", record(b"SMB 2.???")[:-3], b"\xffSMB\x25" + bytes(60)):
+            c = smb.Conn(self.port)
+            c.send(bad)
+            assert c.closed(), bad
+
+    # ---- shapes
+
+    def check_truncated_and_oversize(self):
+        for n in range(1, 64, 7):
+            c = self.conn()
+            c.send((smb.header(smb.ECHO, c.next_mid()) + smb.ECHO_BODY)[:n])
+            assert c.closed(), n
+        c, s = self.session()
+        t = s.tree("share")
+        for command in range(1, 19):
+            if command in (smb.CANCEL, smb.LOGOFF, smb.TREE_DISCONNECT):
+                continue
+            r = c.call(command, b"\x01", session=s, tree=t)
+            assert r.status in (smb.INVALID_PARAMETER, smb.NOT_SUPPORTED), (command, hex(r.status))
+        c = self.conn()
+        c.sock.sendall(struct.pack(">I", 0xFFFFFF))
+        try:
+            c.sock.sendall(bytes(1 << 20))
+        except OSError:
+            pass
+        assert c.closed()
+
+    def check_offsets_outside(self):
+        c, s = self.session()
+        for at, n in ((72, 0xFFFF), (0xFFFF, 4), (0, 4), (63, 4), (74, 2)):
+            r = c.call(smb.TREE_CONNECT, struct.pack("<HHHH", 9, 0, at, n) + b"\\\0", session=s)
+            assert r.status in (smb.INVALID_PARAMETER, smb.BAD_NETWORK_NAME), (at, n, hex(r.status))
+
+    def check_unknown_command(self):
+        c, s = self.session()
+        c.send(s.sign(smb.header(19, c.next_mid(), s.id, flags=smb.SIGNED) + bytes(8)))
+        assert c.closed()
+
+    # ---- sequence
+
+    def check_message_ids(self):
+        for mid in (0, 5000, 1 << 40, 0xFFFFFFFFFFFFFFFF):
+            c, s = self.session()
+            c.send(s.sign(smb.header(smb.ECHO, mid, s.id, flags=smb.SIGNED) + smb.ECHO_BODY))
+            assert c.closed(), mid
+
+    def check_credits(self):
+        c, s = self.session()
+        for _ in range(3):
+            c.call(smb.ECHO, smb.ECHO_BODY, session=s, credits=0xFFFF)
+        total = c.credits
+        assert 64 <= total <= 8192, total
+        # A charge that the window does not cover, although the first id is there.
+        c.send(s.sign(smb.header(smb.ECHO, c.mid, s.id, flags=smb.SIGNED, charge=9000) + smb.ECHO_BODY))
+        assert c.closed()
+        c, s = self.session()
+        t = s.tree("IPC$")
+        body = struct.pack("<HHI16sIIIIIIII", 57, 0, 0x60194, b"\xff" * 16, 120, 0, 0, 0, 0, 1 << 20, 1, 0)
+        r = c.call(smb.IOCTL, body, session=s, tree=t)
+        assert r.status == smb.INVALID_PARAMETER, hex(r.status)  # a megabyte for one credit
+
+    # ---- compounds
+
+    def compound(self, c, s, parts, related=True, n=None):
+        record = b""
+        for i, (command, body) in enumerate(parts):
+            last = i == len(parts) - 1
+            body += bytes(-len(body) % 8) if not last else b""
+            flags = smb.SIGNED | (smb.RELATED if related and i else 0)
+            record += s.sign(smb.header(command, c.next_mid(), s.id, flags=flags,
+                                        next_=0 if last else 64 + len(body)) + body)
+        c.send(record)
+        return c.recv(s)
+
+    def check_compounds(self):
+        c, s = self.session()
+        c.call(smb.ECHO, smb.ECHO_BODY, session=s, credits=500)
+        for related in (False, True):
+            replies = self.compound(c, s, [(smb.ECHO, smb.ECHO_BODY)] * 5, related)
+            assert [r.status for r in replies] == [0] * 5
+            for r in replies:
+                assert s.sign(r.data)[48:64] == r.signature, "each response has its own signature, padding and all"
+                assert bool(r.flags & smb.RELATED) == (related and r is not replies[0])
+
+    def check_related_without_a_first(self):
+        c, s = self.session()
+        c.send(s.sign(smb.header(smb.ECHO, c.next_mid(), s.id, flags=smb.SIGNED | smb.RELATED) + smb.ECHO_BODY))
+        assert c.recv(s)[0].status == smb.INVALID_PARAMETER
+
+    def check_compound_bombs(self):
+        c, s = self.session()
+        c.call(smb.ECHO, smb.ECHO_BODY, session=s, credits=8000)
+        record = b""
+        for i in range(2000):
+            record += smb.header(smb.ECHO, c.next_mid(), s.id, next_=72) + smb.ECHO_BODY + bytes(4)
+        c.send(record + smb.header(smb.ECHO, c.next_mid(), s.id) + smb.ECHO_BODY)
+        assert c.closed()
+        for next_ in (1, 8, 63, 65, 0xFFFFFFF8, 1 << 31, 1000):
+            c, s = self.session()
+            c.send(smb.header(smb.ECHO, c.next_mid(), s.id, next_=next_) + smb.ECHO_BODY + bytes(60))
+            assert c.closed(), next_
+
+    # ---- live policy
+
+    def check_a_disabled_user_is_out_at_once(self):
+        c, s = self.session()
+        t = s.tree("share")
+        body = struct.pack("<HH", 4, 0)
+        self.verb("user.disable", name="alice")
+        try:
+            r = c.call(smb.TREE_DISCONNECT, body, session=s, tree=t)
+            assert r.status == smb.USER_SESSION_DELETED, hex(r.status)
+            assert self.conn().login().status == smb.LOGON_FAILURE
+        finally:
+            self.verb("user.enable", name="alice")
+
+    def check_a_flavor_taken_away_ends_the_tree(self):
+        c, s = self.session()
+        t = s.tree("share")
+        self.verb("share.security.set", name="share", sec=["krb5p"])
+        try:
+            r = c.call(smb.CLOSE, struct.pack("<HHI16s", 24, 0, 0, bytes(16)), session=s, tree=t)
+            assert r.status == smb.NETWORK_NAME_DELETED, hex(r.status)
+        finally:
+            self.verb("share.security.set", name="share", sec=["krb5"])
+        assert isinstance(s.tree("share"), int)
+
+    def check_a_removed_share_ends_the_tree(self):
+        c, s = self.session()
+        os.makedirs(self.laresd.dir + "/gone", exist_ok=True)
+        self.verb("share.create", name="gone", path=self.laresd.dir + "/gone", sec=["krb5"])
+        t = s.tree("gone")
+        self.verb("share.delete", name="gone")
+        time.sleep(1)  # nobody asks: it ends all the same
+        r = c.call(smb.CLOSE, struct.pack("<HHI16s", 24, 0, 0, bytes(16)), session=s, tree=t)
+        assert r.status == smb.NETWORK_NAME_DELETED, hex(r.status)
+
+    def check_sessions_are_listed_and_ended(self):
+        c, s = self.session()
+        mine = [x for x in self.verb("session.list") if x["id"] == "%016x" % s.id]
+        assert mine and mine[0]["user"] == "alice" and mine[0]["flavor"] == "krb5", mine
+        self.verb("session.end", id="%016x" % s.id)
+        r = c.call(smb.ECHO, smb.ECHO_BODY, session=s)
+        assert r.status == smb.USER_SESSION_DELETED, hex(r.status)
+
+
+def main():
+    directory = tempfile.mkdtemp(prefix="smb-core-")
+    os.chmod(directory, 0o755)
+    failed = 0
+    try:
+        with Realm(directory + "/realm", users=["alice"], services=["cifs/nas.lares.test"]) as realm:
+            os.environ["KRB5_CONFIG"] = str(realm.krb5_conf)
+            os.environ["KRB5CCNAME"] = directory + "/cc"
+            realm.kinit("alice", directory + "/cc")
+            port = free_port()
+            modules = {"auth-sys": {}, "store-posix": {}, "proto-rest": {},
+                       "auth-krb5": {"keytab": str(realm.service_keytab)},
+                       "proto-smb2": {"listen": "127.0.0.1:%d" % port}}
+            os.mkdir(directory + "/laresd")
+            d = Laresd(modules, server={"host-name": "nas.lares.test"}, directory=directory + "/laresd", keep=True,
+                       raw="[identity]\nrealms=%s\n" % realm.name, env={"KRB5_CONFIG": str(realm.krb5_conf)},
+                       start=False)
+            d.wait = [port, d.control]
+            d.start()
+            for name, sec in (("share", "krb5"), ("sealed", "krb5p"), ("guests", "sys")):
+                os.mkdir(directory + "/" + name)
+                call_verb(d.control, "share.create", name=name, path=directory + "/" + name, sec=[sec])
+            checks = Checks(port, d.control, d)
+            names = [n for n in dir(checks) if n.startswith("check_")]
+            only = sys.argv[1:]
+            print("1..%d" % len(names))
+            for i, name in enumerate(names, 1):
+                words = name[6:].replace("_", " ")
+                if only and name[6:] not in only:
+                    continue
+                try:
+                    getattr(checks, name)()
+                    print("ok %d - %s" % (i, words), flush=True)
+                except Exception as e:  # the others are run all the same
+                    failed += 1
+                    print("not ok %d - %s\n# %s: %s" % (i, words, type(e).__name__, e), flush=True)
+                    if os.environ.get("TRACE"):
+                        import traceback
+                        traceback.print_exc()
+            d.stop()
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    return failed != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
