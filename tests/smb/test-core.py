@@ -379,7 +379,7 @@ class Checks:
         os.makedirs(self.laresd.dir + "/gone", exist_ok=True)
         self.verb("share.create", name="gone", path=self.laresd.dir + "/gone", sec=["krb5"])
         t = s.tree("gone")
-        self.verb("share.delete", name="gone")
+        self.verb("share.remove", name="gone")
         time.sleep(1)  # nobody asks: it ends all the same
         r = c.call(smb.CLOSE, struct.pack("<HHI16s", 24, 0, 0, bytes(16)), session=s, tree=t)
         assert r.status == smb.NETWORK_NAME_DELETED, hex(r.status)
