@@ -60,6 +60,11 @@ def fetch():
     return root
 
 
+def libraries(root):
+    """LD_LIBRARY_PATH for the programs below root."""
+    return ":".join(str(p) for pattern in ("*-linux-*", "*-linux-*/heimdal") for p in root.glob("usr/lib/" + pattern))
+
+
 class HeimdalRealm:
     def __init__(self, directory, root, name="HEIMDAL.TEST", users=(), services=()):
         self.dir = pathlib.Path(directory).absolute()
@@ -115,9 +120,7 @@ class HeimdalRealm:
         return env
 
     def _heimdal_env(self, ccache=None):
-        libs = [str(p) for p in self.root.glob("usr/lib/*-linux-*")] + \
-            [str(p) for p in self.root.glob("usr/lib/*-linux-*/heimdal")]
-        return dict(self.env(ccache=ccache), LD_LIBRARY_PATH=":".join(libs))
+        return dict(self.env(ccache=ccache), LD_LIBRARY_PATH=libraries(self.root))
 
     # -- life
 

@@ -1,0 +1,252 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Every example that a --help prints is typed into a shell, as it stands, and works; and what `realm client-config`
+prints is put where it says and used by those who read such files. Runs in a mount and a network namespace of its own,
+where /etc, /srv and /root may be written and the usual ports are free."""
+import configparser
+import contextlib
+import ctypes
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib"))
+import climate
+import heimdal
+import tap
+from laresd import BUILD, Laresd
+from realm import RealmError
+
+CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
+# In the order in which somebody could type them: what makes comes before what uses, what removes comes last.
+ORDER = """
+    status | reload | verbs | module list | module show | realm create | realm status | realm rotate | realm user list |
+    realm user add | realm user passwd | realm user disable | realm user enable | realm host add | realm host keytab |
+    realm host list | user add | user list | user show | user set | user disable | user enable | group add |
+    group add-member | group list | group remove-member | mapping set | mapping list | share create | share list |
+    share show | share set | share security set | share security show | share disable | share enable | session list |
+    session end | realm client-config | completion | share remove | mapping delete | group delete | user delete |
+    realm host remove | realm user remove
+"""
+# Made anew before the example runs: it was removed by the one before, or has to be there.
+BEFORE = {
+    "user set ada": "laresctl user show ada || laresctl user add ada",
+    "realm create HOME.LAN --user ada --generate-password": "laresctl realm user remove ada",
+    "realm user add bob --password-stdin": "laresctl realm user remove bob",
+    "realm user add bob": "laresctl realm user remove bob; laresctl user delete bob",
+    "realm host add laptop.home.lan --keytab": "laresctl realm host remove laptop.home.lan",
+    "user add ada": "laresctl user delete ada",
+    "share create iso": "mkdir -p /srv/iso",
+    "share create media": "mkdir -p /srv/media",
+}
+# The number of a session nobody has: a sentence and the code for it.
+NOT_THERE = "session end 65f2a1b000000001"
+PASSWORD = "correct horse battery"
+
+
+def commands(prefix=()):
+    """{command: its examples}, from the help itself."""
+    found = {}
+    for line in climate.run_ctl("__complete", *prefix, "").stdout.splitlines():
+        words = (*prefix, line.split("\t")[0])
+        text = climate.run_ctl(*words, "--help").stdout
+        if "COMMAND [WORD...]" in text:
+            found.update(commands(words))
+        else:
+            found[" ".join(words)] = [e.strip() for e in text[text.index("Examples:\n") + 10:].splitlines() if e.strip()]
+    return found
+
+
+def mount(*args):
+    subprocess.run(["mount", *args], check=True)
+
+
+def seclude():
+    """What is written below /etc, /srv and /root goes away with this process."""
+    libc = ctypes.CDLL(None)
+    if libc.unshare(CLONE_NEWNS | CLONE_NEWNET) != 0:
+        return False
+    mount("--make-rprivate", "/")
+    os.makedirs("/run/lares-examples", exist_ok=True)
+    mount("-t", "tmpfs", "none", "/run/lares-examples")
+    for d in ("etc", "root"):
+        where = "/run/lares-examples/" + d
+        os.makedirs(where + "/upper")
+        os.mkdir(where + "/work")
+        mount("-t", "overlay", "-o", "lowerdir=/%s,upperdir=%s/upper,workdir=%s/work" % (d, where, where), "none", "/" + d)
+    if not BUILD.startswith("/srv/"):
+        mount("-t", "tmpfs", "none", "/srv")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    with open("/etc/hosts", "a") as f:
+        f.write("127.0.0.1 nas.home.lan nas\n")
+    os.makedirs("/etc/bash_completion.d", exist_ok=True)
+    return True
+
+
+@contextlib.contextmanager
+def serving():
+    with Laresd(climate.server_modules(realm=True), start=False) as d, tempfile.TemporaryDirectory() as home:
+        d.wait = [d.port, d.control]
+        d.start()
+        os.mkdir(home + "/bin")
+        os.makedirs(home + "/.config/fish/completions")
+        os.symlink(climate.LARESCTL, home + "/bin/laresctl")
+        env = dict(os.environ, PATH="%s/bin:/usr/sbin:/usr/bin:/sbin:/bin" % home, HOME=home, LARES_SOCKET=d.control,
+                   LC_ALL="C.UTF-8", LANGUAGE="", SECRET=PASSWORD)
+        yield d, home, env
+
+
+def shell(line, env, home, password=PASSWORD):
+    """One line in a shell on a terminal, passwords typed where they are asked for: (code, what was shown)."""
+    answers = [("New password", password + "\n"), ("Once more", password + "\n")] * 4
+    old = dict(os.environ)
+    try:
+        os.environ.clear()
+        os.environ.update(env)
+        ctl, climate.LARESCTL = climate.LARESCTL, "/bin/bash"
+        return climate.on_terminal(["-c", "set -o pipefail; cd %s; %s" % (home, line)], answers)
+    finally:
+        climate.LARESCTL = ctl
+        os.environ.clear()
+        os.environ.update(old)
+
+
+def test_every_example_works():
+    found = commands()
+    order = [c.strip() for c in ORDER.replace("\n", " ").split("|")]
+    assert set(order) == set(found), set(order) ^ set(found)
+    done = 0
+    with serving() as (d, home, env):
+        for command in order:
+            assert found[command], command
+            for example in found[command]:
+                assert "laresctl " + command in example, (command, example)
+                if "| jq" in example and not shutil.which("jq"):
+                    example = example.split("|")[0]
+                words = example[example.index("laresctl ") + 9:]
+                for start, before in BEFORE.items():
+                    if words.startswith(start):
+                        shell(before, env, home)
+                        break
+                code, said = shell(example, env, home, "%s %d" % (PASSWORD, done))
+                assert code == (climate.NOT_FOUND if words == NOT_THERE else 0), (example, code, said)
+                done += 1
+        assert PASSWORD not in d.log()
+        for path in ("/root/laptop.keytab", "/etc/bash_completion.d/laresctl", home + "/.config/fish/completions/laresctl.fish"):
+            assert os.path.getsize(path) > 50, path
+        assert os.stat("/root/laptop.keytab").st_mode & 0o777 == 0o600
+    print("# %d examples of %d commands" % (done, len(order)))
+
+
+# ---- Kits ------------------------------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def kits():
+    """A realm on the usual ports with two shares, one of them with an odd name; and a reader of its kits."""
+    with serving() as (d, home, env):
+        for line in ("laresctl realm create HOME.LAN", "laresctl realm user add ada", "mkdir -p /srv/media '/srv/My Films'",
+                     "laresctl share create media /srv/media --sec krb5i", "laresctl share create 'My Films' '/srv/My Films' --sec krb5p"):
+            code, said = shell(line, env, home)
+            assert code == 0, said
+        d.wait_log("kadmind: ready")
+
+        def kit(platform):
+            answer = json.loads(climate.run_ctl("realm", "client-config", platform, "--json", env={"LARES_SOCKET": d.control}).stdout)
+            return {f["path"]: f["content"] for f in answer["files"]}, answer
+        yield d, home, dict(env, KRB5CCNAME="FILE:" + home + "/cc"), kit
+
+
+def run(env, *args, text=None):
+    r = subprocess.run(args, env=env, input=text, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
+    assert r.returncode == 0, (args, r.stdout)
+    return r.stdout
+
+
+def conf(home, text):
+    path = home + "/krb5.conf"
+    with open(path, "w") as f:
+        f.write(text)
+    return path
+
+
+def test_linux_kit():
+    with kits() as (d, home, env, kit):
+        files, answer = kit("linux")
+        env["KRB5_CONFIG"] = conf(home, files["/etc/krb5.conf"])
+        run(env, "kinit", "ada", text=PASSWORD + "\n")
+        assert "aes256" in run(env, "klist", "-e")
+        run(env, "kvno", "nfs/nas.home.lan", "host/nas.home.lan")
+        run(env, "kpasswd", "ada", text="%s\nanother long one\nanother long one\n" % PASSWORD)
+        run(env, "kinit", "ada@HOME.LAN", text="another long one\n")
+        idmapd = configparser.ConfigParser()
+        idmapd.read_string(files["/etc/idmapd.conf"])
+        assert idmapd["General"]["Domain"] == "home.lan"
+        with open("/etc/fstab", "w") as f:
+            f.write(files["/etc/fstab"])
+        for folder in ("media", "My_Films"):
+            os.makedirs("/mnt/" + folder, exist_ok=True)
+            shown = run(env, "findmnt", "--fstab", "--noheadings", "--raw", "-o", "SOURCE,FSTYPE,OPTIONS", "/mnt/" + folder)
+            source, kind, options = shown.split(" ")
+            os.rmdir("/mnt/" + folder)
+            assert kind == "nfs4" and source == {"media": "nas.home.lan:/media",
+                                                 "My_Films": "nas.home.lan:/My\\x20Films"}[folder], shown
+            assert ("sec=krb5i" if folder == "media" else "sec=krb5p") in options and "port=%d" % d.port in options, shown
+        # Every command is a shell's, and the helper of mount takes its options.
+        for command in answer["commands"]:
+            run(env, "bash", "-n", "-c", command)
+        if shutil.which("mount.nfs4", path="/sbin:/usr/sbin"):
+            with tempfile.TemporaryDirectory(dir="/mnt") as place:
+                line = next(c for c in answer["commands"] if "My Films" in c)
+                run(env, "bash", "-c", re.sub(r" /mnt/\S+$", " " + place, line).replace("mount ", "mount -f ", 1))
+
+
+def test_macos_kit():
+    """macOS reads krb5.conf with Heimdal: its own checker and kinit do here."""
+    with kits() as (_, home, env, kit):
+        files, answer = kit("macos")
+        for line in files["/etc/nfs.conf"].splitlines():
+            assert re.match(r"nfs\.client\.(mount\.options|default_nfs4domain) = \S+$", line), line
+        for command in answer["commands"]:
+            run(env, "bash", "-n", "-c", command)
+        try:
+            root = heimdal.fetch()
+        except RealmError as e:
+            tap.skip(str(e)[:200])
+        path = conf(home, files["/etc/krb5.conf"])
+        own = dict(env, KRB5_CONFIG=path, LD_LIBRARY_PATH=heimdal.libraries(root))
+        said = subprocess.run([str(root / "usr/bin/verify_krb5_conf"), path], env=own, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT).stdout
+        # MIT's words for what Heimdal does anyway; nothing else is new to it, and nothing is malformed.
+        left = [x for x in said.splitlines() if not re.search(r"/(rdns|dns_canonicalize_hostname): unknown entry$", x)]
+        assert not left, said
+        with open(home + "/password", "w") as f:
+            f.write(PASSWORD)
+        run(own, str(root / "usr/bin/kinit.heimdal"), "--password-file=" + home + "/password", "ada@HOME.LAN")
+        run(own, str(root / "usr/bin/kgetcred"), "nfs/nas.home.lan@HOME.LAN")
+        assert "nfs/nas.home.lan@HOME.LAN" in run(env, "klist")
+
+
+def test_windows_kit():
+    with kits() as (_, _, _, kit):
+        files, answer = kit("windows")
+        assert not files, files
+        for command in answer["commands"]:
+            assert re.match(r'ksetup /(addkdc|addkpasswd) HOME\.LAN nas\.home\.lan$|ksetup /addhosttorealmmap \.?[a-z.]+ HOME\.LAN$'
+                            r'|net use \* "\\\\nas\.home\.lan\\[^"]+" /user:USER@HOME\.LAN$', command), command
+        assert "restart Windows" in " ".join(answer["notes"])
+
+
+if __name__ == "__main__":
+    missing = [t for t in ("krb5kdc", "kadmind", "kinit", "kvno", "kpasswd", "ip", "findmnt")
+               if not shutil.which(t, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")]
+    if os.geteuid() != 0 or missing:
+        print("1..0 # SKIP " + " ".join(["needs root", *missing]))
+        sys.exit(0)
+    if not seclude():
+        print("1..0 # SKIP needs namespaces")
+        sys.exit(0)
+    tap.main(globals())
