@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Where a login becomes an identity, and the audit line of every login.
  *
- * A failure is always written. A success is, too, except that AUTH_SYS proves nothing and comes with every connection
- * of every client: the same uid from the same client with the same flavor is written once, until it is refused or
- * drops out of a bounded memory.
+ * A failure is written, though not all that one address repeats. A success is, too, except that AUTH_SYS proves nothing
+ * and comes with every connection of every client: the same uid from the same client with the same flavor is written
+ * once, until it is refused or drops out of a bounded memory.
  *
  * Locks: the memory's own; nothing is called while it is held. */
 #include "auth/registry.h"
+
+#include "base/log.h"
 
 #include <lares/identity.h>
 #include <lares/log.h>
@@ -131,7 +133,9 @@ static void
 audit(const LaresAuthPeer *who, const char *user, const LaresFlavor *flavor, const char *protocol,
       const LaresPeer *peer, gboolean accepted, const char *reason)
 {
-    char number[16];
+    char number[16], left_out[LARES_AUDIT_LEFT_OUT] = "";
+    if (!accepted && !lares_audit_limit(peer->address, left_out))
+        return;
     const char *principal = who->principal;
     const char *realm = who->realm;
     if (!realm && principal && strrchr(principal, '@'))
@@ -139,7 +143,7 @@ audit(const LaresAuthPeer *who, const char *user, const LaresFlavor *flavor, con
     g_snprintf(number, sizeof number, "%u", who->uid);
     lares_audit("auth", "principal", principal, "realm", realm, "uid", who->unix_ids ? number : NULL, "user", user,
                 "client", peer->address, "flavor", flavor->name, "protocol", protocol, "verdict",
-                accepted ? "accepted" : "refused", "reason", reason, NULL);
+                accepted ? "accepted" : "refused", "reason", reason, "left_out", left_out[0] ? left_out : NULL, NULL);
 }
 
 LaresStatus
@@ -175,7 +179,11 @@ lares_auth_refused(const char *flavor, const char *protocol, const LaresPeer *pe
                    const char *reason)
 {
     const char *at = principal ? strrchr(principal, '@') : NULL;
+    char left_out[LARES_AUDIT_LEFT_OUT];
     count(flavor, FALSE);
+    if (!lares_audit_limit(peer->address, left_out))
+        return;
     lares_audit("auth", "principal", principal, "realm", at ? at + 1 : NULL, "client", peer->address, "flavor", flavor,
-                "protocol", protocol, "verdict", "refused", "reason", reason, NULL);
+                "protocol", protocol, "verdict", "refused", "reason", reason, "left_out", left_out[0] ? left_out : NULL,
+                NULL);
 }

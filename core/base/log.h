@@ -8,3 +8,9 @@ void lares_log_set_level(LaresLogLevel level);
 gboolean lares_log_level_parse(const char *word, LaresLogLevel *level);
 /* Audit lines go to this file too (opened for append, 0640), besides the log. NULL: the log only. */
 gboolean lares_audit_open(const char *path, GError **error);
+
+#define LARES_AUDIT_LEFT_OUT 12
+/* Whether one more refusal of the peer `who` (an address, a uid) is to be written: some in ten seconds are. `left_out`
+ * then says how many were not since its last line; empty for none. Any thread. */
+gboolean lares_audit_limit(const char *who, char left_out[LARES_AUDIT_LEFT_OUT]);
+gboolean lares_audit_limit_at(const char *who, gint64 now, char left_out[LARES_AUDIT_LEFT_OUT]); /* now: us */

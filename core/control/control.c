@@ -4,6 +4,7 @@
  * Thread: main. */
 #include "control/control.h"
 
+#include "base/log.h"
 #include "base/settings.h"
 
 #include <lares/log.h>
@@ -179,9 +180,12 @@ object_of(GVariant *args)
 static void
 audit(const LaresControlCaller *caller, const char *verb, GVariant *args, const char *verdict, const char *reason)
 {
+    char left_out[LARES_AUDIT_LEFT_OUT] = "";
+    if (g_str_equal(verdict, "denied") && !lares_audit_limit(caller->subject, left_out))
+        return;
     g_autofree char *object = args ? object_of(args) : NULL;
     lares_audit("control", "verb", verb, "object", object, "subject", caller->subject, "face", caller->face, "address",
-                caller->address, "verdict", verdict, "reason", reason, NULL);
+                caller->address, "verdict", verdict, "reason", reason, "left_out", left_out[0] ? left_out : NULL, NULL);
 }
 
 static Entry *

@@ -212,6 +212,11 @@ stop_workers(LaresNet *net)
     g_atomic_int_set(&net->stopping, 1);
     if (net->stop_fd >= 0 && write(net->stop_fd, &one, sizeof one) < 0)
         lares_error("net", "cannot stop the workers: %s", g_strerror(errno));
+    /* Those that still run look at the others. */
+    for (guint i = 0; i < net->workers->len; i++) {
+        LaresWorker *worker = net->workers->pdata[i];
+        g_thread_join(g_steal_pointer(&worker->thread));
+    }
     for (guint i = 0; i < net->workers->len; i++)
         worker_free(net->workers->pdata[i]);
     g_ptr_array_unref(net->workers);

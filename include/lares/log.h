@@ -2,8 +2,8 @@
 /* Log lines and audit records.
  *
  * Whoever decides, logs, once. Nothing a peer can repeat is logged above debug without lares_log_limited().
- * Audit is separate: a constant event name and key=value fields, one line each, never rate limited away for successes
- * or failures of authentication.
+ * Audit is separate: a constant event name and key=value fields, one line each, never left out for a success of
+ * authentication; refusals of one peer are limited, and its next line tells how many were left out (left_out=N).
  *
  * Thread: all functions may be called from any thread. */
 #pragma once

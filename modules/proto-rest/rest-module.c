@@ -135,6 +135,7 @@ rest_server_class_init(RestServerClass *class)
 static void
 rest_server_init(RestServer *self)
 {
+    self->guest_connections = g_hash_table_new(NULL, NULL);
 }
 
 static gboolean

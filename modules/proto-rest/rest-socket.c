@@ -27,18 +27,34 @@ in_group(uid_t uid, const char *name)
     return g_strv_contains((const char *const *)group->gr_mem, user->pw_name);
 }
 
+#define NOBODY ((uid_t)-1)
+
+static uid_t
+uid_of(GCredentials *credentials)
+{
+    return credentials ? g_credentials_get_unix_user(credentials, NULL) : NOBODY;
+}
+
+static gboolean
+is_admin(RestServer *self, uid_t uid)
+{
+    const char *group = lares_settings_string(self->settings, "admin-group");
+    return uid != NOBODY && (uid == 0 || uid == geteuid() || (group && in_group(uid, group)));
+}
+
 gboolean
 rest_socket_caller(RestServer *self, SoupServerMessage *message, LaresControlCaller *caller)
 {
     GSocketAddress *remote = soup_server_message_get_remote_address(message);
     GCredentials *credentials = remote ? g_object_get_data(G_OBJECT(remote), CREDENTIALS_KEY) : NULL;
-    uid_t uid = credentials ? g_credentials_get_unix_user(credentials, NULL) : (uid_t)-1;
-    const char *group = lares_settings_string(self->settings, "admin-group");
-    if (uid == (uid_t)-1)
+    uid_t uid = uid_of(credentials);
+    if (!is_admin(self, uid)) {
+        LaresPeer peer = {.address = "unix", .is_local = TRUE};
+        if (uid != NOBODY)
+            g_snprintf(peer.address, sizeof peer.address, "uid:%u", (unsigned)uid);
+        lares_auth_refused("peer", "control", &peer, NULL, "may not manage the server");
         return FALSE;
-    gboolean admin = uid == 0 || uid == geteuid() || (group && in_group(uid, group));
-    if (!admin)
-        return FALSE;
+    }
     *caller = (LaresControlCaller){.face = "socket",
                                    .subject = g_strdup_printf("uid:%u", (unsigned)uid),
                                    .address = "unix",
@@ -46,10 +62,38 @@ rest_socket_caller(RestServer *self, SoupServerMessage *message, LaresControlCal
     return TRUE;
 }
 
+/* ---- Connections ----------------------------------------------------------------------------------------------- */
+
+static guint
+guest_count(RestServer *self, uid_t uid)
+{
+    return GPOINTER_TO_UINT(g_hash_table_lookup(self->guest_connections, GUINT_TO_POINTER(uid)));
+}
+
+static void
+guest_count_add(RestServer *self, uid_t uid, int change)
+{
+    guint n = (guint)((int)guest_count(self, uid) + change);
+    self->guests = (guint)((int)self->guests + change);
+    if (n)
+        g_hash_table_insert(self->guest_connections, GUINT_TO_POINTER(uid), GUINT_TO_POINTER(n));
+    else
+        g_hash_table_remove(self->guest_connections, GUINT_TO_POINTER(uid));
+}
+
+typedef struct {
+    RestServer *server;
+    uid_t uid;
+    gboolean guest;
+} Visit;
+
 static void
 connection_gone(gpointer data, GObject *connection)
 {
-    RestServer *self = data;
+    g_autofree Visit *visit = data;
+    RestServer *self = visit->server;
+    if (visit->guest)
+        guest_count_add(self, visit->uid, -1);
     if (self->connections-- == REST_MAX_CONNECTIONS && self->listener)
         g_socket_service_start(self->listener);
 }
@@ -61,15 +105,28 @@ accept_connection(GSocketService *service, GSocketConnection *connection, GObjec
     g_autoptr(GError) error = NULL;
     g_autoptr(GSocketAddress) local = g_unix_socket_address_new(self->socket_path);
     g_autoptr(GSocketAddress) remote = g_unix_socket_address_new_with_type("", 0, G_UNIX_SOCKET_ADDRESS_ANONYMOUS);
-    GCredentials *credentials = g_socket_get_credentials(g_socket_connection_get_socket(connection), NULL);
+    g_autoptr(GCredentials) credentials = g_socket_get_credentials(g_socket_connection_get_socket(connection), NULL);
+    uid_t uid = uid_of(credentials);
+    gboolean guest = !is_admin(self, uid);
+    if (guest && (guest_count(self, uid) >= REST_MAX_GUEST || self->guests >= REST_MAX_GUESTS)) {
+        lares_log_limited(LARES_LOG_INFO, REST_ROOM,
+                          "too many connections to the control socket by users who may not use it (uid %u)",
+                          (unsigned)uid);
+        g_io_stream_close(G_IO_STREAM(connection), NULL, NULL);
+        return TRUE;
+    }
     if (credentials)
-        g_object_set_data_full(G_OBJECT(remote), CREDENTIALS_KEY, credentials, g_object_unref);
+        g_object_set_data_full(G_OBJECT(remote), CREDENTIALS_KEY, g_object_ref(credentials), g_object_unref);
     if (!soup_server_accept_iostream(self->soup, G_IO_STREAM(connection), local, remote, &error)) {
         lares_log_limited(LARES_LOG_WARNING, REST_ROOM, "a connection to the control socket failed: %s",
                           error->message);
         return TRUE;
     }
-    g_object_weak_ref(G_OBJECT(connection), connection_gone, self);
+    Visit *visit = g_new(Visit, 1);
+    *visit = (Visit){self, uid, guest};
+    if (guest)
+        guest_count_add(self, uid, 1);
+    g_object_weak_ref(G_OBJECT(connection), connection_gone, visit);
     if (++self->connections == REST_MAX_CONNECTIONS)
         g_socket_service_stop(service);
     return TRUE;

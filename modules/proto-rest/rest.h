@@ -19,6 +19,10 @@
 #define REST_MAX_BODY (256 * 1024)
 /* Half-sent requests hold memory: more connections than this wait in the listen queue. */
 #define REST_MAX_CONNECTIONS 256
+/* The socket is open to all, so that they are told why they are refused; those who may not manage the server have this
+ * many each, and together (a user may have many numbers) they leave room for those who may. */
+#define REST_MAX_GUEST  8
+#define REST_MAX_GUESTS 64
 
 typedef struct _RestServer RestServer;
 
@@ -29,7 +33,8 @@ struct _RestServer {
     SoupServer *soup;
     GSocketService *listener;
     char *socket_path;
-    guint connections;
+    guint connections, guests;
+    GHashTable *guest_connections; /* uid -> number */
 };
 
 #define REST_TYPE_SERVER (rest_server_get_type())

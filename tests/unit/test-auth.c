@@ -5,6 +5,7 @@
 #include "directory-fixture.h"
 #include "module/host-private.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 extern const LaresModule lares_module; /* auth-sys */
@@ -372,6 +373,39 @@ test_every_kerberos_login_is_written(Fixture *f, gconstpointer data)
     audit_stop(&audit);
 }
 
+/* Anybody can be refused as often as they like; a disk is not filled with it, and nobody else's lines get lost. */
+static void
+test_repeated_refusals_are_counted(Fixture *f, gconstpointer data)
+{
+    Audit audit;
+    char left_out[LARES_AUDIT_LEFT_OUT];
+    gint64 now = g_get_monotonic_time();
+    audit_start(&audit);
+    for (guint i = 0; i < 500; i++)
+        lares_auth_refused("tg", "nfs4", &(LaresPeer){.address = "192.0.2.66"}, NULL, "no such key");
+    guint written = audit_count(&audit, "client=192.0.2.66", "verdict=refused", "");
+    g_assert_cmpuint(written, >=, 5);
+    g_assert_cmpuint(written, <=, 50);
+    lares_auth_refused("tg", "nfs4", &(LaresPeer){.address = "192.0.2.67"}, NULL, "no such key");
+    g_assert_cmpuint(audit_count(&audit, "client=192.0.2.67", "verdict=refused", ""), ==, 1);
+    g_assert_cmpint(login_principal(f, "ada@HOME.LAN", "tg", NULL), ==, LARES_OK);
+    g_assert_cmpuint(audit_count(&audit, "principal=ada@HOME.LAN", "verdict=accepted", ""), ==, 1);
+    /* The next line tells how many were left out. */
+    g_assert_false(lares_audit_limit_at("192.0.2.66", now, left_out));
+    g_assert_true(lares_audit_limit_at("192.0.2.66", now + 60 * G_USEC_PER_SEC, left_out));
+    g_assert_cmpuint((guint)atoi(left_out), ==, 500 - written + 1);
+    g_assert_true(lares_audit_limit_at("192.0.2.66", now + 60 * G_USEC_PER_SEC, left_out));
+    g_assert_cmpstr(left_out, ==, "");
+    /* Any number of addresses takes no more memory, and then they share one account. */
+    guint passed = 0;
+    for (guint i = 0; i < 20000; i++) {
+        g_autofree char *who = g_strdup_printf("2001:db8::%x", i);
+        passed += lares_audit_limit_at(who, now + 61 * G_USEC_PER_SEC, left_out);
+    }
+    g_assert_cmpuint(passed, <, 2000);
+    audit_stop(&audit);
+}
+
 /* A flavor that proves nothing does not become proof because a module names a principal. */
 static void
 test_unproven_principal(Fixture *f, gconstpointer data)
@@ -441,5 +475,7 @@ main(int argc, char **argv)
     test("/auth/login/unproven", test_unproven_principal);
     test("/auth/login/sys", test_sys_logins_are_written_once);
     test("/auth/counters", test_counters);
+    /* The last: it leaves the memory of addresses full. */
+    test("/auth/login/repeated-refusals", test_repeated_refusals_are_counted);
     return g_test_run();
 }

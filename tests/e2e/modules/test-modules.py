@@ -4,11 +4,13 @@
 And how it listens: on sockets that were passed to it, on both families at once."""
 import os
 import re
+import select
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", d) for d in ("lib", "wire")]
 import tap
@@ -252,6 +254,95 @@ def test_both_families_on_one_listener():
         assert "client=127.0.0.1 " in s.d.log() and "client=::1 " in s.d.log(), s.d.log()
     with Server({**ALL, "proto-nfs4": {"listen": "127.0.0.1:@PORT@, [::1]:@PORT@"}}) as s:
         assert s.serves("127.0.0.1", "four") and s.serves("::1", "six")
+
+
+def as_somebody_else(path, work):
+    """Runs work(connect) in a child with another uid, which then waits. Gives what it returned, a number, and a function
+    that ends it."""
+    r, w = os.pipe()
+    go_r, go_w = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(go_w)
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        kept = []
+
+        def connect():
+            c = socket.socket(socket.AF_UNIX)
+            c.settimeout(5)
+            c.connect(path)
+            kept.append(c)
+            return c
+        try:
+            os.write(w, b"%d" % work(connect))
+            os.read(go_r, 1)
+        finally:
+            os._exit(0)
+    os.close(go_r)
+    os.close(w)
+    result = int(os.read(r, 100))
+    os.close(r)
+
+    def end():
+        os.close(go_w)
+        os.waitpid(pid, 0)
+    return result, end
+
+
+def take_all(connect):
+    """Half a request over each of many connections; how many of them stay open."""
+    many = []
+    for _ in range(300):
+        try:
+            c = connect()
+            many.append(c)
+            c.sendall(b"GET /api/v1/verbs HTTP/1.1\r\nHo")
+        except OSError:
+            pass
+    time.sleep(0.5)
+    return sum(not select.select([c], [], [], 0)[0] for c in many)
+
+
+def ask(times):
+    def work(connect):
+        refused = 0
+        for _ in range(times):
+            c = connect()
+            c.sendall(b"GET /api/v1/verbs HTTP/1.1\r\nHost: x\r\n\r\n")
+            refused += b" 403 " in c.recv(100)
+        return refused
+    return work
+
+
+def test_nobody_takes_all_of_the_control_socket():
+    if os.geteuid() != 0:
+        tap.skip("needs root, to become somebody else")
+    with Server() as s:
+        os.chmod(s.d.run, 0o755)
+        left, end = as_somebody_else(s.d.control, take_all)
+        assert 0 < left <= 16, left
+        assert call_verb(s.d.control, "share.list")  # who may, is served beside them
+        end()
+        time.sleep(0.3)
+        refused, end = as_somebody_else(s.d.control, ask(3))  # and they are not shut out for ever
+        end()
+        assert refused == 3, refused
+        lines = [x for x in s.d.log().splitlines() if "event=auth" in x and "uid:65534" in x]
+        assert lines and "verdict=refused" in lines[0] and "protocol=control" in lines[0], lines
+
+
+def test_refused_logins_do_not_fill_the_log():
+    if os.geteuid() != 0:
+        tap.skip("needs root, to become somebody else")
+    with Server() as s:
+        os.chmod(s.d.run, 0o755)
+        refused, end = as_somebody_else(s.d.control, ask(100))
+        end()
+        assert refused == 100, refused
+        lines = [x for x in s.d.log().splitlines() if "event=auth" in x and "uid:65534" in x]
+        assert 5 <= len(lines) <= 40, len(lines)
 
 
 if __name__ == "__main__":
