@@ -4,6 +4,7 @@
  * Spec: [MS-SMB2] 2.2.31, 2.2.32, 3.3.5.15. */
 #include "smb2-message.h"
 #include "smb2-negotiate.h"
+#include "smb2-pipe.h"
 
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -18,6 +19,9 @@ const Smb2Fsctl smb2_fsctls[] = {
      "3.3.5.15.2"},
     {FSCTL_DFS_GET_REFERRALS_EX, "DFS_GET_REFERRALS_EX", smb2_fsctl_dfs_get_referrals,
      SMB2_FSCTL_NO_FILE | SMB2_FSCTL_ANY, "3.3.5.15.2"},
+    {FSCTL_PIPE_TRANSCEIVE, "PIPE_TRANSCEIVE", smb2_fsctl_pipe_transceive, SMB2_FSCTL_PIPE, "3.3.5.15.10"},
+    {FSCTL_PIPE_PEEK, "PIPE_PEEK", smb2_fsctl_pipe_peek, SMB2_FSCTL_PIPE, "3.3.5.15.4"},
+    {FSCTL_PIPE_WAIT, "PIPE_WAIT", smb2_fsctl_pipe_wait, SMB2_FSCTL_NO_FILE | SMB2_FSCTL_ANY, "[MS-FSCC] 2.3.49"},
     {0, NULL, NULL, 0, NULL},
 };
 

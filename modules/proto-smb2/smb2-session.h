@@ -66,6 +66,10 @@ gboolean smb2_sessions_end(Smb2Service *service, const char *id);
 Smb2Tree *smb2_tree_find(Smb2Session *session, uint32_t id);
 /* Takes it out of its session and closes its opens. FALSE: somebody else did. */
 gboolean smb2_tree_end(Smb2Tree *tree, const char *reason);
+/* Whether TREE_CONNECT would let the session use the share: what it may be told of. */
+gboolean smb2_share_visible(Smb2Session *session, const LaresShare *share, const LaresPeer *peer);
+/* By its name, else by the only one that differs in case alone. A new reference or NULL. */
+LaresShare *smb2_share_by_name(Smb2Service *service, const char *name);
 /* The share as it is now (a new reference; NULL for IPC$), after its policy was checked again where it has changed.
  * FALSE: the tree was ended. */
 gboolean smb2_tree_fresh(Smb2Tree *tree, LaresShare **share);

@@ -127,6 +127,14 @@ find_policy(const LaresShare *share, const Ability *a, Policy *policy)
     return policy->flavor != NULL;
 }
 
+gboolean
+smb2_share_visible(Smb2Session *session, const LaresShare *share, const LaresPeer *peer)
+{
+    Policy policy;
+    Ability a = ability_of(session);
+    return share->enabled && lares_share_allows_host(share, peer) && find_policy(share, &a, &policy);
+}
+
 /* "krb5p, krb5i" for the audit log. */
 static char *
 wanted(const LaresShare *share)
@@ -270,9 +278,8 @@ share_name(const Smb2Op *op, uint32_t *status)
     return lares_arena_strndup(op->arena, name + 1, strlen(name + 1));
 }
 
-/* By its name, else by the only one that differs in case alone. A new reference or NULL. */
-static LaresShare *
-find_share(Smb2Service *service, const char *name)
+LaresShare *
+smb2_share_by_name(Smb2Service *service, const char *name)
 {
     LaresShare *share = lares_shares_by_name(service->shares, name);
     if (share)
@@ -383,7 +390,7 @@ SMB2_OP(tree_connect)
     if (!name)
         return status;
     if (g_ascii_strcasecmp(name, "IPC$") != 0) {
-        share = find_share(op->service, name);
+        share = smb2_share_by_name(op->service, name);
         if (!share || !share->enabled) {
             g_clear_pointer(&share, lares_share_unref);
             return STATUS_BAD_NETWORK_NAME;

@@ -1,0 +1,161 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""smbclient and rpcclient against laresd: who gets in, how, and what the pipes say. Exit 77 where Samba's clients or MIT's
+KDC are not to be had."""
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import tap
+from realm import Realm, RealmError, tool
+from smb_server import SERVICE, SmbServer, missing
+
+PASSWORD = "correct horse"
+ADA = "ada%" + PASSWORD
+PROTOCOLS = ("SMB2_02", "SMB2_10", "SMB3_00", "SMB3_02", "SMB3_11")
+
+
+@contextlib.contextmanager
+def serving(**settings):
+    """A server with a realm and four shares; .cc is alice's ticket."""
+    work = pathlib.Path(tempfile.mkdtemp(prefix="smb-logins-"))
+    os.chmod(work, 0o755)
+    try:
+        with Realm(work / "realm", users=["alice"], services=[SERVICE]) as realm:
+            cc = realm.kinit("alice", work / "cc")
+            with SmbServer(work / "server", realm=realm, **settings) as s:
+                s.cc, s.work = cc, work
+                for name, sec in (("krb", ["krb5"]), ("signed", ["krb5i"]), ("sealed", ["krb5p"]), ("ntlm", ["ntlm"]),
+                                  ("both", ["krb5", "ntlm"]), ("open", ["sys"])):
+                    s.add_share(name, work / "shares" / name, sec)
+                s.add_user("ada", PASSWORD)
+                s.add_user("carol")
+                yield s
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def transfers(s, share, **login):
+    """A file goes there whole."""
+    here, there = s.work / "here", s.work / "shares" / share / "f"
+    here.write_bytes(os.urandom(100000))
+    r = s.smbclient(share, f"put {here} f", **login)
+    assert r.returncode == 0, r.stdout
+    assert here.read_bytes() == there.read_bytes()
+    os.unlink(there)
+
+
+def refused(r, word):
+    assert r.returncode != 0 and word in r.stdout, r.stdout
+
+
+def test_kerberos():
+    with serving() as s:
+        for protocol in PROTOCOLS:
+            transfers(s, "krb", ccache=s.cc, more=["-m", protocol])
+        transfers(s, "signed", ccache=s.cc, more=["--client-protection=sign"])
+        for protocol in PROTOCOLS[2:]:
+            transfers(s, "sealed", ccache=s.cc, more=["-m", protocol, "--client-protection=encrypt"])
+        refused(s.smbclient("sealed", "put /dev/null f", ccache=s.cc, more=["-m", "SMB2_10"]), "NT_STATUS_ACCESS_DENIED")
+        refused(s.smbclient("ntlm", "put /dev/null f", ccache=s.cc), "NT_STATUS_ACCESS_DENIED")
+
+
+def test_ntlm():
+    with serving() as s:
+        for protocol in PROTOCOLS:
+            transfers(s, "ntlm", user=ADA, more=["-m", protocol])
+        for protection in ("sign", "encrypt"):
+            transfers(s, "both", user=ADA, more=[f"--client-protection={protection}"])
+        transfers(s, "ntlm", user="ADA%" + PASSWORD)
+        refused(s.smbclient("krb", "ls", user=ADA), "NT_STATUS_ACCESS_DENIED")
+
+
+def test_ntlm_refusals():
+    with serving() as s:
+        refused(s.smbclient("ntlm", "ls", user="ada%wrong horse"), "NT_STATUS_LOGON_FAILURE")
+        refused(s.smbclient("ntlm", "ls", user="ada%"), "NT_STATUS_LOGON_FAILURE")
+        refused(s.smbclient("ntlm", "ls", user="carol%" + PASSWORD), "NT_STATUS_LOGON_FAILURE")
+        refused(s.smbclient("ntlm", "ls", user=ADA, more=["--option=client ntlmv2 auth = no", "--option=client lanman auth = yes",
+                                                         "--option=client use spnego = no"]), "NT_STATUS_")
+        assert "not switched on for carol" in s.laresd.log()
+        s.verb("user.ntlm.disable", name="ada")
+        refused(s.smbclient("ntlm", "ls", user=ADA), "NT_STATUS_LOGON_FAILURE")
+
+
+def test_disabled_user():
+    with serving() as s:
+        transfers(s, "ntlm", user=ADA)
+        transfers(s, "krb", ccache=s.cc)
+        s.verb("user.disable", name="ada")
+        s.verb("user.disable", name="alice")
+        refused(s.smbclient("ntlm", "ls", user=ADA), "NT_STATUS_")
+        refused(s.smbclient("krb", "ls", ccache=s.cc), "NT_STATUS_")
+
+
+def test_guests():
+    with serving() as s:
+        transfers(s, "open", guest=True)
+        for share in ("krb", "ntlm", "sealed"):
+            refused(s.smbclient(share, "ls", guest=True), "NT_STATUS_ACCESS_DENIED")
+    with serving(ntlm={"guest": False}) as s:
+        refused(s.smbclient("open", "ls", guest=True), "NT_STATUS_LOGON_FAILURE")
+
+
+def shares_in(text):
+    return set(re.findall(r"^\s*(\S+)\s+(?:Disk|IPC)", text, re.M))
+
+
+def test_share_list():
+    """Who asks sees what he could use."""
+    with serving() as s:
+        s.add_share("elsewhere", s.work / "shares" / "elsewhere", ["krb5", "sys", "ntlm"], hosts=["192.0.2.0/24"])
+        for login, want in (({"guest": True}, {"open"}), ({"user": ADA}, {"ntlm", "both"}),
+                            ({"ccache": s.cc}, {"krb", "signed", "sealed", "both"})):
+            r = s.run(["smbclient", "-L", "//nas.lares.test", "-I", "127.0.0.1", "-s", s.conf, "-p", s.port,
+                       *s.login(**login)], login.get("ccache"))
+            assert r.returncode == 0, r.stdout
+            assert shares_in(r.stdout) == want | {"IPC$"}, (login, r.stdout)
+
+
+def test_srvsvc():
+    with serving() as s:
+        r = s.rpcclient("srvinfo", user=ADA)
+        assert r.returncode == 0 and "NAS" in r.stdout and "platform_id" in r.stdout, r.stdout
+        for level in (0, 1, 2, 501, 502):
+            r = s.rpcclient(f"netshareenum {level}", ccache=s.cc)
+            assert r.returncode == 0, (level, r.stdout)
+        for level in (1, 2, 502):
+            r = s.rpcclient(f"netsharegetinfo both {level}", user=ADA)
+            assert r.returncode == 0 and "both" in r.stdout, (level, r.stdout)
+        assert "WERR_NERR_NETNAMENOTFOUND" in s.rpcclient("netsharegetinfo sealed 1", user=ADA).stdout
+        assert "WERR_NERR_NETNAMENOTFOUND" in s.rpcclient("netsharegetinfo nothing 1", user=ADA).stdout
+        r = s.rpcclient("netremotetod", user=ADA)
+        assert r.returncode == 0, r.stdout
+        assert s.rpcclient("wkssvc_wkstagetinfo 100", user=ADA).returncode == 0
+
+
+def test_many_shares():
+    """The answer takes many fragments."""
+    with serving() as s:
+        for i in range(300):
+            s.verb("share.create", name=f"share-number-{i:03}", path=str(s.work), sec=["ntlm"])
+        r = s.rpcclient("netshareenumall", user=ADA)
+        assert r.returncode == 0 and r.stdout.count("share-number-") == 300, r.stdout[-500:]
+
+
+if __name__ == "__main__":
+    gone = missing("smbclient", "rpcclient")
+    try:
+        for name in ("krb5kdc", "kadmin.local", "kinit"):
+            tool(name)
+    except RealmError as e:
+        gone = str(e)
+    if gone or os.geteuid() != 0:
+        print("1..0 # SKIP needs root, a KDC, smbclient and rpcclient:", gone)
+        sys.exit(77)
+    tap.main(globals())
