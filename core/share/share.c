@@ -20,6 +20,7 @@ lares_share_unref(LaresShare *share)
         return;
     LaresShareFull *full = (LaresShareFull *)share;
     g_clear_object(&full->pub.store);
+    g_weak_ref_clear(&full->last);
     lares_hosts_free(full->pub.hosts_compiled);
     lares_share_record_free(full->record);
     g_free(full);
@@ -45,6 +46,27 @@ open_store(LaresShares *shares, LaresShareFull *full)
     full->ino = st.st_ino;
     if (!full->pub.store)
         lares_warning("share", "share %s: %s", r->name, error ? error->message : "cannot be opened");
+}
+
+/* Opens and locks live on the nodes of a store: as long as somebody uses one, nobody may get another of the same
+ * directory. A share that is disabled lets its store go and finds it again if it is enabled before the last user left.
+ */
+static void
+take_store(LaresShareFull *full, const LaresShare *old)
+{
+    const LaresShareFull *before = lares_share_full(old);
+    const LaresShareRecord *r = full->record;
+    struct stat st;
+    if (!g_str_equal(old->path, r->path) || !g_str_equal(old->store_type, r->store_type))
+        return;
+    full->dev = before->dev;
+    full->ino = before->ino;
+    LaresStore *store = old->store ? g_object_ref(old->store) : g_weak_ref_get((GWeakRef *)&before->last);
+    if (store && r->enabled &&
+        (old->store || (stat(r->path, &st) == 0 && st.st_dev == full->dev && st.st_ino == full->ino)))
+        full->pub.store = g_object_ref(store);
+    g_weak_ref_set(&full->last, store);
+    g_clear_object(&store);
 }
 
 static void
@@ -92,13 +114,11 @@ lares_share_publish(LaresShares *shares, LaresShareRecord *r, const LaresShare *
                              .hosts_compiled = compile_hosts(r)};
     if (open)
         find_flavors(full);
-    if (old && old->store && g_str_equal(old->path, r->path) && g_str_equal(old->store_type, r->store_type)) {
-        full->pub.store = g_object_ref(old->store);
-        full->dev = lares_share_full(old)->dev;
-        full->ino = lares_share_full(old)->ino;
-    } else if (open && r->enabled) {
+    g_weak_ref_init(&full->last, NULL);
+    if (old)
+        take_store(full, old);
+    if (!full->pub.store && open && r->enabled)
         open_store(shares, full);
-    }
     return &full->pub;
 }
 

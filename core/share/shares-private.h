@@ -27,6 +27,7 @@ typedef struct {
     LaresShareRecord *record;
     dev_t dev; /* of the path when the store was opened */
     ino_t ino;
+    GWeakRef last; /* the store of a share that was disabled, while somebody still uses it */
 } LaresShareFull;
 
 struct _LaresShares {

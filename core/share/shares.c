@@ -71,6 +71,7 @@ publish_root(LaresShares *s)
 {
     LaresNode *node;
     LaresShareFull *full = g_new0(LaresShareFull, 1);
+    g_weak_ref_init(&full->last, NULL);
     full->record = lares_share_record_new();
     full->record->name = g_strdup("/");
     full->record->pseudo = g_strdup("/");

@@ -9,6 +9,21 @@ static guint max_nodes, idle_seconds;
 
 #define SWEEP_SECONDS 5
 
+/* The last user may leave in any thread, also while this runs. */
+static gboolean
+sweep(gpointer weak)
+{
+    g_autoptr(GObject) store = g_weak_ref_get(weak);
+    return store ? posix_cache_sweep(store) : G_SOURCE_REMOVE;
+}
+
+static void
+weak_free(gpointer weak)
+{
+    g_weak_ref_clear(weak);
+    g_free(weak);
+}
+
 static LaresStore *
 open_store(LaresHost *host, const char *path, GError **error)
 {
@@ -20,7 +35,9 @@ open_store(LaresHost *host, const char *path, GError **error)
     PosixStore *store = posix_store_new(&options, error);
     if (!store)
         return NULL;
-    store->sweep = g_timeout_add_seconds(SWEEP_SECONDS, posix_cache_sweep, store);
+    GWeakRef *weak = g_new0(GWeakRef, 1);
+    g_weak_ref_init(weak, store);
+    store->sweep = g_timeout_add_seconds_full(G_PRIORITY_DEFAULT, SWEEP_SECONDS, sweep, weak, weak_free);
     return (LaresStore *)store;
 }
 

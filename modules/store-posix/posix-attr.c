@@ -333,7 +333,5 @@ posix_setattr(LaresStore *base, const LaresCred *cred, LaresNode *lnode, const L
         posix_cred_leave(store);
     }
     posix_node_changed(node);
-    if (set->mask & (LARES_ATTR_MODE | LARES_ATTR_UID | LARES_ATTR_GID))
-        posix_stat(node, &st); /* notes set-id bits */
     return status;
 }

@@ -6,6 +6,9 @@
  * the capabilities, or securebits say so) it is done here. Groups and gid stay with the thread after leaving: they
  * give uid 0 nothing, and the next call of the same user is cheaper.
  *
+ * Files are written with the daemon's own credentials, but whose set-id bits may outlive that is for the kernel to say:
+ * a thread writes without CAP_FSETID unless root opened the file. It stays away until somebody needs it.
+ *
  * Thread: the state is the thread's own. */
 #include "posix.h"
 
@@ -29,6 +32,7 @@ typedef struct {
     gboolean known; /* what follows is what the kernel has */
     gboolean away;  /* not the daemon's own uid now */
     gboolean lowered;
+    gint fsetid;   /* CAP_FSETID: 1 there, -1 given up, 0 as the kernel left it */
     int own_umask; /* 1: the thread has a umask of its own, -1: it cannot have one */
     mode_t umask;  /* the own one, once it was seen */
     uint32_t gid;
@@ -132,7 +136,7 @@ become(PosixStore *store, ThreadCred *me, const LaresCred *cred)
     me->gid = cred->gid;
     me->known = TRUE;
     if (cred->uid == store->self_uid && store->self_uid == 0)
-        return TRUE;
+        return me->fsetid >= 0 || posix_cred_writes(store, TRUE) == LARES_OK;
     uint32_t was;
     me->away = TRUE;
     gboolean done = set_fsuid(cred->uid, &was);
@@ -172,6 +176,7 @@ posix_cred_leave(PosixStore *store)
         /* Back to one's own uid is always allowed; the next call that goes away looks where it started. */
         syscall(CALL_SETFSUID, (uid_t)store->self_uid);
         me->away = FALSE;
+        me->fsetid = 0; /* uid 0 gets all of them back */
     }
     if (me->lowered) {
         if (!change_caps(FILE_CAPS, 0))
@@ -179,6 +184,19 @@ posix_cred_leave(PosixStore *store)
         me->lowered = FALSE;
     }
     errno = saved;
+}
+
+LaresStatus
+posix_cred_writes(PosixStore *store, gboolean as_root)
+{
+    ThreadCred *me = thread_cred();
+    gint want = as_root ? 1 : -1;
+    if (!store->privileged || me->fsetid == want)
+        return LARES_OK;
+    if (!change_caps(as_root ? BIT(CAP_FSETID) : 0, as_root ? 0 : BIT(CAP_FSETID)))
+        return LARES_SERVERFAULT;
+    me->fsetid = want;
+    return LARES_OK;
 }
 
 LaresStatus

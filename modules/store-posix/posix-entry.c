@@ -38,6 +38,12 @@ peek(PosixStore *store, PosixNode *dir, const char *name, LaresHandle *handle)
     return TRUE;
 }
 
+static gboolean
+same_object(const LaresHandle *a, const LaresHandle *b)
+{
+    return a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
+}
+
 LaresStatus
 posix_find(PosixStore *store, PosixNode *dir, const char *name, PosixNode **node)
 {
@@ -87,9 +93,10 @@ posix_parent(LaresStore *base, const LaresCred *cred, LaresNode *node, LaresNode
     int fd = openat(posix_node(node)->fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return lares_status_from_errno(errno);
-    if (!store->mounts[0]->whole && !posix_is_inside(store->mounts[0], fd)) {
+    status = posix_is_inside(store->mounts[0], fd);
+    if (status != LARES_OK) {
         close(fd);
-        return LARES_STALE;
+        return status;
     }
     status = posix_node_from_fd(store, fd, NULL, NULL, &found);
     if (status == LARES_OK)
@@ -113,6 +120,23 @@ posix_readlink(LaresStore *base, const LaresCred *cred, LaresNode *node, char *b
 
 /* ---- Changing ---------------------------------------------------------------------------------------------------- */
 
+/* Where the kernel has to step back, nobody is there to refuse what protected_hardlinks (proc(5)) is about: a name for
+ * a file that one could not write to anyway, which would keep it from being replaced or removed. */
+static LaresStatus
+may_link(PosixStore *store, const LaresCred *cred, PosixNode *node)
+{
+    struct statx st;
+    int err = posix_stat(node, &st);
+    if (err)
+        return lares_status_from_errno(err);
+    if (posix_is_owner(store, cred, &st))
+        return LARES_OK;
+    if (!S_ISREG(st.stx_mode) || st.stx_mode & S_ISUID || (st.stx_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
+        return LARES_PERM;
+    LaresStatus status = posix_may(store, cred, node, LARES_MASK_READ_DATA | LARES_MASK_WRITE_DATA);
+    return status == LARES_ACCESS ? LARES_PERM : status;
+}
+
 LaresStatus
 posix_link(LaresStore *base, const LaresCred *cred, LaresNode *node, LaresNode *dir, const char *name)
 {
@@ -126,7 +150,12 @@ posix_link(LaresStore *base, const LaresCred *cred, LaresNode *node, LaresNode *
     status = posix_node_ready(posix_node(node));
     if (status != LARES_OK)
         return status;
-    status = posix_guard(store, cred, posix_node(dir), LARES_MASK_WRITE_DATA | LARES_MASK_EXECUTE, NULL, 0);
+    gboolean here = posix_decides(store, cred, posix_acl_is_ours(store, posix_node(dir), NULL));
+    if (here)
+        status = may_link(store, cred, posix_node(node));
+    if (status == LARES_OK)
+        status = posix_guard_decided(store, cred, here, posix_node(dir), LARES_MASK_WRITE_DATA | LARES_MASK_EXECUTE,
+                                     NULL, 0);
     if (status != LARES_OK)
         return status;
     snprintf(number, sizeof number, "%d", posix_node(node)->fd);
@@ -214,7 +243,11 @@ remove_by_own_acl(PosixStore *store, const LaresCred *cred, PosixNode *dir, cons
         status = LARES_ACCESS;
     else
         status = posix_may(store, cred, victim, LARES_MASK_DELETE);
+    LaresHandle judged = victim->base.handle, now;
     lares_node_unref(&victim->base);
+    /* The kernel removes names, not objects; at least the time in which it could become another's is kept short. */
+    if (status == LARES_OK && !(peek(store, dir, name, &now) && same_object(&judged, &now)))
+        status = LARES_ACCESS;
     if (status == LARES_OK)
         status = posix_cred_enter(store, cred);
     if (status != LARES_OK)
@@ -269,6 +302,14 @@ status_of_rename(int err)
     }
 }
 
+/* 0: there is nothing, or it cannot be seen. */
+static mode_t
+mode_of(PosixNode *dir, const char *name)
+{
+    struct stat st;
+    return fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) == 0 ? st.st_mode : 0;
+}
+
 static LaresStatus
 rename_as_caller(PosixNode *from, const char *name, PosixNode *to, const char *new_name, gboolean replace)
 {
@@ -298,15 +339,18 @@ posix_rename(LaresStore *base, const LaresCred *cred, LaresNode *lfrom, const ch
         moved = posix_cache_get(store, &old);
     if (covers)
         victim = posix_cache_get(store, &over);
-    uint32_t add = moved && posix_is_dir(moved) ? LARES_MASK_APPEND_DATA : LARES_MASK_WRITE_DATA;
+    /* What is not in the cache, or has no handle, is what it is all the same. */
+    gboolean directory = moved ? posix_is_dir(moved) : S_ISDIR(mode_of(from, name));
+    gboolean replaces = replace && (covers || mode_of(to, new_name) != 0);
+    uint32_t add = directory ? LARES_MASK_APPEND_DATA : LARES_MASK_WRITE_DATA;
     status = posix_guard(store, cred, from, LARES_MASK_DELETE_CHILD | LARES_MASK_EXECUTE, to,
-                         add | LARES_MASK_EXECUTE | (covers && replace ? LARES_MASK_DELETE_CHILD : 0u));
+                         add | LARES_MASK_EXECUTE | (replaces ? LARES_MASK_DELETE_CHILD : 0u));
     if (status == LARES_OK) {
         status = rename_as_caller(from, name, to, new_name, replace);
         posix_cred_leave(store);
     }
     /* Two names of one file: the kernel does nothing then (RFC 7530 16.27.4 asks for that), and nothing changed. */
-    gboolean same = known && covers && old.len == over.len && memcmp(old.bytes, over.bytes, old.len) == 0;
+    gboolean same = known && covers && same_object(&old, &over);
     if (status == LARES_OK && !same) {
         posix_node_changed(from);
         posix_node_changed(to);

@@ -81,8 +81,5 @@ posix_stat(PosixNode *node, struct statx *st)
         err = look(fd, st);
     if (err)
         return err;
-    gint bits = S_ISREG(st->stx_mode) && st->stx_mode & (S_ISUID | S_ISGID);
-    if (G_UNLIKELY(g_atomic_int_get(&node->set_bits) != bits))
-        g_atomic_int_set(&node->set_bits, bits);
     return 0;
 }

@@ -194,19 +194,32 @@ posix_read(LaresStore *base, LaresFile *file, uint64_t offset, uint8_t *buf, siz
     return LARES_OK;
 }
 
-/* The kernel takes set-id bits away when somebody else writes, but our threads write with the daemon's rights. */
+/* A daemon that is root and cannot become somebody else has no other way; elsewhere the kernel does it while it writes.
+ */
 static void
 drop_set_bits(PosixStore *store, PosixFile *file)
 {
-    PosixNode *node = posix_node(file->base.node);
-    struct statx st;
-    if (G_LIKELY(!g_atomic_int_get(&node->set_bits)) || file->as_root || posix_stat(node, &st) != 0)
+    struct stat st;
+    if (G_LIKELY(store->privileged || store->self_uid != 0) || file->as_root || fstat(file->fd, &st) != 0)
         return;
-    uint32_t drop = st.stx_mode & S_ISUID;
-    if (st.stx_mode & S_IXGRP)
-        drop |= st.stx_mode & S_ISGID;
-    if (drop && fchmod(file->fd, st.stx_mode & 07777u & ~drop) == 0)
-        posix_stat(node, &st);
+    mode_t drop = st.st_mode & S_ISUID;
+    if (st.st_mode & S_IXGRP)
+        drop |= st.st_mode & S_ISGID;
+    if (drop)
+        fchmod(file->fd, st.st_mode & 07777u & ~drop);
+}
+
+LaresStatus
+posix_file_writes(PosixStore *store, PosixFile *file)
+{
+    return posix_cred_writes(store, file->as_root);
+}
+
+void
+posix_file_written(PosixStore *store, PosixFile *file)
+{
+    posix_node_changed(posix_node(file->base.node));
+    drop_set_bits(store, file);
 }
 
 /* Steps over `n` written bytes. */
@@ -267,10 +280,11 @@ posix_write(LaresStore *base, LaresFile *file, uint64_t offset, const struct iov
     if (offset > INT64_MAX || total > INT64_MAX - offset)
         return LARES_FBIG;
     int flags = stable == LARES_STABLE_DATA ? RWF_DSYNC : stable == LARES_STABLE_FILE ? RWF_SYNC : 0;
-    LaresStatus status = total ? write_all(posix_file(file)->fd, offset, copy, n, flags, done) : LARES_OK;
+    LaresStatus status = posix_file_writes(POSIX_STORE(base), posix_file(file));
+    if (status == LARES_OK && total)
+        status = write_all(posix_file(file)->fd, offset, copy, n, flags, done);
     if (*done) {
-        posix_node_changed(posix_node(file->node));
-        drop_set_bits(POSIX_STORE(base), posix_file(file));
+        posix_file_written(POSIX_STORE(base), posix_file(file));
         if (status != LARES_IO)
             status = LARES_OK;
     }
@@ -294,10 +308,12 @@ posix_set_size(LaresStore *base, LaresFile *file, uint64_t size)
         return LARES_OPENMODE;
     if (size > INT64_MAX)
         return LARES_FBIG;
+    LaresStatus status = posix_file_writes(POSIX_STORE(base), posix_file(file));
+    if (status != LARES_OK)
+        return status;
     if (ftruncate(posix_file(file)->fd, (off_t)size) != 0)
         return errno == EINVAL ? LARES_FBIG : lares_status_from_errno(errno);
-    posix_node_changed(posix_node(file->node));
-    drop_set_bits(POSIX_STORE(base), posix_file(file));
+    posix_file_written(POSIX_STORE(base), posix_file(file));
     return LARES_OK;
 }
 
@@ -317,12 +333,4 @@ posix_sync(LaresStore *base, LaresNode *lnode)
     LaresStatus status = fsync(fd) == 0 ? LARES_OK : lares_status_from_errno(errno);
     close(fd);
     return status;
-}
-
-/* For the operations on ranges, in posix-range.c. */
-void
-posix_file_written(PosixStore *store, PosixFile *file)
-{
-    posix_node_changed(posix_node(file->base.node));
-    drop_set_bits(store, file);
 }

@@ -87,30 +87,47 @@ posix_handle_is_inode(const LaresHandle *handle)
 
 /* ---- Confinement ------------------------------------------------------------------------------------------------- */
 
-static gboolean
+/* What keeps us from looking is no reason to call the object gone: clients throw away what is stale. */
+static LaresStatus
+stale_unless_short(int err)
+{
+    LaresStatus status = lares_status_from_errno(err);
+    return status == LARES_DELAY ? status : LARES_STALE;
+}
+
+static LaresStatus
 directory_is_inside(const PosixMount *mount, int fd)
 {
     struct statx st;
     uint64_t last_dev = 0, last_ino = 0;
+    LaresStatus status = LARES_STALE;
     int at = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    gboolean inside = FALSE;
-    for (int depth = 0; at >= 0 && depth < DEPTH_MAX; depth++) {
-        if (statx(at, "", AT_EMPTY_PATH, STATX_INO, &st) != 0)
+    if (at < 0)
+        return errno == EINVAL ? LARES_DELAY : stale_unless_short(errno); /* EINVAL: no descriptor is allowed at all */
+    for (int depth = 0; depth < DEPTH_MAX; depth++) {
+        if (statx(at, "", AT_EMPTY_PATH, STATX_INO, &st) != 0) {
+            status = stale_unless_short(errno);
             break;
+        }
         uint64_t dev = (uint64_t)st.stx_dev_major << 32 | st.stx_dev_minor;
-        if ((inside = dev == mount->top_dev && st.stx_ino == mount->top_ino))
+        if (dev == mount->top_dev && st.stx_ino == mount->top_ino) {
+            status = LARES_OK;
             break;
+        }
         if (depth && dev == last_dev && st.stx_ino == last_ino)
             break; /* the top of the file system */
         last_dev = dev;
         last_ino = st.stx_ino;
         int up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (up < 0) {
+            status = stale_unless_short(errno);
+            break;
+        }
         close(at);
         at = up;
     }
-    if (at >= 0)
-        close(at);
-    return inside;
+    close(at);
+    return status;
 }
 
 static gboolean
@@ -138,15 +155,17 @@ file_is_inside(const PosixMount *mount, int fd, const struct statx *st)
     return path[0] != '/' || strchr(path + 1, '/') == NULL;
 }
 
-gboolean
+LaresStatus
 posix_is_inside(const PosixMount *mount, int fd)
 {
     struct statx st;
     if (mount->whole)
-        return TRUE;
+        return LARES_OK;
     if (statx(fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_NLINK, &st) != 0)
-        return FALSE;
-    return S_ISDIR(st.stx_mode) ? directory_is_inside(mount, fd) : file_is_inside(mount, fd, &st);
+        return stale_unless_short(errno);
+    if (S_ISDIR(st.stx_mode))
+        return directory_is_inside(mount, fd);
+    return file_is_inside(mount, fd, &st) ? LARES_OK : LARES_STALE;
 }
 
 /* btrfs opens a removed file by its handle as long as its inode is in memory. */
@@ -180,11 +199,12 @@ open_kernel_handle(PosixStore *store, const LaresHandle *handle, PosixNode **nod
     int fd = posix_handle_open(mount, handle);
     if (fd < 0)
         return errno == EINVAL ? LARES_BADHANDLE : errno == ENOENT ? LARES_STALE : lares_status_from_errno(errno);
-    if (has_no_name(fd) || !posix_is_inside(mount, fd)) {
+    LaresStatus status = has_no_name(fd) ? LARES_STALE : posix_is_inside(mount, fd);
+    if (status != LARES_OK) {
         close(fd);
-        return LARES_STALE;
+        return status;
     }
-    LaresStatus status = posix_node_from_fd(store, fd, NULL, NULL, node);
+    status = posix_node_from_fd(store, fd, NULL, NULL, node);
     if (status == LARES_OK && ((*node)->base.handle.len != handle->len ||
                                memcmp((*node)->base.handle.bytes, handle->bytes, handle->len) != 0)) {
         lares_node_unref(&(*node)->base);
@@ -247,6 +267,10 @@ open_recorded(PosixStore *store, const LaresHandle *handle, int depth, PosixNode
     if (status != LARES_OK)
         return status;
     int fd = openat(parent->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && stale_unless_short(errno) == LARES_DELAY) {
+        lares_node_unref(&parent->base);
+        return LARES_DELAY;
+    }
     if (fd < 0 || !fd_has_handle(store, fd, handle)) {
         if (fd >= 0)
             close(fd);

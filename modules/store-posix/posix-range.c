@@ -47,6 +47,9 @@ do_fallocate(LaresStore *base, LaresFile *file, int mode, uint64_t offset, uint6
         return LARES_OPENMODE;
     if (len == 0 || !range_is_valid(offset, len))
         return len == 0 ? LARES_INVAL : LARES_FBIG;
+    LaresStatus status = posix_file_writes(POSIX_STORE(base), (PosixFile *)file);
+    if (status != LARES_OK)
+        return status;
     do
         result = fallocate(fd_of(file), mode, (off_t)offset, (off_t)len);
     while (result != 0 && errno == EINTR);
@@ -86,6 +89,9 @@ posix_clone(LaresStore *base, LaresFile *from, uint64_t from_offset, LaresFile *
         return status;
     if (!range_is_valid(from_offset, len) || !range_is_valid(to_offset, len))
         return LARES_INVAL;
+    status = posix_file_writes(POSIX_STORE(base), (PosixFile *)to);
+    if (status != LARES_OK)
+        return status;
     if (ioctl(fd_of(to), FICLONERANGE, &range) != 0)
         return errno == ENOTTY ? LARES_NOTSUPP : lares_status_from_errno(errno);
     posix_file_written(POSIX_STORE(base), (PosixFile *)to);
@@ -142,6 +148,9 @@ posix_copy(LaresStore *base, LaresFile *from, uint64_t from_offset, LaresFile *t
         len = (uint64_t)st.st_size - from_offset;
     if (overlap(from, from_offset, to, to_offset, len))
         return LARES_INVAL;
+    status = posix_file_writes(POSIX_STORE(base), (PosixFile *)to);
+    if (status != LARES_OK)
+        return status;
     len = MIN(len, COPY_LIMIT);
     while (*done < len) {
         off_t in = (off_t)(from_offset + *done), out = (off_t)(to_offset + *done);

@@ -124,12 +124,11 @@ struct _PosixNode {
     gboolean pinned;
     /* Atomics: */
     gint opens;
-    gint dead;     /* its last name is gone */
-    gint leaving;  /* its last name may be gone: kept no longer than somebody holds it */
-    gint settled;  /* ctime has moved beyond what was given out */
-    gint changed;  /* by us since change was last given out */
-    gint set_bits; /* the file was seen with setuid or setgid bits */
-    gint marked;   /* counted in the store's ahead[] */
+    gint dead;    /* its last name is gone */
+    gint leaving; /* its last name may be gone: kept no longer than somebody holds it */
+    gint settled; /* ctime has moved beyond what was given out */
+    gint changed; /* by us since change was last given out */
+    gint marked;  /* counted in the store's ahead[] */
     /* lock: */
     GMutex lock;
     uint64_t change, ctime;
@@ -177,6 +176,8 @@ void posix_cred_leave(PosixStore *store);
 #define POSIX_CAP_OWNER 2u /* CAP_FOWNER */
 #define POSIX_CAP_CHOWN 4u
 LaresStatus posix_cred_raise(PosixStore *store, uint32_t caps);
+/* Before writing as oneself to a file that root opened or somebody else did: whether set-id bits outlive that. */
+LaresStatus posix_cred_writes(PosixStore *store, gboolean as_root);
 /* Can this process become somebody else without keeping root's rights? */
 gboolean posix_cred_probe(GError **error);
 
@@ -223,7 +224,7 @@ posix_clock(void)
     clock_gettime(CLOCK_REALTIME_COARSE, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
-/* errno value or 0. Also notes set-id bits. */
+/* errno value or 0. */
 int posix_stat(PosixNode *node, struct statx *st);
 /* "/proc/self/fd/N" for calls that take no descriptor. */
 #define POSIX_FD_PATH 32
@@ -237,8 +238,8 @@ void posix_handle_from_inode(const PosixMount *mount, const struct statx *st, La
 gboolean posix_handle_is_inode(const LaresHandle *handle);
 /* Opens (O_PATH) what a kernel handle names; -1 with errno. */
 int posix_handle_open(const PosixMount *mount, const LaresHandle *handle);
-/* Is what a descriptor shows below the share's root, as far as it can be known? */
-gboolean posix_is_inside(const PosixMount *mount, int fd);
+/* LARES_OK when what a descriptor shows is below the share's root, as far as it can be known; LARES_STALE when not. */
+LaresStatus posix_is_inside(const PosixMount *mount, int fd);
 LaresStatus posix_from_handle(LaresStore *store, const uint8_t *bytes, size_t len, LaresNode **node);
 
 PosixMount *posix_mount_by_id(PosixStore *store, uint64_t id);
@@ -319,7 +320,8 @@ LaresFile *posix_file_new(PosixNode *node, int fd, uint32_t access, gboolean as_
 LaresStatus posix_open(LaresStore *store, const LaresCred *cred, LaresNode *node, uint32_t access, LaresFile **file);
 void posix_file_free(LaresStore *store, LaresFile *file);
 void posix_file_close(PosixFile *file); /* the descriptor and the memory, nothing else */
-/* Somebody wrote through the file: the change attribute and set-id bits follow. */
+/* Around everything that writes through the file: set-id bits and the change attribute follow. */
+LaresStatus posix_file_writes(PosixStore *store, PosixFile *file);
 void posix_file_written(PosixStore *store, PosixFile *file);
 LaresStatus posix_read(LaresStore *store, LaresFile *file, uint64_t offset, uint8_t *buf, size_t len, size_t *done);
 LaresStatus posix_write(LaresStore *store, LaresFile *file, uint64_t offset, const struct iovec *iov, int n,

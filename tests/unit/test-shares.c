@@ -237,14 +237,31 @@ static void
 test_enable_and_disable(Fixture *f, gconstpointer data)
 {
     must(f, "share.create", "{'name': <'a'>, 'path': <'@F'>}");
+    LaresShare *used = lares_shares_by_name(f->s, "a");
+    LaresStore *store = used->store;
+    gpointer open = store;
+    g_object_add_weak_pointer(G_OBJECT(store), &open);
     must(f, "share.disable", "{'name': <'a'>}");
-    g_autoptr(LaresShare) off = lares_shares_by_name(f->s, "a");
+    LaresShare *off = lares_shares_by_name(f->s, "a");
     g_assert_false(off->enabled);
+    g_assert_null(off->store);
+    lares_share_unref(off);
+    g_assert_nonnull(open); /* somebody still uses it: no second one of the same files */
     g_assert_cmpuint(lares_shares_recheck(f->s), ==, 0);
     must(f, "share.enable", "{'name': <'a'>}");
     g_autoptr(LaresShare) on = lares_shares_by_name(f->s, "a");
     g_assert_true(on->enabled);
-    g_assert_true(on->store == off->store);
+    g_assert_true(on->store == store);
+    g_clear_pointer(&on, lares_share_unref);
+    must(f, "share.disable", "{'name': <'a'>}");
+    must(f, "share.set", "{'name': <'a'>, 'read-only': <true>}");
+    lares_share_unref(used);
+    g_assert_null(open); /* the last user closed it */
+    gint opened = stores_opened;
+    must(f, "share.enable", "{'name': <'a'>}");
+    g_assert_cmpint(stores_opened, ==, opened + 1);
+    on = lares_shares_by_name(f->s, "a");
+    g_assert_nonnull(on->store);
     must_fail(f, "share.disable", "{'name': <'none'>}", LARES_ERROR_NOT_FOUND, "none");
 }
 

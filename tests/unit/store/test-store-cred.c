@@ -124,6 +124,58 @@ test_set_id_bits(Fixture *f, gconstpointer data)
     lares_node_unref(file);
 }
 
+/* What is done behind our back counts too, and what root needs is there again afterwards. */
+static void
+test_set_id_bits_appear(Fixture *f, gconstpointer data)
+{
+    LaresCred ada = cred_of(ADA, ADA), bob = cred_of(BOB, BOB), root = cred_of(0, 0);
+    uint64_t done;
+    if (!need_root())
+        return;
+    g_autofree char *path = g_build_filename(f->dir, "f", NULL);
+    g_autofree char *sub = g_build_filename(f->dir, "sub", NULL);
+    LaresNode *file = must_make(f->s, &ada, f->root, "f", LARES_TYPE_REGULAR, 0777);
+    LaresNode *other = must_make(f->s, &bob, f->root, "g", LARES_TYPE_REGULAR, 0777);
+    LaresFile *open = must_open(f->s, &bob, file, RW), *from = must_open(f->s, &bob, other, RW);
+    LaresFile *roots = must_open(f->s, &root, file, RW);
+    must_write(f->s, from, 0, "hello", 5);
+    for (guint way = 0; way < 5; way++) {
+        must_write(f->s, open, 0, "x", 1);
+        assert_ok(posix_cred_writes((PosixStore *)f->s, TRUE)); /* the local user is another thread's */
+        g_assert_cmpint(chmod(path, 06777), ==, 0);
+        switch (way) {
+        case 0:
+            must_write(f->s, open, 0, "y", 1);
+            break;
+        case 1:
+            assert_ok(IFACE(f->s)->set_size(f->s, open, 3));
+            break;
+        case 2:
+            assert_ok(IFACE(f->s)->copy(f->s, from, 0, open, 0, 5, &done));
+            break;
+        case 3: /* kept; and the next one is not mistaken for root */
+            must_write(f->s, roots, 0, "z", 1);
+            g_assert_cmpuint(attrs_of(f->s, file).mode, ==, 06777);
+            must_write(f->s, open, 0, "y", 1);
+            break;
+        default: /* after having acted as somebody */
+            lares_node_unref(must_make(f->s, &ada, f->root, "n", LARES_TYPE_REGULAR, 0600));
+            must_write(f->s, open, 0, "y", 1);
+        }
+        g_assert_cmpuint(attrs_of(f->s, file).mode, ==, 0777);
+    }
+    LaresNode *dir = must_make(f->s, &root, f->root, "sub", LARES_TYPE_DIRECTORY, 0777);
+    g_assert_cmpint(chown(sub, ADA, TEAM), ==, 0);
+    assert_ok(try_chmod(f->s, &root, dir, 02777)); /* a group that root is not in */
+    g_assert_cmpuint(attrs_of(f->s, dir).mode, ==, 02777);
+    lares_file_unref(open);
+    lares_file_unref(from);
+    lares_file_unref(roots);
+    lares_node_unref(dir);
+    lares_node_unref(other);
+    lares_node_unref(file);
+}
+
 static void
 test_execute_only(Fixture *f, gconstpointer data)
 {
@@ -309,6 +361,57 @@ test_acl_inheritance(Fixture *f, gconstpointer data)
     lares_node_unref(dir);
 }
 
+/* The right to add files is none to add directories, whether we happen to remember what is moved or not. */
+static void
+test_rename_asks_for_the_right_thing(Fixture *f, gconstpointer data)
+{
+    LaresCred ada = cred_of(ADA, ADA), bob = cred_of(BOB, BOB);
+    if (!need_root())
+        return;
+    LaresNode *to = must_make(f->s, &ada, f->root, "to", LARES_TYPE_DIRECTORY, 0700);
+    g_autoptr(LaresAcl) files = acl_with(BOB, LARES_ACE_ALLOW, READ_BITS | LARES_MASK_WRITE_DATA, 0, READ_BITS);
+    assert_ok(IFACE(f->s)->set_acl(f->s, &ada, to, files));
+    LaresNode *mine = must_make(f->s, &bob, f->root, "mine", LARES_TYPE_DIRECTORY, 0755);
+    g_autofree char *sub = g_build_filename(f->dir, "mine", "sub", NULL);
+    g_autofree char *file = g_build_filename(f->dir, "mine", "file", NULL);
+    g_autofree char *there = g_build_filename(f->dir, "to", "there", NULL);
+    g_assert_cmpint(g_mkdir(sub, 0755), ==, 0); /* never seen by the store */
+    g_assert_cmpint(chown(sub, BOB, BOB), ==, 0);
+    g_assert_true(g_file_set_contents(file, "x", 1, NULL));
+    g_assert_true(g_file_set_contents(there, "x", 1, NULL));
+    assert_status(IFACE(f->s)->rename(f->s, &bob, mine, "sub", to, "sub", TRUE), LARES_ACCESS);
+    assert_status(IFACE(f->s)->rename(f->s, &bob, mine, "file", to, "there", TRUE), LARES_ACCESS);
+    assert_ok(IFACE(f->s)->rename(f->s, &bob, mine, "file", to, "new", TRUE));
+    lares_node_unref(mine);
+    lares_node_unref(to);
+}
+
+/* proc(5), protected_hardlinks: also in a directory where an ACL of ours decides. */
+static void
+test_links_to_others(Fixture *f, gconstpointer data)
+{
+    LaresCred ada = cred_of(ADA, ADA), bob = cred_of(BOB, BOB);
+    if (!need_root())
+        return;
+    LaresNode *dir = must_make(f->s, &ada, f->root, "d", LARES_TYPE_DIRECTORY, 0700);
+    g_autoptr(LaresAcl) acl = acl_with(BOB, LARES_ACE_ALLOW, READ_BITS | WRITE_BITS, 0, 0);
+    assert_ok(IFACE(f->s)->set_acl(f->s, &ada, dir, acl));
+    LaresNode *readable = must_make(f->s, &ada, f->root, "r", LARES_TYPE_REGULAR, 0644);
+    LaresNode *writable = must_make(f->s, &ada, f->root, "w", LARES_TYPE_REGULAR, 0666);
+    LaresNode *setuid = must_make(f->s, &ada, f->root, "s", LARES_TYPE_REGULAR, 04777);
+    LaresNode *own = must_make(f->s, &bob, f->root, "o", LARES_TYPE_REGULAR, 0400);
+    assert_status(IFACE(f->s)->link(f->s, &bob, readable, dir, "r"), LARES_PERM);
+    assert_status(IFACE(f->s)->link(f->s, &bob, setuid, dir, "s"), LARES_PERM);
+    assert_ok(IFACE(f->s)->link(f->s, &bob, writable, dir, "w"));
+    assert_ok(IFACE(f->s)->link(f->s, &bob, own, dir, "o"));
+    assert_ok(IFACE(f->s)->link(f->s, &ada, readable, dir, "r"));
+    lares_node_unref(own);
+    lares_node_unref(setuid);
+    lares_node_unref(writable);
+    lares_node_unref(readable);
+    lares_node_unref(dir);
+}
+
 /* ---- Behind our back --------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -443,6 +546,9 @@ add_tests(void)
     ADD("ownership", test_ownership);
     ADD("groups", test_groups);
     ADD("set-id-bits", test_set_id_bits);
+    ADD("set-id-bits-appear", test_set_id_bits_appear);
+    ADD("rename-asks-for-the-right-thing", test_rename_asks_for_the_right_thing);
+    ADD("links-to-others", test_links_to_others);
     ADD("execute-only", test_execute_only);
     ADD("access-is-the-kernels", test_access_is_the_kernels);
     ADD("acl-gives-and-takes", test_acl_gives_and_takes);

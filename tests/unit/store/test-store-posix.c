@@ -3,6 +3,8 @@
  * is the first argument (a fresh one below the temporary directory otherwise). */
 #include "store-fixture.h"
 
+#include <sys/resource.h>
+
 static void
 test_names(Fixture *f, gconstpointer data)
 {
@@ -444,6 +446,32 @@ test_handles(Fixture *f, gconstpointer data)
     assert_status(IFACE(f->s)->from_handle(f->s, hl.bytes, hl.len, &node), LARES_STALE);
 }
 
+/* "Stale" makes clients forget the file; that we are short of descriptors is no reason to say so. */
+static void
+test_handles_without_descriptors(Fixture *f, gconstpointer data)
+{
+    struct rlimit limit, none;
+    LaresNode *dir = must_make(f->s, &f->me, f->root, "d", LARES_TYPE_DIRECTORY, 0755), *node;
+    LaresNode *file = must_make(f->s, &f->me, dir, "f", LARES_TYPE_REGULAR, 0600);
+    LaresHandle hd = dir->handle, hf = file->handle;
+    lares_node_unref(dir);
+    lares_node_unref(file);
+    fixture_reopen(f, data != NULL);
+    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+    none = limit;
+    none.rlim_cur = 0;
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &none), ==, 0);
+    LaresStatus of_dir = IFACE(f->s)->from_handle(f->s, hd.bytes, hd.len, &node);
+    LaresStatus of_file = IFACE(f->s)->from_handle(f->s, hf.bytes, hf.len, &node);
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+    assert_status(of_dir, LARES_DELAY);
+    assert_status(of_file, LARES_DELAY);
+    assert_ok(IFACE(f->s)->from_handle(f->s, hd.bytes, hd.len, &node));
+    lares_node_unref(node);
+    assert_ok(IFACE(f->s)->from_handle(f->s, hf.bytes, hf.len, &node));
+    lares_node_unref(node);
+}
+
 static void
 test_handle_garbage(Fixture *f, gconstpointer data)
 {
@@ -528,6 +556,7 @@ add_tests(void)
     ADD("readdir", test_readdir);
     ADD("readdir-attrs", test_readdir_attrs);
     ADD("handles", test_handles);
+    ADD("handles-without-descriptors", test_handles_without_descriptors);
     ADD("handle-garbage", test_handle_garbage);
     ADD("xattrs", test_xattrs);
 }
