@@ -57,7 +57,7 @@ smb2_check_header(Smb2Message *m, Smb2Op *op)
     uint16_t charge = smb2_get_u16(h + SMB2_H_CREDIT_CHARGE);
     op->credit_charge = op->connection->multi_credit && charge ? charge : 1;
     op->channel_sequence = is_smb3(op->connection) ? smb2_get_u16(h + SMB2_H_STATUS) : 0;
-    return op->command < SMB2_N_COMMANDS && !(op->flags & SMB2_FLAGS_SERVER_TO_REDIR);
+    return !(op->flags & SMB2_FLAGS_SERVER_TO_REDIR);
 }
 
 /* [MS-SMB2] 3.3.5.2.3. The ids are used up, and the command can be found by CANCEL. */

@@ -51,8 +51,10 @@ find(uint32_t code)
 static uint32_t
 open_file(Smb2Op *op, const Smb2Fsctl *row)
 {
-    if (row->flags & SMB2_FSCTL_NO_FILE)
-        return STATUS_SUCCESS;
+    static const uint8_t none[SMB2_FILE_ID_SIZE] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                                    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    if (row->flags & SMB2_FSCTL_NO_FILE) /* [MS-SMB2] 3.3.5.15 */
+        return memcmp(op->body + AT_FILE_ID, none, sizeof none) == 0 ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER;
     if (!smb2_op_open)
         return STATUS_NOT_SUPPORTED;
     uint32_t status = smb2_op_open(op, op->body + AT_FILE_ID);

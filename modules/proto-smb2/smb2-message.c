@@ -141,6 +141,15 @@ cancel(Smb2Message *m, Smb2Op *op)
     op_clear(op);
 }
 
+/* A command nobody knows has no right structure size: STATUS_INVALID_PARAMETER. [MS-SMB2] 3.3.5.2.6 would end the
+ * connection, and with it everything else the client does there. */
+static const Smb2Command *
+find_row(const Smb2Op *op)
+{
+    static const Smb2Command unknown = {.name = "?", .structure_size = UINT16_MAX};
+    return op->command < SMB2_N_COMMANDS ? &smb2_commands[op->command] : &unknown;
+}
+
 static Walk
 run_command(Smb2Message *m)
 {
@@ -148,7 +157,7 @@ run_command(Smb2Message *m)
     op_init(m, &op);
     if (!smb2_check_header(m, &op))
         return WALK_CLOSED;
-    const Smb2Command *row = &smb2_commands[op.command];
+    const Smb2Command *row = find_row(&op);
     gboolean negotiated = op.connection->dialect && op.connection->dialect != SMB2_DIALECT_WILDCARD;
     if ((op.command == SMB2_NEGOTIATE) == negotiated)
         return WALK_CLOSED; /* [MS-SMB2] 3.3.5.2.2, 3.3.5.4 */

@@ -128,7 +128,7 @@ new_session(Smb2Connection *c)
     return s;
 }
 
-/* A number nobody can guess, never 0 or -1. FALSE: there are too many sessions. */
+/* A number that is not the last one's neighbour, never 0 or -1. FALSE: there are too many sessions. */
 static gboolean
 enter_service(Smb2Session *s)
 {
@@ -136,9 +136,11 @@ enter_service(Smb2Session *s)
     gboolean ok = FALSE;
     g_mutex_lock(&service->lock);
     while (!ok && g_hash_table_size(service->sessions) < service->settings.max_sessions) {
-        if (RAND_bytes((unsigned char *)&s->id, sizeof s->id) != 1)
+        uint32_t id; /* there are clients that keep only half of what the field holds */
+        if (RAND_bytes((unsigned char *)&id, sizeof id) != 1)
             break;
-        ok = s->id != 0 && s->id != UINT64_MAX && !g_hash_table_contains(service->sessions, &s->id);
+        s->id = id;
+        ok = id != 0 && id != UINT32_MAX && !g_hash_table_contains(service->sessions, &s->id);
     }
     if (ok)
         g_hash_table_insert(service->sessions, &s->id, smb2_session_ref(s));

@@ -282,8 +282,8 @@ class Checks:
 
     def check_unknown_command(self):
         c, s = self.session()
-        c.send(s.sign(smb.header(19, c.next_mid(), s.id, flags=smb.SIGNED) + bytes(8)))
-        assert c.closed()
+        for command in (19, 255, 0xFFFF):
+            assert c.call(command, struct.pack("<HH", 4, 0), session=s).status == smb.INVALID_PARAMETER
 
     # ---- sequence
 
