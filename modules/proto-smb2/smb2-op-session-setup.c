@@ -204,17 +204,29 @@ begin_new(Setup *setup)
 /* ---- A further connection: [MS-SMB2] 3.3.5.5, SMB2_SESSION_FLAG_BINDING ---------------------------------------------
  */
 
+/* Between GMAC and the other algorithms a session cannot move; the statuses are those of Windows. */
 static uint32_t
-check_binding(Setup *setup, Smb2Session *s)
+check_algorithms(const Smb2Connection *c, const Smb2Session *s)
 {
-    const Smb2Op *op = setup->op;
+    uint16_t mine = c->signing_algorithm, theirs = s->first_sign->algorithm;
+    if (mine == theirs)
+        return STATUS_SUCCESS;
+    if (mine == SMB2_SIGNING_AES_GMAC)
+        return STATUS_NOT_SUPPORTED;
+    return theirs == SMB2_SIGNING_AES_GMAC ? STATUS_REQUEST_OUT_OF_SEQUENCE : STATUS_SUCCESS;
+}
+
+static uint32_t
+check_binding(const Smb2Op *op, Smb2Session *s)
+{
     const Smb2Connection *c = op->connection;
-    if (c->dialect != s->dialect)
+    uint32_t status = check_algorithms(c, s);
+    if (status != STATUS_SUCCESS)
+        return status;
+    if (c->dialect < SMB2_DIALECT_300 || !c->service->settings.multichannel)
+        return STATUS_REQUEST_NOT_ACCEPTED;
+    if (c->dialect != s->dialect || c->cipher != s->cipher)
         return STATUS_INVALID_PARAMETER;
-    if (!(op->flags & SMB2_FLAGS_SIGNED))
-        return STATUS_INVALID_PARAMETER;
-    if (memcmp(c->client_guid, s->client_guid, sizeof s->client_guid) != 0)
-        return STATUS_USER_SESSION_DELETED;
     switch (smb2_session_state(s)) {
     case SMB2_SESSION_IN_PROGRESS:
         return STATUS_REQUEST_NOT_ACCEPTED;
@@ -225,26 +237,43 @@ check_binding(Setup *setup, Smb2Session *s)
     case SMB2_SESSION_VALID:
         break;
     }
-    if (s->guest)
+    return memcmp(c->client_guid, s->client_guid, sizeof s->client_guid) == 0 ? STATUS_SUCCESS
+                                                                              : STATUS_USER_SESSION_DELETED;
+}
+
+/* Whoever asks has the session's key: only then is more said than that it was refused, and signed. */
+static uint32_t
+prove_binding(Smb2Op *op, Smb2Session *s)
+{
+    gint state = g_atomic_int_get(&s->state);
+    if (state == SMB2_SESSION_IN_PROGRESS)
+        return STATUS_REQUEST_NOT_ACCEPTED;
+    if (!s->first_sign)
         return STATUS_NOT_SUPPORTED;
-    if (c->cipher != s->cipher || c->signing_algorithm != s->first_sign->algorithm)
+    if (!(op->flags & SMB2_FLAGS_SIGNED))
         return STATUS_INVALID_PARAMETER;
     if (!smb2_signature_is_right(s->first_sign, op->header, op->message_len))
         return STATUS_ACCESS_DENIED;
+    if (!op->channel) { /* keeps the key for the response */
+        op->channel = smb2_channel_new(s, op->connection);
+        op->session = smb2_session_ref(s);
+    }
+    op->sign_first = TRUE;
     return STATUS_SUCCESS;
 }
 
 static uint32_t
 begin_binding(Setup *setup, uint64_t id)
 {
-    Smb2Connection *c = setup->op->connection;
-    if (c->dialect < SMB2_DIALECT_300 || !c->service->settings.multichannel)
-        return STATUS_REQUEST_NOT_ACCEPTED;
+    Smb2Op *op = setup->op;
+    Smb2Connection *c = op->connection;
     Smb2Session *s = smb2_session_find(c->service, id);
     if (!s)
-        return STATUS_USER_SESSION_DELETED;
-    uint32_t status = check_binding(setup, s);
+        return c->dialect < SMB2_DIALECT_300 ? STATUS_REQUEST_NOT_ACCEPTED : STATUS_USER_SESSION_DELETED;
     Smb2Channel *mine = smb2_channel_find(c, id);
+    uint32_t status = prove_binding(op, s);
+    if (status == STATUS_SUCCESS)
+        status = check_binding(op, s);
     if (status == STATUS_SUCCESS && mine && g_atomic_int_get(&mine->established))
         status = STATUS_REQUEST_NOT_ACCEPTED;
     if (status == STATUS_SUCCESS && mine) { /* the second leg */
@@ -523,8 +552,7 @@ SMB2_OP(session_setup)
             op->hash = channel->preauth;
             op->hash_owner = smb2_channel_ref(channel);
         }
-        if (setup.binding && status == STATUS_MORE_PROCESSING_REQUIRED)
-            op->sign_first = TRUE;
+        op->sign_first = setup.binding && status == STATUS_MORE_PROCESSING_REQUIRED;
     }
     if (status != STATUS_MORE_PROCESSING_REQUIRED)
         g_clear_object(&channel->context);
