@@ -110,9 +110,10 @@ static void
 expire_for_conflict(gpointer user)
 {
     Nfs4Client *client = user;
-    lares_info("nfs4", "client %s: lease ran out and another client wants what it holds; its state is dropped",
-               client->address);
     nfs4_client_give_way(client);
+    if (g_atomic_int_get(&client->dead))
+        lares_info("nfs4", "client %s: lease ran out and another client wants what it holds; its state is dropped",
+                   client->address);
 }
 
 static void

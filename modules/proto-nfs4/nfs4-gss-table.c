@@ -245,10 +245,6 @@ nfs4_gss_table_add(Nfs4GssTable *table, Nfs4GssContext *context)
     guint i = shard_of(context->handle);
     g_atomic_int_inc(&context->ref);
     __atomic_store_n(&context->touched, now_seconds(), __ATOMIC_RELAXED);
-    g_mutex_lock(&table->shard[i].lock);
-    g_hash_table_insert(table->shard[i].by_handle, context->handle, context);
-    g_mutex_unlock(&table->shard[i].lock);
-
     g_mutex_lock(&table->order_lock);
     const char *principal = context->principal ? context->principal : "";
     Nfs4GssContext *victim = make_room(table, owner_of(table, principal));
@@ -259,6 +255,9 @@ nfs4_gss_table_add(Nfs4GssTable *table, Nfs4GssContext *context)
     context->owner = owner_of(table, principal); /* the victim may have been its last one */
     g_queue_push_head_link(&table->recent, &context->link);
     g_queue_push_head_link(&context->owner->recent, &context->own_link);
+    g_mutex_lock(&table->shard[i].lock);
+    g_hash_table_insert(table->shard[i].by_handle, context->handle, context);
+    g_mutex_unlock(&table->shard[i].lock);
     g_mutex_unlock(&table->order_lock);
     if (victim) {
         forget(table, victim);

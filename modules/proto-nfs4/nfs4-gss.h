@@ -3,8 +3,8 @@
  *
  * Spec: RFC 2203
  * Thread: any worker.
- * Locks: each shard of the table has its own, the order of use another one; a context's lock guards its window and
- *        identity. All are leaves. */
+ * Locks: the table's order of use, then a shard of the table. A context's lock guards its window and identity and is a
+ *        leaf. */
 #pragma once
 
 #include "nfs4-rpc.h"

@@ -170,6 +170,74 @@ test_fair_share(void)
     nfs4_gss_table_free(table);
 }
 
+/* ---- From several threads --------------------------------------------------------------------------------------- */
+
+typedef struct {
+    Nfs4GssTable *table;
+    guint seed;
+    GMutex *lock;
+    uint8_t (*known)[GSS_HANDLE_SIZE]; /* of everybody's contexts, under lock */
+} Player;
+
+#define KNOWN 32
+
+static gpointer
+play(gpointer data)
+{
+    Player *p = data;
+    g_autoptr(GRand) rand = g_rand_new_with_seed(p->seed);
+    for (int i = 0; i < 3000; i++) {
+        uint8_t handle[GSS_HANDLE_SIZE];
+        char name[2] = {(char)('a' + g_rand_int_range(rand, 0, 5)), 0};
+        int slot = g_rand_int_range(rand, 0, KNOWN), what = g_rand_int_range(rand, 0, 4);
+        if (what == 0) {
+            add(p->table, name, handle);
+            g_mutex_lock(p->lock);
+            memcpy(p->known[slot], handle, GSS_HANDLE_SIZE);
+            g_mutex_unlock(p->lock);
+            continue;
+        }
+        g_mutex_lock(p->lock);
+        memcpy(handle, p->known[slot], GSS_HANDLE_SIZE);
+        g_mutex_unlock(p->lock);
+        Nfs4GssContext *context = nfs4_gss_table_find(p->table, handle, GSS_HANDLE_SIZE);
+        if (!context)
+            continue;
+        if (what == 1)
+            nfs4_gss_table_remove(p->table, context);
+        else
+            __atomic_store_n(&context->touched, 0, __ATOMIC_RELAXED); /* so that the next one moves it */
+        nfs4_gss_context_unref(context);
+    }
+    return NULL;
+}
+
+static void
+test_threads(void)
+{
+    enum { THREADS = 4 };
+    static GMutex lock;
+    static uint8_t known[KNOWN][GSS_HANDLE_SIZE];
+    Nfs4GssTable *table = nfs4_gss_table_new(20, 8);
+    Player player[THREADS];
+    GThread *thread[THREADS];
+    for (guint i = 0; i < THREADS; i++) {
+        player[i] = (Player){table, i, &lock, known};
+        thread[i] = g_thread_new("player", play, &player[i]);
+    }
+    for (guint i = 0; i < THREADS; i++)
+        g_thread_join(thread[i]);
+    g_assert_cmpuint(nfs4_gss_table_size(table), <=, 20);
+    for (guint i = 0; i < KNOWN; i++) {
+        Nfs4GssContext *context = nfs4_gss_table_find(table, known[i], GSS_HANDLE_SIZE);
+        if (context) {
+            nfs4_gss_table_remove(table, context);
+            nfs4_gss_context_unref(context);
+        }
+    }
+    nfs4_gss_table_free(table);
+}
+
 static void
 test_pending(void)
 {
@@ -201,6 +269,7 @@ main(int argc, char **argv)
     g_test_add_func("/nfs4-gss/table", test_table);
     g_test_add_func("/nfs4-gss/one-principal", test_one_principal);
     g_test_add_func("/nfs4-gss/fair-share", test_fair_share);
+    g_test_add_func("/nfs4-gss/threads", test_threads);
     g_test_add_func("/nfs4-gss/pending", test_pending);
     return g_test_run();
 }
