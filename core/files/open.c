@@ -140,6 +140,20 @@ register_open(const LaresCaller *caller, const LaresObject *object, LaresFile *f
     return status;
 }
 
+/* The open told everybody before that what was there goes. */
+static LaresStatus
+throw_away(LaresFiles *files, const LaresObject *object, LaresFile *file, LaresOpen *open)
+{
+    LaresStore *store = object->share->store;
+    LaresSetAttrs set = {.mask = LARES_ATTR_SIZE, .size = 0};
+    LaresCred cred = {0, 0, NULL, 0};
+    LaresStatus status = STORE_IFACE(store)->set_size ? STORE_IFACE(store)->set_size(store, file, 0)
+                                                      : STORE_IFACE(store)->setattr(store, &cred, object->node, &set);
+    if (status == LARES_OK)
+        lares_files_node_changed(files, object->node, LARES_FILTER_SIZE | LARES_FILTER_LAST_WRITE);
+    return status;
+}
+
 LaresStatus
 lares_files_open_how(LaresFiles *files, const LaresCaller *caller, const LaresObject *object, LaresOpenHow *how,
                      LaresHolder *holder, LaresOpen **open)
@@ -151,9 +165,18 @@ lares_files_open_how(LaresFiles *files, const LaresCaller *caller, const LaresOb
         return status;
     LaresCred cred = lares_files_cred(caller, object);
     g_autoptr(LaresFile) file = NULL;
+    *open = NULL;
     if (how->io)
         status = STORE_IFACE(object->share->store)->open(object->share->store, &cred, object->node, how->io, &file);
-    return status == LARES_OK ? register_open(caller, object, file, how, holder, open) : status;
+    if (status == LARES_OK)
+        status = register_open(caller, object, file, how, holder, open);
+    if (status == LARES_OK && how->overwrite && file)
+        status = throw_away(files, object, file, *open);
+    if (status != LARES_OK && *open) {
+        lares_open_close(*open);
+        g_clear_pointer(open, lares_open_unref);
+    }
+    return status;
 }
 
 LaresStatus

@@ -272,6 +272,8 @@ lares_lease_grant(LaresFileState *state, LaresLease *lease, uint32_t want)
             want &= ~LARES_LEASE_WRITE;
         if (!o->lease || !o->lease->state)
             continue;
+        if (o->lease->state & LARES_LEASE_WRITE)
+            want = 0; /* who only looks at attributes left it alone, and gets nothing beside it */
         if (lease->oplock && o->lease->state & LARES_LEASE_HANDLE)
             want = 0; /* an oplock cannot tell that somebody caches handles */
         if (o->lease->oplock && !lease->oplock)

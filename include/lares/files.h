@@ -152,7 +152,7 @@ typedef struct {
     uint32_t deny;       /* LARES_DENY_*; without access it does not count */
     uint32_t io;         /* READ, WRITE: what will be done with the data; a regular file is opened for it */
     gboolean quiet;      /* attributes only: breaks no lease and takes nothing away from one */
-    gboolean overwrite;  /* what is there will be thrown away: nobody's copy stays good */
+    gboolean overwrite;  /* what is there is thrown away (io has WRITE): nobody's copy stays good */
     LaresLease *lease;   /* to be held through this open, or NULL */
     uint32_t lease_want; /* LARES_LEASE_* */
     gboolean keep_lease; /* take the lease as it is: a reconnect */

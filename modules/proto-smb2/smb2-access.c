@@ -26,15 +26,19 @@ smb2_map_generic(uint32_t access)
     return mapped;
 }
 
-/* What the mode bits mean to Windows: who may write the data may change its attributes. */
+/* What mode bits mean to Windows, which asks for everything at once where it reads and writes: who may read a file may
+ * run it (the client does), who may write it may change its attributes, and its owner may do all that is left. The file
+ * system still judges each of these when it is done. An ACL that was set is taken as it is. */
 static uint32_t
-round_up(uint32_t mask, gboolean directory)
+round_up(uint32_t mask, gboolean owner, gboolean directory)
 {
     if (mask & SMB2_FILE_READ_DATA)
-        mask |= SMB2_FILE_READ_EA | SMB2_READ_CONTROL;
+        mask |= SMB2_FILE_READ_EA | (directory ? 0 : SMB2_FILE_EXECUTE);
     if (mask & SMB2_FILE_WRITE_DATA)
-        mask |= SMB2_FILE_APPEND_DATA | SMB2_FILE_WRITE_EA | SMB2_FILE_WRITE_ATTRIBUTES;
-    return mask | SMB2_FILE_READ_ATTRIBUTES | SMB2_READ_CONTROL | SMB2_SYNCHRONIZE;
+        mask |= SMB2_FILE_APPEND_DATA | SMB2_FILE_WRITE_EA | SMB2_FILE_WRITE_ATTRIBUTES | SMB2_FILE_DELETE_CHILD;
+    if (owner)
+        mask |= SMB2_WRITE_DAC | SMB2_WRITE_OWNER | SMB2_FILE_WRITE_ATTRIBUTES;
+    return mask;
 }
 
 static uint32_t
@@ -58,10 +62,13 @@ allowed_by_acl(Smb2Op *op, const LaresObject *object, uint32_t *mask)
         acl = lares_acl_from_mode(attrs.mode, directory);
     *mask = lares_acl_allowed(acl, attrs.uid, attrs.gid, cred.uid, cred.gid, cred.groups, cred.n_groups,
                               SMB2_FILE_ALL_ACCESS);
+    g_autoptr(LaresAcl) plain = lares_acl_from_mode(attrs.mode, directory);
+    if (lares_acl_equal(acl, plain))
+        *mask = round_up(*mask, attrs.uid == cred.uid, directory);
     lares_acl_free(acl);
     if (attrs.uid == cred.uid)
-        *mask |= SMB2_READ_CONTROL | SMB2_WRITE_DAC | SMB2_FILE_WRITE_ATTRIBUTES;
-    *mask = round_up(*mask, directory);
+        *mask |= SMB2_WRITE_DAC;
+    *mask |= SMB2_READ_CONTROL | SMB2_SYNCHRONIZE | SMB2_FILE_READ_ATTRIBUTES;
     return STATUS_SUCCESS;
 }
 
@@ -116,6 +123,31 @@ smb2_deny_modes(uint32_t share_access)
 }
 
 uint32_t
+smb2_attributes(const LaresObject *object, const LaresDos *dos)
+{
+    gboolean directory = object->node->type == LARES_TYPE_DIRECTORY;
+    uint32_t attributes = dos->set ? dos->attributes : directory ? 0 : SMB2_ATTR_ARCHIVE;
+    if (directory)
+        attributes = (attributes | SMB2_ATTR_DIRECTORY) & ~SMB2_ATTR_NORMAL;
+    if (object->node->type == LARES_TYPE_SYMLINK)
+        attributes |= SMB2_ATTR_REPARSE_POINT;
+    return attributes ? attributes : SMB2_ATTR_NORMAL;
+}
+
+uint32_t
+smb2_object_attributes(Smb2Op *op, const LaresObject *object, uint32_t *attributes)
+{
+    LaresAttrs attrs;
+    LaresDos dos;
+    LaresStatus status = lares_files_getattr(op->service->files, &op->caller, object, LARES_ATTR_STAT, &attrs, NULL);
+    if (status != LARES_OK)
+        return smb2_status(status);
+    lares_files_get_dos(op->service->files, object, NULL, &attrs, &dos);
+    *attributes = smb2_attributes(object, &dos);
+    return STATUS_SUCCESS;
+}
+
+uint32_t
 smb2_basic_get(Smb2Op *op, const Smb2Open *open, Smb2Basic *basic)
 {
     LaresAttrs attrs;
@@ -130,11 +162,14 @@ smb2_basic_get(Smb2Op *op, const Smb2Open *open, Smb2Basic *basic)
     basic->written = smb2_filetime(&attrs.mtime);
     basic->changed = smb2_filetime(&attrs.ctime);
     basic->created = attrs.mask & LARES_ATTR_BTIME ? smb2_filetime(&attrs.btime) : basic->written;
-    if (open->is_directory) {
-        basic->attributes = SMB2_ATTR_DIRECTORY;
-    } else {
+    LaresDos dos;
+    lares_files_get_dos(op->service->files, &open->object, NULL, &attrs, &dos);
+    basic->attributes = smb2_attributes(&open->object, &dos);
+    if (dos.has_birth)
+        basic->created = smb2_filetime(&dos.birth);
+    if (!open->is_directory) {
         basic->size = attrs.size;
-        basic->allocation = attrs.used;
+        basic->allocation = attrs.used > open->allocation ? attrs.used : open->allocation;
     }
     return STATUS_SUCCESS;
 }

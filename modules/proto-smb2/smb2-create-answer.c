@@ -29,7 +29,7 @@ check_reconnect(Smb2Op *op, const Smb2Create *c, Smb2Open *open)
         return STATUS_OBJECT_NAME_NOT_FOUND;
     if (v2 && memcmp(open->create_guid, x->create_guid, 16) != 0)
         return STATUS_OBJECT_NAME_NOT_FOUND;
-    if ((v2 || x->has_lease) && memcmp(open->client_guid, op->connection->client_guid, 16) != 0)
+    if (x->has_lease && memcmp(open->client_guid, op->connection->client_guid, 16) != 0)
         return STATUS_OBJECT_NAME_NOT_FOUND;
     if (g_strcmp0(open->principal, principal) != 0)
         return STATUS_ACCESS_DENIED;
@@ -48,6 +48,18 @@ check_name(Smb2Op *op, Smb2Create *c, const Smb2Open *open)
     return status;
 }
 
+/* The client knows that its connection is lost, perhaps a little before it is known here. */
+static gboolean
+take(Smb2Op *op, Smb2Open *open)
+{
+    for (int i = 0; i < 20; i++) {
+        if (smb2_open_reconnect(open, op))
+            return TRUE;
+        g_usleep(5000);
+    }
+    return FALSE;
+}
+
 static uint32_t
 reconnect(Smb2Op *op, Smb2Create *c)
 {
@@ -55,10 +67,12 @@ reconnect(Smb2Op *op, Smb2Create *c)
     uint32_t status = open ? check_reconnect(op, c, open) : STATUS_OBJECT_NAME_NOT_FOUND;
     if (status == STATUS_SUCCESS)
         status = check_name(op, c, open);
-    if (status == STATUS_SUCCESS && !smb2_open_reconnect(open, op))
+    if (status == STATUS_SUCCESS && !take(op, open))
         status = STATUS_OBJECT_NAME_NOT_FOUND;
-    if (status == STATUS_SUCCESS)
+    if (status == STATUS_SUCCESS) {
         c->open = smb2_open_ref(open);
+        c->reconnected = TRUE;
+    }
     if (open)
         smb2_open_unref(open);
     return status;
@@ -116,7 +130,7 @@ smb2_create_durable_grant(Smb2Op *op, Smb2Create *c)
     }
     open->has_app_instance = c->contexts.has_app_instance && v2;
     memcpy(open->app_instance, c->contexts.app_instance, 16);
-    if (!open->open || open->is_directory || open->delete_on_close || !open->lease || !(v2 || c->contexts.dhnq))
+    if (!open->open || open->is_directory || !open->lease || !(v2 || c->contexts.dhnq))
         return;
     if (!(lares_lease_state(open->lease->core, NULL, NULL) & LARES_LEASE_HANDLE))
         return;

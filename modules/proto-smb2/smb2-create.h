@@ -58,7 +58,10 @@ typedef struct {
     uint32_t maximal;
     gboolean has_maximal;
     Smb2Target target;
-    Smb2Open *open;    /* a reference */
+    LaresObject base; /* with a stream: the file; target.found is the stream then */
+    gboolean stream_made;
+    Smb2Open *open; /* a reference */
+    gboolean reconnected;
     gboolean replayed; /* the answer to a CREATE that was done before */
 } Smb2Create;
 
@@ -74,7 +77,5 @@ SMB2_WEAK uint32_t smb2_create_apply(Smb2Op *op, Smb2Create *create, gboolean cr
 /* Writes the whole ERROR body that tells a client where a symbolic link leads ([MS-SMB2] 2.2.2.2.1) and sets
  * op->keep_error_body. `unparsed` UTF-16 bytes of the name follow the link. */
 SMB2_WEAK void smb2_symlink_answer(Smb2Op *op, const LaresObject *link, size_t unparsed);
-/* Opens a named stream of c->target.found (or makes it and the file): sets create->open. */
-SMB2_WEAK uint32_t smb2_stream_open(Smb2Op *op, Smb2Create *create);
 /* CREATE on IPC$: makes the pipe and returns STATUS codes. */
 SMB2_WEAK Smb2Pipe *smb2_pipe_open(Smb2Op *op, const char *name);

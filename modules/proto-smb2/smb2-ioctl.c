@@ -22,6 +22,14 @@ const Smb2Fsctl smb2_fsctls[] = {
     {FSCTL_PIPE_TRANSCEIVE, "PIPE_TRANSCEIVE", smb2_fsctl_pipe_transceive, SMB2_FSCTL_PIPE, "3.3.5.15.10"},
     {FSCTL_PIPE_PEEK, "PIPE_PEEK", smb2_fsctl_pipe_peek, SMB2_FSCTL_PIPE, "3.3.5.15.4"},
     {FSCTL_PIPE_WAIT, "PIPE_WAIT", smb2_fsctl_pipe_wait, SMB2_FSCTL_NO_FILE | SMB2_FSCTL_ANY, "[MS-FSCC] 2.3.49"},
+    {FSCTL_SRV_REQUEST_RESUME_KEY, "SRV_REQUEST_RESUME_KEY", smb2_fsctl_srv_request_resume_key, 0, "3.3.5.15.5"},
+    {FSCTL_SRV_COPYCHUNK, "SRV_COPYCHUNK", smb2_fsctl_srv_copychunk, 0, "3.3.5.15.6"},
+    {FSCTL_SRV_COPYCHUNK_WRITE, "SRV_COPYCHUNK_WRITE", smb2_fsctl_srv_copychunk, 0, "3.3.5.15.6"},
+    {FSCTL_DUPLICATE_EXTENTS_TO_FILE, "DUPLICATE_EXTENTS_TO_FILE", smb2_fsctl_duplicate_extents, 0, "3.3.5.15.8"},
+    {FSCTL_SET_SPARSE, "SET_SPARSE", smb2_fsctl_set_sparse, 0, "3.3.5.15.8"},
+    {FSCTL_SET_ZERO_DATA, "SET_ZERO_DATA", smb2_fsctl_set_zero_data, 0, "3.3.5.15.8"},
+    {FSCTL_QUERY_ALLOCATED_RANGES, "QUERY_ALLOCATED_RANGES", smb2_fsctl_query_allocated_ranges, 0, "3.3.5.15.8"},
+    {FSCTL_CREATE_OR_GET_OBJECT_ID, "CREATE_OR_GET_OBJECT_ID", smb2_fsctl_create_or_get_object_id, 0, "3.3.5.15.8"},
     {0, NULL, NULL, 0, NULL},
 };
 

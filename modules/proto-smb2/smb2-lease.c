@@ -59,8 +59,7 @@ lease_break_body(const Smb2Lease *lease, const LaresLeaseBreak *what, uint8_t bo
 static void
 break_unreachable(Smb2Lease *lease, const LaresLeaseBreak *what)
 {
-    if (!(what->to & LARES_LEASE_HANDLE))
-        smb2_opens_close_disconnected(lease->service->opens, lease);
+    smb2_opens_close_disconnected(lease->service->opens, lease);
     if (what->ack)
         lares_lease_ack(lease->core, what->to);
 }

@@ -68,7 +68,8 @@ static uint32_t
 grant_existing(Smb2Op *op, Smb2Create *c, uint32_t *granted)
 {
     uint32_t desired = smb2_map_generic(c->desired);
-    uint32_t status = smb2_maximal_access(op, &c->target.found, &c->target.parent, &c->maximal);
+    uint32_t status =
+        smb2_maximal_access(op, c->base.node ? &c->base : &c->target.found, &c->target.parent, &c->maximal);
     if (status != STATUS_SUCCESS)
         return status;
     c->has_maximal = TRUE;
@@ -103,6 +104,20 @@ leases_possible(const Smb2Op *op, const Smb2Create *c, gboolean directory)
                           op->connection->server_capabilities & SMB2_GLOBAL_CAP_DIRECTORY_LEASING);
 }
 
+/* A key names the lease of one file ([MS-SMB2] 3.3.5.9.8). */
+static gboolean
+key_is_elsewhere(const Smb2Op *op, const Smb2Create *c, const LaresNode *node)
+{
+    if (c->oplock != SMB2_OPLOCK_LEVEL_LEASE || !c->contexts.has_lease || op->connection->dialect < SMB2_DIALECT_210)
+        return FALSE;
+    Smb2Lease *used = smb2_lease_find(op->service, op->connection->client_guid, c->contexts.lease.key);
+    if (!used)
+        return FALSE;
+    gboolean elsewhere = lares_lease_node(used->core) != node;
+    smb2_lease_unref(used);
+    return elsewhere;
+}
+
 /* The lease or oplock that the new open is to hold: into open->lease, or none. */
 static uint32_t
 prepare_lease(Smb2Op *op, Smb2Create *c, LaresNode *node, uint32_t *want)
@@ -134,12 +149,16 @@ fill_open(Smb2Create *c, const LaresObject *object, uint32_t granted, uint32_t a
     open->name = g_strdup(c->target.name);
     open->path = g_strdup(c->target.path);
     open->stream = g_strdup(c->target.stream);
+    if (c->base.node)
+        lares_object_copy(&open->base, &c->base);
     open->is_directory = object->node->type == LARES_TYPE_DIRECTORY && !c->target.stream;
     open->granted = granted;
     open->options = c->options;
     open->share_access = c->share;
     open->attributes = c->attributes;
     open->action = action;
+    if (c->contexts.alsi && !open->is_directory && action != SMB2_ACTION_OPENED && c->contexts.allocation <= INT64_MAX)
+        open->allocation = (c->contexts.allocation + 4095) & ~UINT64_C(4095);
     open->delete_on_close = (c->options & SMB2_FILE_DELETE_ON_CLOSE) != 0;
 }
 
@@ -147,7 +166,7 @@ static uint32_t
 check_type(Smb2Op *op, const Smb2Create *c)
 {
     LaresFileType type = c->target.found.node->type;
-    if (c->disposition == SMB2_FILE_CREATE)
+    if (c->disposition == SMB2_FILE_CREATE && !c->stream_made)
         return STATUS_OBJECT_NAME_COLLISION;
     if (type == LARES_TYPE_SYMLINK && !(c->options & SMB2_FILE_OPEN_REPARSE_POINT)) {
         if (smb2_symlink_answer)
@@ -162,19 +181,6 @@ check_type(Smb2Op *op, const Smb2Create *c)
     return c->options & SMB2_FILE_DIRECTORY_FILE ? STATUS_NOT_A_DIRECTORY : STATUS_SUCCESS;
 }
 
-static uint32_t
-truncate_now(Smb2Op *op, Smb2Open *open)
-{
-    LaresIo io;
-    LaresSetAttrs set = {.mask = LARES_ATTR_SIZE, .size = 0};
-    LaresStatus status =
-        lares_files_io_begin(op->service->files, &op->caller, &open->object, open->open, LARES_ACCESS_WRITE, &io);
-    if (status == LARES_OK)
-        status = lares_files_setattr(op->service->files, &op->caller, &open->object, io.file, &set);
-    lares_files_io_end(&io);
-    return smb2_status(status);
-}
-
 /* What the core's refusal of an open means; *again: try at once. */
 static uint32_t
 refused(Smb2Op *op, LaresNode *node, const LaresOpenHow *how, LaresStatus status, gboolean *again)
@@ -185,6 +191,47 @@ refused(Smb2Op *op, LaresNode *node, const LaresOpenHow *how, LaresStatus status
     return smb2_status(status);
 }
 
+#define SETTABLE                                                                                                       \
+    (SMB2_ATTR_READONLY | SMB2_ATTR_HIDDEN | SMB2_ATTR_SYSTEM | SMB2_ATTR_ARCHIVE | SMB2_ATTR_TEMPORARY |              \
+     SMB2_ATTR_OFFLINE | SMB2_ATTR_NOT_INDEXED)
+
+/* [MS-FSA] 2.1.5.1.2: what a read-only, hidden or system file does not let happen. */
+static uint32_t
+check_attributes(Smb2Op *op, const Smb2Create *c, uint32_t *granted)
+{
+    uint32_t has, status = smb2_object_attributes(op, c->base.node ? &c->base : &c->target.found, &has);
+    if (status != STATUS_SUCCESS)
+        return status;
+    if (has & SMB2_ATTR_READONLY && c->options & SMB2_FILE_DELETE_ON_CLOSE)
+        return STATUS_CANNOT_DELETE;
+    if (has & SMB2_ATTR_READONLY && c->target.found.node->type == LARES_TYPE_REGULAR) {
+        uint32_t writes = SMB2_FILE_WRITE_DATA | SMB2_FILE_APPEND_DATA;
+        if (smb2_map_generic(c->desired) & writes || overwrites(c->disposition))
+            return STATUS_ACCESS_DENIED;
+        *granted &= ~writes; /* of what was asked for as the most there is */
+    }
+    if (overwrites(c->disposition) && has & ~c->attributes & (SMB2_ATTR_HIDDEN | SMB2_ATTR_SYSTEM))
+        return STATUS_ACCESS_DENIED;
+    return STATUS_SUCCESS;
+}
+
+/* Attributes of what was made or overwritten; a plain file needs none to be kept. */
+static uint32_t
+keep_attributes(Smb2Op *op, const Smb2Create *c)
+{
+    gboolean made = c->open->action == SMB2_ACTION_CREATED;
+    LaresDos dos = {.set = TRUE, .attributes = c->attributes & SETTABLE};
+    if (!c->open->is_directory)
+        dos.attributes |= SMB2_ATTR_ARCHIVE;
+    if (made && dos.attributes == (c->open->is_directory ? 0 : SMB2_ATTR_ARCHIVE))
+        return STATUS_SUCCESS;
+    uint32_t has;
+    if (!made && (smb2_object_attributes(op, &c->open->object, &has) != STATUS_SUCCESS || has == dos.attributes))
+        return STATUS_SUCCESS;
+    lares_files_set_dos(op->service->files, &c->open->object, &dos);
+    return STATUS_SUCCESS;
+}
+
 static uint32_t
 open_existing(Smb2Op *op, Smb2Create *c, gboolean *again)
 {
@@ -192,6 +239,10 @@ open_existing(Smb2Op *op, Smb2Create *c, gboolean *again)
     uint32_t granted, want, status = check_type(op, c);
     if (status == STATUS_SUCCESS)
         status = grant_existing(op, c, &granted);
+    if (status == STATUS_SUCCESS)
+        status = check_attributes(op, c, &granted);
+    if (status == STATUS_SUCCESS && key_is_elsewhere(op, c, object->node))
+        status = STATUS_INVALID_PARAMETER;
     if (status == STATUS_SUCCESS && c->options & SMB2_FILE_DELETE_ON_CLOSE && !(granted & SMB2_DELETE))
         status = STATUS_INVALID_PARAMETER;
     if (status == STATUS_SUCCESS)
@@ -215,15 +266,13 @@ open_existing(Smb2Op *op, Smb2Create *c, gboolean *again)
     if (opened != LARES_OK)
         return refused(op, object->node, &how, opened, again);
     fill_open(c, object, granted,
-              c->disposition == SMB2_FILE_SUPERSEDE ? SMB2_ACTION_SUPERSEDED
-              : overwrite                           ? SMB2_ACTION_OVERWRITTEN
-                                                    : SMB2_ACTION_OPENED);
-    if (!overwrite)
-        return STATUS_SUCCESS;
-    status = truncate_now(op, c->open);
-    if (smb2_access_modes(granted) != how.access)
+              c->stream_made                          ? SMB2_ACTION_CREATED
+              : c->disposition == SMB2_FILE_SUPERSEDE ? SMB2_ACTION_SUPERSEDED
+              : overwrite                             ? SMB2_ACTION_OVERWRITTEN
+                                                      : SMB2_ACTION_OPENED);
+    if (overwrite && smb2_access_modes(granted) != how.access)
         lares_open_downgrade(c->open->open, smb2_access_modes(granted), how.deny);
-    return status;
+    return STATUS_SUCCESS;
 }
 
 static uint32_t
@@ -238,13 +287,10 @@ make_new(Smb2Op *op, Smb2Create *c, gboolean *again)
     grant_new(op, c, &granted);
     if (c->options & SMB2_FILE_DELETE_ON_CLOSE && !(granted & SMB2_DELETE))
         return STATUS_INVALID_PARAMETER;
-    if (leases_possible(op, c, directory)) {
-        Smb2Lease *used = smb2_lease_find(op->service, op->connection->client_guid, c->contexts.lease.key);
-        if (used) {
-            smb2_lease_unref(used);
-            return STATUS_INVALID_PARAMETER; /* it belongs to another file */
-        }
-    }
+    if (c->options & SMB2_FILE_DELETE_ON_CLOSE && c->attributes & SMB2_ATTR_READONLY)
+        return STATUS_CANNOT_DELETE;
+    if (key_is_elsewhere(op, c, NULL))
+        return STATUS_INVALID_PARAMETER;
     LaresOpenHow how = {.access = smb2_access_modes(granted),
                         .deny = smb2_deny_modes(c->share),
                         .io = directory ? 0 : smb2_access_io(granted)};
@@ -267,6 +313,44 @@ make_new(Smb2Op *op, Smb2Create *c, gboolean *again)
     return STATUS_SUCCESS;
 }
 
+/* The target becomes the stream; what is missing (the file, the stream) is made where the disposition makes things. */
+static uint32_t
+find_stream(Smb2Op *op, Smb2Create *c)
+{
+    gboolean makes = c->disposition != SMB2_FILE_OPEN && c->disposition != SMB2_FILE_OVERWRITE, made = FALSE;
+    uint32_t access = smb2_access_io(smb2_map_generic(c->desired));
+    LaresChangeInfo info;
+    if (c->options & SMB2_FILE_DIRECTORY_FILE)
+        return STATUS_NOT_A_DIRECTORY;
+    if (!c->target.found.node) {
+        LaresCreate how = {.type = LARES_TYPE_REGULAR, .exclusive = FALSE};
+        LaresOpenHow quiet = {.quiet = TRUE};
+        LaresOpen *open = NULL;
+        LaresHolder *holder = smb2_session_holder(op->session);
+        if (!makes) {
+            lares_holder_unref(holder);
+            return STATUS_OBJECT_NAME_NOT_FOUND;
+        }
+        LaresStatus status = lares_files_create_how(op->service->files, &op->caller, &c->target.parent, c->target.name,
+                                                    &how, &quiet, holder, &c->target.found, &open, &made, &info);
+        lares_holder_unref(holder);
+        if (status != LARES_OK)
+            return smb2_status(status);
+        lares_open_close(open);
+        lares_open_unref(open);
+    }
+    LaresObject stream = {NULL, NULL};
+    LaresStatus status = lares_files_stream(op->service->files, &op->caller, &c->target.found, c->target.stream, access,
+                                            makes, c->disposition == SMB2_FILE_CREATE, &stream, &made);
+    if (status != LARES_OK)
+        return smb2_status(status);
+    lares_object_clear(&c->base);
+    c->base = c->target.found;
+    c->target.found = stream;
+    c->stream_made = made;
+    return STATUS_SUCCESS;
+}
+
 static uint32_t
 open_or_make(Smb2Op *op, Smb2Create *c)
 {
@@ -278,12 +362,12 @@ open_or_make(Smb2Op *op, Smb2Create *c)
         status = smb2_target_find(op, c->name, c->name_len, &c->target);
         if (status != STATUS_SUCCESS)
             return status;
-        if (c->target.stream && !c->target.found.node && !smb2_stream_open)
-            return STATUS_OBJECT_NAME_NOT_FOUND;
-        if (c->target.stream)
-            return smb2_stream_open ? smb2_stream_open(op, c) : STATUS_OBJECT_NAME_NOT_FOUND;
         g_clear_pointer(&c->open, smb2_open_unref);
         c->open = smb2_open_new(op);
+        if (c->target.stream)
+            status = find_stream(op, c);
+        if (status != STATUS_SUCCESS)
+            return status;
         status = c->target.found.node ? open_existing(op, c, &again) : make_new(op, c, &again);
     }
     return status;
@@ -324,13 +408,11 @@ answer(Smb2Op *op, Smb2Create *c)
     uint32_t status = smb2_basic_get(op, c->open, &basic);
     if (status != STATUS_SUCCESS)
         return status;
-    if (c->contexts.alsi && basic.allocation < c->contexts.allocation && !c->open->is_directory)
-        basic.allocation = (c->contexts.allocation + 4095) & ~UINT64_C(4095);
     smb2_open_file_id(c->open, id);
     smb2_put_u16(op->out, 89);
     smb2_put_u8(op->out, smb2_open_oplock(c->open));
     smb2_put_u8(op->out, 0);
-    smb2_put_u32(op->out, c->open->action);
+    smb2_put_u32(op->out, c->reconnected ? SMB2_ACTION_OPENED : c->open->action);
     smb2_put_u64(op->out, basic.created);
     smb2_put_u64(op->out, basic.accessed);
     smb2_put_u64(op->out, basic.written);
@@ -355,7 +437,7 @@ static void
 take_back(Smb2Create *c)
 {
     if (c->open->action == SMB2_ACTION_CREATED)
-        c->open->delete_on_close = TRUE;
+        c->open->delete_on_close = c->open->open != NULL;
     smb2_open_close(c->open);
 }
 
@@ -364,7 +446,9 @@ finish(Smb2Op *op, Smb2Create *c)
 {
     gboolean made = c->open->action != SMB2_ACTION_OPENED;
     uint32_t status = STATUS_SUCCESS;
-    if (made && c->open->open && smb2_create_apply)
+    if (made && c->open->open && !c->open->stream)
+        status = keep_attributes(op, c);
+    if (status == STATUS_SUCCESS && made && c->open->open && smb2_create_apply)
         status = smb2_create_apply(op, c, c->open->action == SMB2_ACTION_CREATED);
     if (status == STATUS_SUCCESS) {
         smb2_create_durable_grant(op, c);
@@ -402,6 +486,7 @@ smb2_op_create(Smb2Op *op)
         op->chain->failed = status;
     if (c.open)
         smb2_open_unref(c.open);
+    lares_object_clear(&c.base);
     smb2_target_clear(&c.target);
     return status;
 }

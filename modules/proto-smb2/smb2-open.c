@@ -154,6 +154,9 @@ smb2_open_unref(Smb2Open *open)
         smb2_session_unref(open->session);
     if (open->tree)
         smb2_tree_unref(open->tree);
+    lares_object_clear(&open->base);
+    if (open->last_identity)
+        lares_identity_unref(open->last_identity);
     g_free(open->principal);
     g_free(open->stream);
     g_free(open->path);
@@ -239,30 +242,32 @@ opens_remove(Smb2Opens *opens, Smb2Open *open)
     return was_there;
 }
 
-/* With FILE_DELETE_ON_CLOSE the file is to go from now on ([MS-FSA] 2.1.5.4). */
+/* With FILE_DELETE_ON_CLOSE the file is to go from now on ([MS-FSA] 2.1.5.4), as whoever opened it. */
 static void
 mark_for_deletion(Smb2Open *open)
 {
-    g_autoptr(LaresIdentity) identity = NULL;
+    LaresObject parent = {NULL, NULL};
     g_mutex_lock(&open->lock);
     Smb2Session *session = open->session ? smb2_session_ref(open->session) : NULL;
-    Smb2Tree *tree = open->tree ? smb2_tree_ref(open->tree) : NULL;
-    LaresObject parent = {NULL, NULL};
+    const LaresFlavor *flavor = open->tree ? open->tree->flavor : open->last_flavor;
+    g_autoptr(LaresIdentity) identity = open->last_identity ? lares_identity_ref(open->last_identity) : NULL;
     if (open->name)
         lares_object_copy(&parent, &open->parent);
     g_autofree char *name = g_strdup(open->name);
     g_mutex_unlock(&open->lock);
-    if (session && tree && name && !lares_open_delete_pending(open->open)) {
+    if (session && !identity)
         identity = smb2_session_identity(session);
+    if (identity && flavor && name && !lares_open_delete_pending(open->open)) {
         LaresPeer nobody = {"", 0, FALSE};
-        LaresCaller caller = {identity, tree->flavor, &nobody, "smb2", NULL};
-        lares_files_delete_on_close(open->service->files, &caller, open->open, &parent, name, TRUE);
+        LaresCaller caller = {identity, flavor, &nobody, "smb2", NULL};
+        if (open->stream)
+            lares_files_stream_delete_on_close(open->service->files, &caller, open->open, &open->base, TRUE);
+        else
+            lares_files_delete_on_close(open->service->files, &caller, open->open, &parent, name, TRUE);
     }
     lares_object_clear(&parent);
     if (session)
         smb2_session_unref(session);
-    if (tree)
-        smb2_tree_unref(tree);
 }
 
 void
@@ -397,7 +402,14 @@ smb2_opens_by_resume_key(Smb2Opens *opens, const Smb2Session *session, const uin
 
 typedef gboolean (*Smb2OpenTest)(const Smb2Open *open, gconstpointer data);
 
-/* References to all that pass. */
+static gint
+by_age(gconstpointer a, gconstpointer b)
+{
+    const Smb2Open *x = *(Smb2Open *const *)a, *y = *(Smb2Open *const *)b;
+    return x->persistent_id < y->persistent_id ? -1 : x->persistent_id > y->persistent_id;
+}
+
+/* References to all that pass, the oldest first: locks go from one to the next as if each had been closed by hand. */
 static GPtrArray *
 collect(Smb2Opens *opens, Smb2OpenTest test, gconstpointer data)
 {
@@ -411,6 +423,7 @@ collect(Smb2Opens *opens, Smb2OpenTest test, gconstpointer data)
             g_ptr_array_add(found, smb2_open_ref(value));
     }
     g_mutex_unlock(&opens->lock);
+    g_ptr_array_sort(found, by_age);
     return found;
 }
 
@@ -530,7 +543,7 @@ scavenge_free(gpointer data)
 static gboolean
 survives(Smb2Open *open)
 {
-    if (!open->durability || !open->lease || open->delete_on_close)
+    if (!open->durability || !open->lease)
         return FALSE;
     gboolean breaking;
     uint32_t state = lares_lease_state(open->lease->core, NULL, &breaking);
@@ -538,11 +551,15 @@ survives(Smb2Open *open)
 }
 
 static void
-set_away(Smb2Open *open)
+set_away(Smb2Open *open, Smb2Session *of)
 {
     Smb2Opens *opens = open->service->opens;
+    LaresIdentity *identity = smb2_session_identity(of);
     g_mutex_lock(&opens->lock);
     g_mutex_lock(&open->lock);
+    if (!open->last_identity)
+        open->last_identity = g_steal_pointer(&identity);
+    open->last_flavor = open->tree ? open->tree->flavor : NULL;
     Smb2Session *session = g_steal_pointer(&open->session);
     Smb2Tree *tree = g_steal_pointer(&open->tree);
     Scavenge s = {smb2_open_ref(open), ++open->disconnects};
@@ -555,6 +572,8 @@ set_away(Smb2Open *open)
         smb2_tree_unref(tree);
     if (session)
         smb2_session_unref(session);
+    if (identity)
+        lares_identity_unref(identity);
 }
 
 void
@@ -564,7 +583,7 @@ smb2_opens_of_session_disconnect(Smb2Session *session)
     for (guint i = 0; i < found->len; i++) {
         Smb2Open *open = found->pdata[i];
         if (survives(open))
-            set_away(open);
+            set_away(open, session);
         else
             smb2_open_close(open);
     }

@@ -33,9 +33,11 @@ struct _Smb2Open {
     uint32_t options;      /* of CREATE */
     uint32_t share_access; /* likewise */
     uint32_t attributes;   /* likewise */
+    uint64_t allocation;   /* that was asked for */
     uint32_t action;       /* SMB2_ACTION_…: a replayed CREATE is answered with it */
     gboolean is_directory;
     gboolean delete_on_close; /* FILE_DELETE_ON_CLOSE was asked for */
+    LaresObject base;         /* of a stream: the file it belongs to */
     char *stream;             /* NULL: the data of the file itself */
     Smb2Lease *lease;         /* a reference, also for an oplock; NULL: none */
     uint8_t oplock;  /* SMB2_OPLOCK_LEVEL_… asked for: LEASE, or what kind of oplock; see smb2_open_oplock() */
@@ -57,8 +59,10 @@ struct _Smb2Open {
     Smb2Session *session; /* references; NULL while it waits for its client; guarded by lock (a reference to it is
                            * what op->session holds) */
     Smb2Tree *tree;
-    uint16_t channel_sequence;                  /* guarded by lock: 3.3.5.2.10 */
-    uint32_t requests, pre_requests;            /* outstanding ones of this and of older sequences; guarded by lock */
+    LaresIdentity *last_identity;    /* while `session` is NULL: who opened it (a reference); guarded by lock */
+    const LaresFlavor *last_flavor;  /* likewise, of the tree */
+    uint16_t channel_sequence;       /* guarded by lock: 3.3.5.2.10 */
+    uint32_t requests, pre_requests; /* outstanding ones of this and of older sequences; guarded by lock */
     uint8_t lock_sequence[SMB2_LOCK_SEQUENCES]; /* number + 1, 0: not valid; guarded by lock */
     guint disconnects;                          /* guarded by lock: which disconnect a time-out belongs to */
     gint64 position;                            /* FilePositionInformation; guarded by lock */
@@ -140,6 +144,9 @@ typedef struct {
     uint64_t created, accessed, written, changed, allocation, size;
     uint32_t attributes;
 } Smb2Basic;
+/* What is shown of an object's attributes ([MS-FSCC] 2.6); a file that nobody set any for is an ARCHIVE. */
+uint32_t smb2_attributes(const LaresObject *object, const LaresDos *dos);
+uint32_t smb2_object_attributes(Smb2Op *op, const LaresObject *object, uint32_t *attributes);
 uint32_t smb2_basic_get(Smb2Op *op, const Smb2Open *open, Smb2Basic *basic);
 
 /* Named pipes: smb2-pipe.c. */

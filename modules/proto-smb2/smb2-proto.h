@@ -315,6 +315,7 @@ enum {
 #define STATUS_INVALID_DEVICE_REQUEST                0xc0000010u
 #define STATUS_END_OF_FILE                           0xc0000011u
 #define STATUS_MORE_PROCESSING_REQUIRED              0xc0000016u
+#define STATUS_INVALID_VIEW_SIZE                     0xc000001fu
 #define STATUS_ACCESS_DENIED                         0xc0000022u
 #define STATUS_BUFFER_TOO_SMALL                      0xc0000023u
 #define STATUS_OBJECT_TYPE_MISMATCH                  0xc0000024u

@@ -458,6 +458,13 @@ extern const Smb2Fsctl smb2_fsctls[];
 SMB2_FSCTL(validate_negotiate_info);
 SMB2_FSCTL(query_network_interface_info);
 SMB2_FSCTL(dfs_get_referrals);
+SMB2_FSCTL(srv_request_resume_key);
+SMB2_FSCTL(srv_copychunk);
+SMB2_FSCTL(duplicate_extents);
+SMB2_FSCTL(set_sparse);
+SMB2_FSCTL(set_zero_data);
+SMB2_FSCTL(query_allocated_ranges);
+SMB2_FSCTL(create_or_get_object_id);
 
 /* ---- Opens, as the engine uses them: smb2-open.c ---------------------------------------------------------------- */
 
