@@ -119,7 +119,7 @@ run_request(LaresWorker *worker, LaresConnection *c, LaresRecord *record, RunFla
     __atomic_store_n(&worker->completed, worker->completed + 1, __ATOMIC_RELAXED);
     g_mutex_lock(&c->lock);
     uint32_t took = (uint32_t)MIN(worker->now - start, (gint64)UINT32_MAX);
-    if (request.serial && took < HANGS_NS)
+    if (request.reply.serial && took < HANGS_NS)
         took /= SERIAL_SHARE;
     c->cost = c->cost == UINT32_MAX ? took : MAX(took, c->cost - c->cost / 16);
     c->last_done = worker->now;

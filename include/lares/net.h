@@ -35,6 +35,9 @@ struct _LaresReply {
     LaresWriter out; /* the first LARES_REPLY_HEAD bytes are reserved for the framing header */
     LaresFileRange range[LARES_REPLY_MAX_RANGES];
     guint n_ranges;
+    /* Set by request(): what took the time lets others of its kind wait (a change of a directory). Several workers at
+     * once would stand in each other's way. */
+    gboolean serial;
 };
 #define LARES_REPLY_HEAD 4
 
@@ -54,9 +57,6 @@ typedef struct {
     uint8_t *data;     /* the record, without framing; may be changed in place; valid until request() returns */
     size_t len;
     LaresReply reply; /* nothing is sent if reply.out.len stays LARES_REPLY_HEAD */
-    /* Set by request(): what took the time lets others of its kind wait (a change of a directory). Several workers at
-     * once would stand in each other's way. */
-    gboolean serial;
 } LaresRequest;
 
 typedef struct {

@@ -78,7 +78,7 @@ struct _Nfs4Compound {
     LaresWriter *out;      /* &reply->out */
     gboolean allow_ranges; /* a READ may put file ranges into the reply */
     gboolean keep_body;
-    gboolean serial;  /* LaresRequest.serial: a directory was changed */
+    gboolean serial;  /* LaresReply.serial: a directory was changed */
     gpointer op_data; /* of the running operation, between its own functions */
 
     LaresObject current, saved;

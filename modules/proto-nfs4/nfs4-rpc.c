@@ -114,7 +114,7 @@ nfs4_rpc_run(Nfs4Call *call, const Nfs4Login *login, gboolean allow_ranges)
         .reply_overhead = request->reply.out.len - LARES_REPLY_HEAD,
     };
     Nfs4Run run = nfs4_compound_run(&c);
-    request->serial = c.serial;
+    request->reply.serial = c.serial;
     return run;
 }
 
