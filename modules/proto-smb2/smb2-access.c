@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Access masks: generic rights, what a caller may have, what an open means to the core; and the basic attributes.
+/* Access masks: generic rights, what a caller may have, what an open means to the core.
  *
  * The bits of LARES_MASK_* are those of [MS-DTYP] 2.4.3, so an ACL's answer is the wire's.
  *
@@ -144,32 +144,5 @@ smb2_object_attributes(Smb2Op *op, const LaresObject *object, uint32_t *attribut
         return smb2_status(status);
     lares_files_get_dos(op->service->files, object, NULL, &attrs, &dos);
     *attributes = smb2_attributes(object, &dos);
-    return STATUS_SUCCESS;
-}
-
-uint32_t
-smb2_basic_get(Smb2Op *op, const Smb2Open *open, Smb2Basic *basic)
-{
-    LaresAttrs attrs;
-    *basic = (Smb2Basic){.attributes = SMB2_ATTR_NORMAL};
-    if (!open->open)
-        return STATUS_SUCCESS;
-    LaresStatus status =
-        lares_files_getattr(op->service->files, &op->caller, &open->object, LARES_ATTR_STAT, &attrs, NULL);
-    if (status != LARES_OK)
-        return smb2_status(status);
-    basic->accessed = smb2_filetime(&attrs.atime);
-    basic->written = smb2_filetime(&attrs.mtime);
-    basic->changed = smb2_filetime(&attrs.ctime);
-    basic->created = attrs.mask & LARES_ATTR_BTIME ? smb2_filetime(&attrs.btime) : basic->written;
-    LaresDos dos;
-    lares_files_get_dos(op->service->files, &open->object, NULL, &attrs, &dos);
-    basic->attributes = smb2_attributes(&open->object, &dos);
-    if (dos.has_birth)
-        basic->created = smb2_filetime(&dos.birth);
-    if (!open->is_directory) {
-        basic->size = attrs.size;
-        basic->allocation = attrs.used > open->allocation ? attrs.used : open->allocation;
-    }
     return STATUS_SUCCESS;
 }

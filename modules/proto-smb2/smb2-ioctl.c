@@ -5,6 +5,7 @@
 #include "smb2-message.h"
 #include "smb2-negotiate.h"
 #include "smb2-pipe.h"
+#include "smb2-reparse.h"
 
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -30,6 +31,9 @@ const Smb2Fsctl smb2_fsctls[] = {
     {FSCTL_SET_ZERO_DATA, "SET_ZERO_DATA", smb2_fsctl_set_zero_data, 0, "3.3.5.15.8"},
     {FSCTL_QUERY_ALLOCATED_RANGES, "QUERY_ALLOCATED_RANGES", smb2_fsctl_query_allocated_ranges, 0, "3.3.5.15.8"},
     {FSCTL_CREATE_OR_GET_OBJECT_ID, "CREATE_OR_GET_OBJECT_ID", smb2_fsctl_create_or_get_object_id, 0, "3.3.5.15.8"},
+    {FSCTL_GET_REPARSE_POINT, "GET_REPARSE_POINT", smb2_fsctl_get_reparse_point, 0, "[MS-FSCC] 2.3.27"},
+    {FSCTL_SET_REPARSE_POINT, "SET_REPARSE_POINT", smb2_fsctl_set_reparse_point, 0, "[MS-FSCC] 2.3.81"},
+    {FSCTL_DELETE_REPARSE_POINT, "DELETE_REPARSE_POINT", smb2_fsctl_delete_reparse_point, 0, "[MS-FSCC] 2.3.5"},
     {0, NULL, NULL, 0, NULL},
 };
 

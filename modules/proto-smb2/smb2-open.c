@@ -149,12 +149,12 @@ smb2_open_unref(Smb2Open *open)
     if (open->pipe && smb2_pipe_free)
         smb2_pipe_free(open->pipe);
     lares_object_clear(&open->object);
+    lares_object_clear(&open->base);
     lares_object_clear(&open->parent);
     if (open->session)
         smb2_session_unref(open->session);
     if (open->tree)
         smb2_tree_unref(open->tree);
-    lares_object_clear(&open->base);
     if (open->last_identity)
         lares_identity_unref(open->last_identity);
     g_free(open->principal);

@@ -329,6 +329,7 @@ enum {
 #define STATUS_EAS_NOT_SUPPORTED                     0xc000004fu
 #define STATUS_EA_TOO_LARGE                          0xc0000050u
 #define STATUS_NONEXISTENT_EA_ENTRY                  0xc0000051u
+#define STATUS_NO_EAS_ON_FILE                        0xc0000052u
 #define STATUS_FILE_LOCK_CONFLICT                    0xc0000054u
 #define STATUS_LOCK_NOT_GRANTED                      0xc0000055u
 #define STATUS_DELETE_PENDING                        0xc0000056u

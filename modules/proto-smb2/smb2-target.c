@@ -1,135 +1,31 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* From the name in a CREATE to the object it means.
+/* From the name in a CREATE to the object it means, its stream, and what a CREATE sets on what it made.
  *
- * Spec: [MS-SMB2] 2.2.13, 3.3.5.9 (no leading separator); [MS-FSA] 2.1.5.1. */
+ * Spec: [MS-SMB2] 2.2.13, 3.3.5.9; [MS-FSA] 2.1.5.1. */
 #include "smb2-create.h"
 
-#include <string.h>
-
-#define MAX_COMPONENTS 1024
-
-static char *
-to_utf8(LaresArena *arena, const uint8_t *utf16, size_t len)
-{
-    uint16_t *units = lares_arena_alloc(arena, len + 2);
-    for (size_t i = 0; i < len / 2; i++)
-        units[i] = smb2_get_u16(utf16 + 2 * i);
-    if (len % 2 || memchr(utf16, 0, 0))
-        return NULL;
-    glong written = 0;
-    g_autofree char *utf8 = g_utf16_to_utf8(units, (glong)(len / 2), NULL, &written, NULL);
-    return utf8 && strlen(utf8) == (size_t)written ? lares_arena_strndup(arena, utf8, (size_t)written) : NULL;
-}
-
-static gboolean
-is_allowed(const char *name)
-{
-    for (const char *p = name; *p; p++) {
-        if ((unsigned char)*p < 32 || strchr("*?<>|\"/:", *p))
-            return FALSE;
-    }
-    return strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
-}
-
-/* "name:stream:$DATA": what follows the last component. */
-static uint32_t
-split_stream(Smb2Op *op, char *path, const char **stream)
-{
-    char *colon = strchr(path, ':');
-    *stream = NULL;
-    if (!colon)
-        return STATUS_SUCCESS;
-    *colon++ = '\0';
-    char *type = strchr(colon, ':');
-    if (type) {
-        *type++ = '\0';
-        if (g_ascii_strcasecmp(type, "$DATA") != 0)
-            return STATUS_OBJECT_NAME_INVALID;
-    }
-    if (!*colon && !type)
-        return STATUS_OBJECT_NAME_INVALID;
-    if (strpbrk(colon, "\\/:"))
-        return STATUS_OBJECT_NAME_INVALID;
-    if (*colon)
-        *stream = colon;
-    return STATUS_SUCCESS;
-}
-
-static uint32_t
-walk_status(LaresStatus status)
-{
-    switch (status) {
-    case LARES_NOENT:
-    case LARES_NOTDIR:
-    case LARES_SYMLINK:
-        return STATUS_OBJECT_PATH_NOT_FOUND;
-    default:
-        return smb2_status(status);
-    }
-}
-
-static uint32_t
-walk(Smb2Op *op, char *path, Smb2Target *t)
-{
-    LaresObject at = {NULL, NULL};
-    LaresStatus status = lares_files_share_root(op->service->files, &op->caller, op->share, &at);
-    if (status != LARES_OK)
-        return smb2_status(status);
-    for (char *name = path; name;) {
-        char *end = strchr(name, '\\');
-        if (end)
-            *end++ = '\0';
-        lares_object_clear(&t->parent);
-        t->parent = at;
-        at = (LaresObject){NULL, NULL};
-        if (!is_allowed(name) || !*name)
-            return STATUS_OBJECT_NAME_INVALID;
-        if (strlen(name) > LARES_NAME_LIMIT)
-            return STATUS_OBJECT_NAME_INVALID;
-        t->name = name;
-        status = lares_files_lookup(op->service->files, &op->caller, &t->parent, name, TRUE, &at);
-        if (end && status != LARES_OK)
-            return walk_status(status);
-        if (end && at.node->type != LARES_TYPE_DIRECTORY) {
-            lares_object_clear(&at);
-            return STATUS_OBJECT_PATH_NOT_FOUND;
-        }
-        if (!end && status == LARES_NOTDIR)
-            return STATUS_OBJECT_PATH_NOT_FOUND;
-        if (!end && status != LARES_OK && status != LARES_NOENT)
-            return smb2_status(status);
-        name = end;
-    }
-    t->found = at;
-    return STATUS_SUCCESS;
-}
+#include "smb2-info.h"
+#include "smb2-path.h"
+#include "smb2-reparse.h"
 
 uint32_t
 smb2_target_find(Smb2Op *op, const uint8_t *utf16, size_t len, Smb2Target *t)
 {
+    Smb2Path path;
+    Smb2Walk walk;
     *t = (Smb2Target){.path = ""};
-    char *path = to_utf8(op->arena, utf16, len);
-    if (!path)
-        return STATUS_OBJECT_NAME_INVALID;
-    if (*path == '\\')
-        return STATUS_INVALID_PARAMETER;
-    uint32_t status = split_stream(op, path, &t->stream);
+    uint32_t status = smb2_path_parse(op, utf16, len, &path);
+    if (status == STATUS_SUCCESS) /* a link at the end is answered by CREATE, which knows the options */
+        status = smb2_path_walk(op, &path, TRUE, &walk);
     if (status != STATUS_SUCCESS)
         return status;
-    size_t n = strlen(path);
-    if (n && path[n - 1] == '\\' && !t->stream)
-        path[n - 1] = '\0'; /* Windows takes one at the end */
-    if (!*path) {
-        LaresStatus root = lares_files_share_root(op->service->files, &op->caller, op->share, &t->found);
-        return smb2_status(root);
-    }
-    char *shown = lares_arena_strndup(op->arena, path, strlen(path));
-    for (char *p = shown; *p; p++) {
-        if (*p == '\\')
-            *p = '/';
-    }
-    t->path = shown;
-    return walk(op, path, t);
+    *t = (Smb2Target){walk.parent, walk.name, path.stream, walk.found, walk.text};
+    LaresFileType type = walk.found.node ? walk.found.node->type : LARES_TYPE_NONE;
+    if (path.data_stream && !path.stream && type == LARES_TYPE_DIRECTORY)
+        return STATUS_FILE_IS_A_DIRECTORY;
+    if (path.index_stream && type == LARES_TYPE_REGULAR)
+        return STATUS_NOT_A_DIRECTORY;
+    return STATUS_SUCCESS;
 }
 
 void
@@ -137,4 +33,31 @@ smb2_target_clear(Smb2Target *t)
 {
     lares_object_clear(&t->parent);
     lares_object_clear(&t->found);
+}
+
+void
+smb2_symlink_answer(Smb2Op *op, const LaresObject *link, size_t unparsed)
+{
+    smb2_stopped_on_symlink(op, link, unparsed);
+}
+
+/* What comes with a CREATE that made or overwrote, besides attributes: EAs and security. */
+uint32_t
+smb2_create_apply(Smb2Op *op, Smb2Create *c, gboolean created)
+{
+    Smb2Open *open = c->open;
+    const LaresObject *file = smb2_open_file(open);
+    uint32_t status = STATUS_SUCCESS;
+    if (open->base.node)
+        return STATUS_SUCCESS;
+    if (c->contexts.ea_len)
+        status = smb2_ea_set(op, file, c->contexts.ea, c->contexts.ea_len);
+    if (status == STATUS_SUCCESS && created && c->contexts.sd_len) {
+        uint32_t granted = open->granted;
+        open->granted |= SMB2_WRITE_DAC | SMB2_WRITE_OWNER;
+        status = smb2_security_set(op, file, SMB2_OWNER_INFORMATION | SMB2_GROUP_INFORMATION | SMB2_DACL_INFORMATION,
+                                   c->contexts.sd, c->contexts.sd_len);
+        open->granted = granted;
+    }
+    return status;
 }
