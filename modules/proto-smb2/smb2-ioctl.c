@@ -67,8 +67,6 @@ open_file(Smb2Op *op, const Smb2Fsctl *row)
                                                     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
     if (row->flags & SMB2_FSCTL_NO_FILE) /* [MS-SMB2] 3.3.5.15 */
         return memcmp(op->body + AT_FILE_ID, none, sizeof none) == 0 ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER;
-    if (!smb2_op_open)
-        return STATUS_NOT_SUPPORTED;
     uint32_t status = smb2_op_open(op, op->body + AT_FILE_ID);
     if (status != STATUS_SUCCESS || row->flags & SMB2_FSCTL_ANY)
         return status;
@@ -106,9 +104,8 @@ SMB2_OP(ioctl)
     const Smb2Fsctl *row = find(ioctl.code);
     if (!row) {
         /* An unknown code on a file that is not there is about the file. */
-        if (smb2_op_open && (status = smb2_op_open(op, op->body + AT_FILE_ID)) != STATUS_SUCCESS)
-            return status;
-        return STATUS_INVALID_DEVICE_REQUEST;
+        status = smb2_op_open(op, op->body + AT_FILE_ID);
+        return status == STATUS_SUCCESS ? STATUS_INVALID_DEVICE_REQUEST : status;
     }
     status = open_file(op, row);
     if (status != STATUS_SUCCESS)

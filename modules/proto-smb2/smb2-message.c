@@ -14,8 +14,7 @@ typedef enum { WALK_ON, WALK_PARKED, WALK_CLOSED } Walk;
 static void
 op_clear(Smb2Op *op)
 {
-    if (op->open && smb2_open_unref)
-        smb2_open_unref(op->open);
+    g_clear_pointer(&op->open, smb2_open_unref);
     g_clear_pointer(&op->share, lares_share_unref);
     g_clear_pointer(&op->tree, smb2_tree_unref);
     g_clear_pointer(&op->caller.identity, lares_identity_unref);
@@ -82,9 +81,7 @@ call_handler(Smb2Message *m, Smb2Op *op, const Smb2Command *row, gboolean *waits
             return status;
         case SMB2_PENDING_RETRY:
             op->retry = TRUE;
-            if (op->open && smb2_open_unref)
-                smb2_open_unref(op->open);
-            op->open = NULL;
+            g_clear_pointer(&op->open, smb2_open_unref);
             break;
         }
     }

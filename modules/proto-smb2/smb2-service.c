@@ -63,12 +63,10 @@ smb2_service_new(LaresHost *host, const Smb2Settings *settings, GError **error)
         .request = smb2_message_request,
         .closed = smb2_closed,
     };
-    if (smb2_opens_new) {
-        service->opens = smb2_opens_new(service, error);
-        if (!service->opens) {
-            smb2_service_free(service);
-            return NULL;
-        }
+    service->opens = smb2_opens_new(service, error);
+    if (!service->opens) {
+        smb2_service_free(service);
+        return NULL;
     }
     service->sweep = g_timeout_add(SWEEP_MS, on_sweep, service);
     return service;

@@ -216,9 +216,9 @@ end(Smb2Session *s, gboolean durable, const char *reason)
     if (reason)
         lares_debug("smb2", "session %" G_GINT64_MODIFIER "x ends: %s", s->id, reason);
     /* The opens first: what waits on them has answers of its own. */
-    if (durable && smb2_opens_of_session_disconnect)
+    if (durable)
         smb2_opens_of_session_disconnect(s);
-    else if (!durable && smb2_opens_of_session_close)
+    else
         smb2_opens_of_session_close(s);
     leave_connections(s);
     drop_trees(s);

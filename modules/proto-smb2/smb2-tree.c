@@ -54,8 +54,7 @@ smb2_tree_end(Smb2Tree *tree, const char *reason)
     g_atomic_int_set(&tree->ended, TRUE);
     if (reason)
         lares_debug("smb2", "tree %u of session %" G_GINT64_MODIFIER "x ends: %s", tree->id, s->id, reason);
-    if (smb2_opens_of_tree_close)
-        smb2_opens_of_tree_close(tree);
+    smb2_opens_of_tree_close(tree);
     smb2_tree_unref(tree); /* the table's */
     return TRUE;
 }

@@ -57,7 +57,7 @@ struct _Smb2Service {
     gint n_connections;   /* atomic */
     uint8_t guid[16];     /* ServerGuid */
     uint64_t start_time;  /* FILETIME */
-    Smb2Opens *opens;     /* made by smb2_opens_new(), NULL without that file */
+    Smb2Opens *opens;     /* made by smb2_opens_new() */
     guint sweep;          /* GSource id of the main thread's look at policies and tickets */
     GMutex lock;
     GHashTable *sessions;    /* uint64_t* -> Smb2Session (a reference); guarded by lock */
@@ -468,22 +468,22 @@ SMB2_FSCTL(create_or_get_object_id);
 
 /* ---- Opens, as the engine uses them: smb2-open.c ---------------------------------------------------------------- */
 
-/* Until that file is there these are NULL: weak references that the engine asks before it calls. */
+/* Marks a function that may be missing from a build: whoever calls it asks first. */
 #define SMB2_WEAK __attribute__((weak))
 
-SMB2_WEAK Smb2Opens *smb2_opens_new(Smb2Service *service, GError **error);
-SMB2_WEAK void smb2_opens_free(Smb2Opens *opens);
+Smb2Opens *smb2_opens_new(Smb2Service *service, GError **error);
+void smb2_opens_free(Smb2Opens *opens);
 /* Resolves a FileId of the request (16 bytes at `file_id` in its body; all ones in a related command: the one of the
  * command before) into op->open, which must belong to op->session and op->tree. STATUS_SUCCESS; STATUS_FILE_CLOSED; the
  * failure of the command before (op->chain->failed). Leaves the id in op->chain. Any handler calls it. */
-SMB2_WEAK uint32_t smb2_op_open(Smb2Op *op, const uint8_t *file_id);
-SMB2_WEAK void smb2_open_unref(Smb2Open *open);
-SMB2_WEAK gboolean smb2_open_is_pipe(const Smb2Open *open);
+uint32_t smb2_op_open(Smb2Op *op, const uint8_t *file_id);
+void smb2_open_unref(Smb2Open *open);
+gboolean smb2_open_is_pipe(const Smb2Open *open);
 /* The tree was disconnected, the session logged off or ended by the administrator: closes everything, ends waiters. */
-SMB2_WEAK void smb2_opens_of_tree_close(Smb2Tree *tree);
-SMB2_WEAK void smb2_opens_of_session_close(Smb2Session *session);
+void smb2_opens_of_tree_close(Smb2Tree *tree);
+void smb2_opens_of_session_close(Smb2Session *session);
 /* The session's last connection was lost: durable opens are kept for their time, the others closed. Called before the
  * session's own trees go. */
-SMB2_WEAK void smb2_opens_of_session_disconnect(Smb2Session *session);
+void smb2_opens_of_session_disconnect(Smb2Session *session);
 /* Number of opens, for status. */
-SMB2_WEAK guint smb2_opens_count(Smb2Opens *opens);
+guint smb2_opens_count(Smb2Opens *opens);

@@ -24,8 +24,7 @@ import nfs4ops as ops
 
 VERSIONS = sorted(d for d in os.listdir(HERE) if re.fullmatch(r"\d+\.\d+", d))
 NOW = os.path.join(TOP, "include")
-# Made by one side, read by the other with its size or NULL in mind; or made by the core alone and lent to modules.
-GROWING = re.compile(r"Interface$|^LaresModule$|^LaresRequest$")
+GROWING = re.compile(r"Interface$|^LaresModule$")  # made by one side, read by the other with its size or NULL in mind
 
 
 def headers(folder):
