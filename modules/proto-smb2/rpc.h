@@ -45,7 +45,7 @@ typedef struct {
     const RpcOperation *operations; /* ended by a NULL func */
 } RpcInterface;
 
-extern const RpcInterface rpc_srvsvc, rpc_wkssvc;
+extern const RpcInterface rpc_srvsvc, rpc_wkssvc, rpc_lsarpc;
 
 /* The server's short name in upper case ("NAS"); in the arena. */
 const char *rpc_computer_name(RpcCall *call);

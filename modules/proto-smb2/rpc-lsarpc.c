@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The pipe lsarpc: names for SIDs and SIDs for names, and what this machine's own domain is.
+ *
+ * A policy handle stands for nothing: there is one policy, and what may be asked is the same for everybody. Guests
+ * learn who they are, but no names of others.
+ *
+ * Spec: [MS-LSAT] 3.1.4, 2.2; [MS-LSAD] 3.1.4.4. */
+#include "rpc.h"
+#include "smb2-info.h"
+
+#define SIDS_MAX  20480u /* [MS-LSAT] 2.2.18 */
+#define NAMES_MAX 1000u
+#define NOBODY    UINT32_MAX /* no domain */
+
+#define STATUS_SOME_NOT_MAPPED 0x00000107u
+
+enum { USE_USER = 1, USE_GROUP = 2, USE_WELL_KNOWN = 5, USE_UNKNOWN = 8 };
+enum { DOMAIN_HERE, DOMAIN_WORLD, N_DOMAINS };
+
+static const uint8_t policy[20] = {0,   0,   0,   0,   'L', 'a', 'r', 'e', 's', ' ',
+                                   'L', 'S', 'A', ' ', 'p', 'o', 'l', 'i', 'c', 'y'};
+static const struct {
+    Smb2Sid sid;
+    const char *name;
+} well_known[] = {{{1, 1, {0}}, "Everyone"}, {{1, 3, {0}}, "CREATOR OWNER"}, {{1, 3, {1}}, "CREATOR GROUP"}};
+
+/* ---- Parts ------------------------------------------------------------------------------------------------------- */
+
+static gboolean
+take_handle(RpcCall *call)
+{
+    ndr_align(&call->in, 4);
+    const uint8_t *handle = lares_get_bytes(&call->in.r, sizeof policy);
+    return handle && memcmp(handle, policy, sizeof policy) == 0;
+}
+
+static void
+put_handle(RpcCall *call, gboolean open)
+{
+    static const uint8_t none[sizeof policy];
+    ndr_pad(&call->out, 4);
+    lares_put_bytes(call->out.w, open ? policy : none, sizeof policy);
+}
+
+/* RPC_SID: its count of sub-authorities stands before it a second time ([MS-DTYP] 2.4.2.3). */
+static gboolean
+get_sid(NdrReader *in, Smb2Sid *sid)
+{
+    uint32_t n = ndr_get_u32(in);
+    size_t used = 0;
+    if (ndr_failed(in) || n > SMB2_SID_SUB_MAX)
+        return FALSE;
+    const uint8_t *bytes = lares_get_bytes(&in->r, 8 + 4 * (size_t)n);
+    return bytes && smb2_sid_parse(bytes, 8 + 4 * (size_t)n, sid, &used) && sid->n == n;
+}
+
+static void
+put_sid(NdrWriter *out, const Smb2Sid *sid)
+{
+    ndr_put_u32(out, sid->n);
+    smb2_put_sid(out->w, sid);
+}
+
+static Smb2Sid
+domain_sid(RpcCall *call, int which)
+{
+    if (which == DOMAIN_WORLD)
+        return (Smb2Sid){0, 1, {0}};
+    Smb2Sid sid = smb2_sid_of_uid(smb2_domain(call->service), 0);
+    sid.n--;
+    return sid;
+}
+
+/* LSAPR_REFERENCED_DOMAIN_LIST: both, always; the entries say by index which is theirs. */
+static void
+put_domains(RpcCall *call)
+{
+    NdrWriter *out = &call->out;
+    const char *names[N_DOMAINS] = {rpc_computer_name(call), ""};
+    ndr_put_pointer(out, TRUE);
+    ndr_put_u32(out, N_DOMAINS);
+    ndr_put_pointer(out, TRUE);
+    ndr_put_u32(out, 32);
+    ndr_put_u32(out, N_DOMAINS);
+    for (int i = 0; i < N_DOMAINS; i++) {
+        ndr_put_unicode(out, names[i]);
+        ndr_put_pointer(out, TRUE);
+    }
+    for (int i = 0; i < N_DOMAINS; i++) {
+        Smb2Sid sid = domain_sid(call, i);
+        ndr_put_unicode_units(out, names[i]);
+        put_sid(out, &sid);
+    }
+}
+
+static uint32_t
+mapped_status(uint32_t mapped, uint32_t asked)
+{
+    return mapped == asked ? STATUS_SUCCESS : mapped > 0 ? STATUS_SOME_NOT_MAPPED : STATUS_NONE_MAPPED;
+}
+
+/* A guest proved nobody and is told nobody's name. */
+static gboolean
+may_ask(const RpcCall *call)
+{
+    return !call->session->guest;
+}
+
+/* ---- The directory ----------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    uint16_t use;
+    uint32_t domain;
+    const char *name; /* arena */
+    Smb2Sid sid;
+} Answer;
+
+/* The account's name without the domain; NULL when the directory has only the number. */
+static const char *
+account_name(RpcCall *call, uint32_t id, gboolean group)
+{
+    char name[512];
+    LaresDirectory *d = call->service->directory;
+    size_t len = group ? lares_directory_group_name(d, id, name, sizeof name)
+                       : lares_directory_owner_name(d, id, name, sizeof name);
+    if (len == 0 || strspn(name, "0123456789") == strlen(name))
+        return NULL;
+    return lares_arena_strndup(call->arena, name, strcspn(name, "@"));
+}
+
+static Answer
+answer_sid(RpcCall *call, const Smb2Sid *sid)
+{
+    char text[192];
+    uint32_t id;
+    gboolean group;
+    for (size_t i = 0; i < G_N_ELEMENTS(well_known); i++)
+        if (smb2_sid_equal(sid, &well_known[i].sid))
+            return (Answer){USE_WELL_KNOWN, DOMAIN_WORLD, well_known[i].name, *sid};
+    if (may_ask(call) && smb2_sid_to_id(smb2_domain(call->service), sid, &id, &group)) {
+        const char *name = account_name(call, id, group);
+        if (name)
+            return (Answer){group ? USE_GROUP : USE_USER, DOMAIN_HERE, name, *sid};
+    }
+    smb2_sid_print(sid, text, sizeof text);
+    return (Answer){USE_UNKNOWN, NOBODY, lares_arena_strndup(call->arena, text, strlen(text)), *sid};
+}
+
+/* "ada", "NAS\ada", "ada@home.lan" */
+static Answer
+answer_name(RpcCall *call, const char *given)
+{
+    const char *slash = strrchr(given, '\\'), *plain = slash ? slash + 1 : given;
+    const Smb2Domain *domain = smb2_domain(call->service);
+    LaresDirectory *d = call->service->directory;
+    uint32_t id;
+    for (size_t i = 0; i < G_N_ELEMENTS(well_known); i++)
+        if (g_ascii_strcasecmp(plain, well_known[i].name) == 0)
+            return (Answer){USE_WELL_KNOWN, DOMAIN_WORLD, well_known[i].name, well_known[i].sid};
+    size_t len = strcspn(plain, "@");
+    Answer unknown = {.use = USE_UNKNOWN, .domain = NOBODY};
+    if (!may_ask(call) || len == 0 || strspn(plain, "0123456789") == len)
+        return unknown;
+    g_autofree char *full = g_strdup_printf("%.*s@%s", (int)len, plain, lares_host_domain(call->service->host));
+    if (lares_directory_owner_id(d, full, strlen(full), &id) == LARES_OK)
+        return (Answer){USE_USER, DOMAIN_HERE, plain, smb2_sid_of_uid(domain, id)};
+    if (lares_directory_group_id(d, full, strlen(full), &id) == LARES_OK)
+        return (Answer){USE_GROUP, DOMAIN_HERE, plain, smb2_sid_of_gid(domain, id)};
+    return unknown;
+}
+
+/* ---- SIDs to names ----------------------------------------------------------------------------------------------- */
+
+static uint32_t
+lookup_sids(RpcCall *call, gboolean extended)
+{
+    NdrReader *in = &call->in;
+    NdrWriter *out = &call->out;
+    if (!take_handle(call))
+        return RPC_FAULT_BAD_STUB_DATA;
+    uint32_t n = ndr_get_u32(in), mapped = 0;
+    gboolean there = ndr_get_pointer(in);
+    if (n > SIDS_MAX || (n > 0) != there || (there && ndr_get_count(in, 4) != n) || ndr_failed(in))
+        return RPC_FAULT_BAD_STUB_DATA;
+    for (uint32_t i = 0; i < n; i++)
+        if (!ndr_get_pointer(in))
+            return RPC_FAULT_BAD_STUB_DATA;
+    Answer *answers = lares_arena_new_n(call->arena, Answer, n + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        Smb2Sid sid;
+        if (!get_sid(in, &sid))
+            return RPC_FAULT_BAD_STUB_DATA;
+        answers[i] = answer_sid(call, &sid);
+        mapped += answers[i].use != USE_UNKNOWN;
+    }
+    put_domains(call);
+    ndr_put_u32(out, n);
+    ndr_put_pointer(out, n > 0);
+    if (n > 0)
+        ndr_put_u32(out, n);
+    for (uint32_t i = 0; i < n; i++) {
+        ndr_pad(out, 4);
+        ndr_put_u16(out, answers[i].use);
+        ndr_put_unicode(out, answers[i].name);
+        ndr_put_u32(out, answers[i].domain);
+        if (extended)
+            ndr_put_u32(out, 0);
+    }
+    for (uint32_t i = 0; i < n; i++)
+        ndr_put_unicode_units(out, answers[i].name);
+    ndr_put_u32(out, mapped);
+    ndr_put_u32(out, mapped_status(mapped, n));
+    return 0;
+}
+
+static uint32_t
+lookup_sids_1(RpcCall *call)
+{
+    return lookup_sids(call, FALSE);
+}
+
+static uint32_t
+lookup_sids_2(RpcCall *call)
+{
+    return lookup_sids(call, TRUE);
+}
+
+/* ---- Names to SIDs ----------------------------------------------------------------------------------------------- */
+
+static void
+put_translated_sid(NdrWriter *out, int version, const Answer *a)
+{
+    ndr_pad(out, 4);
+    ndr_put_u16(out, a->use);
+    if (version >= 3)
+        ndr_put_pointer(out, a->use != USE_UNKNOWN);
+    else
+        ndr_put_u32(out, a->use != USE_UNKNOWN ? a->sid.sub[a->sid.n - 1] : 0);
+    ndr_put_u32(out, a->domain);
+    if (version >= 2)
+        ndr_put_u32(out, 0);
+}
+
+static uint32_t
+lookup_names(RpcCall *call, int version)
+{
+    NdrReader *in = &call->in;
+    NdrWriter *out = &call->out;
+    if (version < 4 && !take_handle(call))
+        return RPC_FAULT_BAD_STUB_DATA;
+    uint32_t n = ndr_get_u32(in), mapped = 0;
+    if (n > NAMES_MAX || ndr_get_count(in, 8) != n || ndr_failed(in))
+        return RPC_FAULT_BAD_STUB_DATA;
+    NdrUnicode *heads = lares_arena_new_n(call->arena, NdrUnicode, n + 1);
+    Answer *answers = lares_arena_new_n(call->arena, Answer, n + 1);
+    for (uint32_t i = 0; i < n; i++)
+        heads[i] = ndr_get_unicode(in);
+    for (uint32_t i = 0; i < n; i++) {
+        const char *name = ndr_get_unicode_units(in, call->arena, heads[i]);
+        if (ndr_failed(in))
+            return RPC_FAULT_BAD_STUB_DATA;
+        answers[i] = answer_name(call, name);
+        mapped += answers[i].use != USE_UNKNOWN;
+    }
+    put_domains(call);
+    ndr_put_u32(out, n);
+    ndr_put_pointer(out, n > 0);
+    if (n > 0)
+        ndr_put_u32(out, n);
+    for (uint32_t i = 0; i < n; i++)
+        put_translated_sid(out, version, &answers[i]);
+    for (uint32_t i = 0; i < n && version >= 3; i++)
+        if (answers[i].use != USE_UNKNOWN)
+            put_sid(out, &answers[i].sid);
+    ndr_put_u32(out, mapped);
+    ndr_put_u32(out, mapped_status(mapped, n));
+    return 0;
+}
+
+static uint32_t
+lookup_names_1(RpcCall *call)
+{
+    return lookup_names(call, 1);
+}
+
+static uint32_t
+lookup_names_2(RpcCall *call)
+{
+    return lookup_names(call, 2);
+}
+
+static uint32_t
+lookup_names_3(RpcCall *call)
+{
+    return lookup_names(call, 3);
+}
+
+/* ---- The policy -------------------------------------------------------------------------------------------------- */
+
+/* What a client wishes for in access does not matter: nothing here can be changed. */
+static uint32_t
+open_policy(RpcCall *call)
+{
+    put_handle(call, TRUE);
+    ndr_put_u32(&call->out, STATUS_SUCCESS);
+    return 0;
+}
+
+static uint32_t
+close_policy(RpcCall *call)
+{
+    gboolean ours = take_handle(call);
+    put_handle(call, FALSE);
+    ndr_put_u32(&call->out, ours ? STATUS_SUCCESS : STATUS_INVALID_HANDLE);
+    return 0;
+}
+
+/* PolicyPrimaryDomainInformation (3): a workgroup has no SID; PolicyAccountDomainInformation (5): the machine's own. */
+static uint32_t
+query_policy(RpcCall *call)
+{
+    NdrWriter *out = &call->out;
+    gboolean ours = take_handle(call);
+    uint16_t level = ndr_get_u16(&call->in);
+    gboolean known = ours && (level == 3 || level == 5);
+    const char *name = level == 5 ? rpc_computer_name(call) : RPC_WORKGROUP;
+    ndr_put_pointer(out, known);
+    if (known) {
+        ndr_put_u16(out, level);
+        ndr_put_unicode(out, name);
+        ndr_put_pointer(out, level == 5);
+        ndr_put_unicode_units(out, name);
+        if (level == 5) {
+            Smb2Sid sid = domain_sid(call, DOMAIN_HERE);
+            put_sid(out, &sid);
+        }
+    }
+    ndr_put_u32(out, known ? STATUS_SUCCESS : ours ? STATUS_INVALID_PARAMETER : STATUS_INVALID_HANDLE);
+    return 0;
+}
+
+static uint32_t
+get_user_name(RpcCall *call)
+{
+    NdrReader *in = &call->in;
+    NdrWriter *out = &call->out;
+    rpc_skip_server_name(call);
+    if (ndr_get_pointer(in))
+        ndr_get_unicode_units(in, call->arena, ndr_get_unicode(in));
+    gboolean domain = ndr_get_pointer(in);
+    if (ndr_failed(in))
+        return RPC_FAULT_BAD_STUB_DATA;
+    LaresIdentity *who = smb2_session_identity(call->session);
+    const char *user = call->session->guest || !who ? "Guest" : who->name, *machine = rpc_computer_name(call);
+    ndr_put_pointer(out, TRUE);
+    ndr_put_unicode(out, user);
+    ndr_put_unicode_units(out, user);
+    ndr_put_pointer(out, domain);
+    if (domain) {
+        ndr_put_pointer(out, TRUE);
+        ndr_put_unicode(out, machine);
+        ndr_put_unicode_units(out, machine);
+    }
+    ndr_put_u32(out, STATUS_SUCCESS);
+    if (who)
+        lares_identity_unref(who);
+    return 0;
+}
+
+/* The fourth and third of names and SIDs want a secure channel that only domain members have. */
+static uint32_t
+refuse(RpcCall *call)
+{
+    return RPC_FAULT_ACCESS_DENIED;
+}
+
+static const RpcOperation operations[] = {{0, "LsarClose", close_policy},
+                                          {6, "LsarOpenPolicy", open_policy},
+                                          {7, "LsarQueryInformationPolicy", query_policy},
+                                          {14, "LsarLookupNames", lookup_names_1},
+                                          {15, "LsarLookupSids", lookup_sids_1},
+                                          {44, "LsarOpenPolicy2", open_policy},
+                                          {45, "LsarGetUserName", get_user_name},
+                                          {46, "LsarQueryInformationPolicy2", query_policy},
+                                          {57, "LsarLookupSids2", lookup_sids_2},
+                                          {58, "LsarLookupNames2", lookup_names_2},
+                                          {68, "LsarLookupNames3", lookup_names_3},
+                                          {76, "LsarLookupSids3", refuse},
+                                          {77, "LsarLookupNames4", refuse},
+                                          {0, NULL, NULL}};
+
+/* 12345778-1234-abcd-ef00-0123456789ab */
+const RpcInterface rpc_lsarpc = {
+    "lsarpc",
+    {0x78, 0x57, 0x34, 0x12, 0x34, 0x12, 0xcd, 0xab, 0xef, 0x00, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab},
+    0,
+    operations};
