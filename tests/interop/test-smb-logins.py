@@ -139,6 +139,25 @@ def test_srvsvc():
         assert s.rpcclient("wkssvc_wkstagetinfo 100", user=ADA).returncode == 0
 
 
+def test_lsarpc():
+    with serving() as s:
+        transfers(s, "krb", ccache=s.cc)  # alice exists from her first login on
+        r = s.rpcclient("lookupnames ada alice nosuchuser Everyone", user=ADA)
+        sids = dict(re.findall(r"^(\S+) (S-1-\S+) \(", r.stdout, re.M))
+        assert sids["ada"].startswith("S-1-5-21-") and sids["alice"] != sids["ada"], r.stdout
+        r = s.rpcclient(f"lookupsids {sids['ada']} {sids['alice']} S-1-1-0 S-1-5-21-1-2-3-4", user=ADA)
+        assert f"{sids['ada']} NAS\\ada (1)" in r.stdout and f"{sids['alice']} NAS\\alice (1)" in r.stdout, r.stdout
+        assert "Everyone (5)" in r.stdout and "S-1-5-21-1-2-3-4 *unknown*" in r.stdout, r.stdout
+        assert "ada" in s.rpcclient("getusername", user=ADA).stdout
+        assert "alice" in s.rpcclient("getusername", ccache=s.cc).stdout
+        r = s.rpcclient("lsaquery", user=ADA)
+        assert "NAS" in r.stdout or "WORKGROUP" in r.stdout, r.stdout
+        # A guest is told no names.
+        r = s.rpcclient(f"lookupsids {sids['ada']}", guest=True)
+        assert "ada" not in r.stdout, r.stdout
+        assert sids["ada"] not in s.rpcclient("lookupnames ada", guest=True).stdout
+
+
 def test_many_shares():
     """The answer takes many fragments."""
     with serving() as s:
