@@ -79,6 +79,25 @@ smb2_check_sequence(Smb2Message *m, Smb2Op *op)
     return ok;
 }
 
+uint32_t
+smb2_check_elsewhere(Smb2Op *op)
+{
+    if (!(op->flags & SMB2_FLAGS_SIGNED) || op->encrypted)
+        return STATUS_USER_SESSION_DELETED;
+    Smb2Session *s = smb2_session_find(op->service, smb2_get_u64(op->header + SMB2_H_SESSION_ID));
+    if (!s)
+        return STATUS_USER_SESSION_DELETED;
+    /* Whoever has not the key is told the same, so that nobody learns which ids there are. */
+    if (g_atomic_int_get(&s->state) != SMB2_SESSION_IN_PROGRESS && s->first_sign &&
+        smb2_signature_is_right(s->first_sign, op->header, op->message_len)) {
+        op->channel = smb2_channel_new(s, op->connection); /* keeps the key for the response */
+        op->session = smb2_session_ref(s);
+        op->sign_first = TRUE;
+    }
+    smb2_session_unref(s);
+    return STATUS_USER_SESSION_DELETED;
+}
+
 /* Which session this command is about; op->channel and op->session get references. */
 static uint32_t
 find_session(Smb2Message *m, Smb2Op *op, const Smb2Command *row)
@@ -97,7 +116,7 @@ find_session(Smb2Message *m, Smb2Op *op, const Smb2Command *row)
         op->session = smb2_session_ref(op->channel->session);
     if (op->channel || row->flags & SMB2_NO_SESSION)
         return STATUS_SUCCESS;
-    return op->related ? STATUS_INVALID_PARAMETER : STATUS_USER_SESSION_DELETED;
+    return op->related ? STATUS_INVALID_PARAMETER : smb2_check_elsewhere(op);
 }
 
 /* [MS-SMB2] 3.3.5.2.4. SESSION_SETUP looks at the signature itself where there is no key of this channel yet. */

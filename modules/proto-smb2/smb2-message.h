@@ -48,6 +48,8 @@ gboolean smb2_check_header(Smb2Message *m, Smb2Op *op);
 /* Uses up the command's message ids. FALSE: they are out of sequence, the connection must end. */
 gboolean smb2_check_sequence(Smb2Message *m, Smb2Op *op);
 uint32_t smb2_check_signature(Smb2Message *m, Smb2Op *op);
+/* No session of this connection: the status, which is signed for a client that has the session's key on another one. */
+uint32_t smb2_check_elsewhere(Smb2Op *op);
 /* Everything else; gives `op` its references. */
 uint32_t smb2_check_command(Smb2Message *m, Smb2Op *op, const Smb2Command *row);
 

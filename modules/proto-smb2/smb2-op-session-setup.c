@@ -315,7 +315,7 @@ begin(Setup *setup)
     if (id == 0)
         return begin_new(setup);
     if (!op->channel)
-        return STATUS_USER_SESSION_DELETED;
+        return smb2_check_elsewhere(op);
     if (op->channel->binding && !g_atomic_int_get(&op->channel->established))
         return STATUS_INVALID_PARAMETER;
     setup->channel = smb2_channel_ref(op->channel);
