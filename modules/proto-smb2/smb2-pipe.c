@@ -68,15 +68,21 @@ struct _Smb2Pipe {
 Smb2Pipe *
 smb2_pipe_open(Smb2Op *op, const char *name)
 {
+    return smb2_pipe_open_for(op->service, op->session, lares_connection_peer(op->connection->net), name);
+}
+
+Smb2Pipe *
+smb2_pipe_open_for(Smb2Service *service, Smb2Session *session, const LaresPeer *peer, const char *name)
+{
     const char *plain = name + strspn(name, "\\");
     for (size_t i = 0; i < G_N_ELEMENTS(interfaces); i++) {
         if (g_ascii_strcasecmp(plain, interfaces[i]->pipe) != 0)
             continue;
         Smb2Pipe *pipe = g_new0(Smb2Pipe, 1);
         g_mutex_init(&pipe->lock);
-        pipe->service = op->service;
-        pipe->session = smb2_session_ref(op->session);
-        pipe->peer = *lares_connection_peer(op->connection->net);
+        pipe->service = service;
+        pipe->session = smb2_session_ref(session);
+        pipe->peer = *peer;
         pipe->own = interfaces[i];
         pipe->send_max = FRAGMENT_MIN;
         pipe->in = g_byte_array_new();

@@ -8,6 +8,8 @@
 
 /* NULL: there is no such pipe ("srvsvc", in any case, with or without a leading "\"). */
 Smb2Pipe *smb2_pipe_open(Smb2Op *op, const char *name);
+/* The same without a command. */
+Smb2Pipe *smb2_pipe_open_for(Smb2Service *service, Smb2Session *session, const LaresPeer *peer, const char *name);
 void smb2_pipe_free(Smb2Pipe *pipe);
 /* STATUS_SUCCESS: taken, and whatever it completed was answered. */
 uint32_t smb2_pipe_write(Smb2Pipe *pipe, const uint8_t *bytes, size_t len);
