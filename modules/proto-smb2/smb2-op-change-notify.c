@@ -13,7 +13,6 @@
 
 enum { AT_FLAGS = 2, AT_OUTPUT = 4, AT_FILE = 8, AT_FILTER = 24 };
 #define MAX_KEPT (64u << 10) /* bytes of names collected for one open */
-#define FILTERS  0xfffu
 
 typedef struct {
     gint ref; /* atomic */
@@ -296,8 +295,6 @@ smb2_op_change_notify(Smb2Op *op)
         status = STATUS_ACCESS_DENIED;
     if (status == STATUS_SUCCESS)
         status = smb2_op_output_limit(op, smb2_get_u32(b + AT_OUTPUT), &limit);
-    if (status == STATUS_SUCCESS && filter & ~FILTERS)
-        status = STATUS_INVALID_PARAMETER;
     if (status != STATUS_SUCCESS)
         return status;
     if (lares_open_delete_pending(op->open->open))
