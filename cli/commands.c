@@ -72,9 +72,8 @@ static const CtlArg shell[] = {{"shell", N_("SHELL"), N_("bash, zsh or fish"), C
         "store", "store", CTL_TEXT, N_("KIND"), N_("the kind of storage; posix if not given")                          \
     }
 #define SECURITY_OPTIONS                                                                                               \
-    {                                                                                                                  \
-        "sec",     "sec", CTL_LIST, N_("LIST"), N_("how clients may log in, best first: sys, krb5, krb5i, krb5p"),     \
-        CTL_FLAVOR},                                                                                                   \
+    {"sec",     "sec", CTL_LIST, N_("LIST"), N_("how clients may log in, best first: sys, ntlm, krb5, krb5i, krb5p"),  \
+     CTL_FLAVOR},                                                                                                      \
         {"hosts", "hosts", CTL_LIST, N_("LIST"), N_("addresses, networks and names that may use it; \"\" for all")},   \
         {"squash",    "squash",       CTL_TEXT, N_("root|all|none"), N_("whose rights are taken away"),                \
          CTL_NOTHING, "root all none"},                                                                                \
@@ -294,8 +293,7 @@ const CtlCommand ctl_commands[] = {
     {"user ntlm enable", "user.ntlm.enable", N_("let a user log in by NTLM, with a password for that alone"),
      N_("For devices that know no Kerberos. Who hears an NTLM login can guess at its password: make it long, or let "
         "--generate-password make one."),
-     user_name, password_options, NULL, NULL, NULL,
-     "laresctl user ntlm enable scanner --generate-password\nlaresctl share security set scans krb5i ntlm",
+     user_name, password_options, NULL, NULL, NULL, "laresctl user ntlm enable scanner --generate-password",
      ctl_run_user_ntlm_enable},
     {"user ntlm disable", "user.ntlm.disable", N_("forget a user's NTLM password"), NULL, user_name, NULL, NULL,
      N_("%s cannot log in by NTLM any more."), NULL, "laresctl user ntlm disable scanner"},

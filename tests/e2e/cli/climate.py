@@ -28,8 +28,9 @@ def have(module):
 def server_modules(realm=False):
     modules = {"auth-sys": {}, "store-posix": {}, "proto-rest": {},
                "proto-nfs4": {"listen": "127.0.0.1:@PORT@", "grace-time": "1s"}}
-    if have("auth-krb5"):
-        modules["auth-krb5"] = {}
+    for name in ("auth-krb5", "auth-ntlm"):
+        if have(name):
+            modules[name] = {}
     if realm:
         modules["realm-mit"] = {"helper": os.path.join(BUILD, "modules", "realm-mit", "lares-realm-helper"),
                                 "rotate-grace": "1s"}

@@ -26,7 +26,8 @@ CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 ORDER = """
     status | reload | verbs | module list | module show | realm create | realm status | realm rotate | realm user list |
     realm user add | realm user passwd | realm user disable | realm user enable | realm host add | realm host keytab |
-    realm host list | user add | user list | user show | user set | user disable | user enable | group add |
+    realm host list | user add | user list | user show | user set | user disable | user enable |
+    user ntlm enable | user ntlm list | user ntlm disable | group add |
     group add-member | group list | group remove-member | mapping set | mapping list | share create | share list |
     share show | share set | share security set | share security show | share disable | share enable | session list |
     session end | realm client-config | completion | share remove | mapping delete | group delete | user delete |
@@ -40,6 +41,7 @@ BEFORE = {
     "realm user add bob": "laresctl realm user remove bob; laresctl user delete bob",
     "realm host add laptop.home.lan --keytab": "laresctl realm host remove laptop.home.lan",
     "user add ada": "laresctl user delete ada",
+    "user ntlm enable scanner": "laresctl user show scanner || laresctl user add scanner",
     "share create iso": "mkdir -p /srv/iso",
     "share create media": "mkdir -p /srv/media",
 }
