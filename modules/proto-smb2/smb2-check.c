@@ -200,12 +200,23 @@ check_tree(Smb2Message *m, Smb2Op *op, const Smb2Command *row)
     return STATUS_SUCCESS;
 }
 
+#define LEASE_ACK_SIZE 36u
+
+/* An OPLOCK_BREAK that answers for a lease is another structure ([MS-SMB2] 2.2.24.2). */
+static uint16_t
+structure_size(const Smb2Op *op, const Smb2Command *row)
+{
+    if (op->command == SMB2_OPLOCK_BREAK && op->body_len >= LEASE_ACK_SIZE && smb2_get_u16(op->body) == LEASE_ACK_SIZE)
+        return LEASE_ACK_SIZE;
+    return row->structure_size;
+}
+
 /* [MS-SMB2] 3.3.5.2.5, 3.3.5.2.6. */
 static uint32_t
 check_lengths(Smb2Op *op, const Smb2Command *row)
 {
     size_t fixed = row->structure_size & ~1u;
-    if (op->body_len < fixed || op->body_len < 2 || smb2_get_u16(op->body) != row->structure_size)
+    if (op->body_len < fixed || op->body_len < 2 || smb2_get_u16(op->body) != structure_size(op, row))
         return STATUS_INVALID_PARAMETER;
     if (!(row->flags & SMB2_ANY_LENGTH))
         return STATUS_SUCCESS;
