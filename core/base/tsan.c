@@ -6,6 +6,7 @@
  * Thread: any. */
 #include <dlfcn.h>
 #include <glib-object.h>
+#include <pthread.h>
 
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);
@@ -98,4 +99,99 @@ g_bytes_unref(GBytes *bytes)
         __tsan_acquire(bytes);
     }
     known(bytes);
+}
+
+/* What a worker leaves to the main loop: GLib frees in one thread what it allocated in the other. The flag is an order
+ * that both threads and the sanitizer see. */
+typedef struct {
+    gint added; /* atomic */
+    GSourceFunc function;
+    gpointer data;
+    GDestroyNotify notify;
+    guint id;
+} Left;
+static pthread_mutex_t lefts_lock = PTHREAD_MUTEX_INITIALIZER;
+static GSList *lefts;
+
+static Left *
+left_new(GSourceFunc function, gpointer data, GDestroyNotify notify)
+{
+    Left *left = g_new(Left, 1);
+    *left = (Left){.function = function, .data = data, .notify = notify};
+    pthread_mutex_lock(&lefts_lock);
+    lefts = g_slist_prepend(lefts, left);
+    pthread_mutex_unlock(&lefts_lock);
+    return left;
+}
+
+static guint
+left_added(Left *left, guint id)
+{
+    left->id = id;
+    __atomic_store_n(&left->added, 1, __ATOMIC_RELEASE);
+    return id;
+}
+
+static gboolean
+left_run(gpointer data)
+{
+    Left *left = data;
+    while (!__atomic_load_n(&left->added, __ATOMIC_ACQUIRE))
+        g_thread_yield();
+    return left->function(left->data);
+}
+
+static void
+left_free(gpointer data)
+{
+    Left *left = data;
+    while (!__atomic_load_n(&left->added, __ATOMIC_ACQUIRE))
+        g_thread_yield();
+    pthread_mutex_lock(&lefts_lock);
+    lefts = g_slist_remove(lefts, left);
+    pthread_mutex_unlock(&lefts_lock);
+    if (left->notify)
+        left->notify(left->data);
+    g_free(left);
+}
+
+__attribute__((visibility("default"))) gboolean
+g_source_remove_by_user_data(gpointer data)
+{
+    guint id = 0;
+    pthread_mutex_lock(&lefts_lock);
+    for (GSList *l = lefts; l && !id; l = l->next) {
+        Left *left = l->data;
+        if (left->data == data && __atomic_load_n(&left->added, __ATOMIC_ACQUIRE))
+            id = left->id;
+    }
+    pthread_mutex_unlock(&lefts_lock);
+    return id && g_source_remove(id);
+}
+
+__attribute__((visibility("default"))) guint
+g_idle_add_full(gint priority, GSourceFunc function, gpointer data, GDestroyNotify notify)
+{
+    REAL(g_idle_add_full)
+    Left *left = left_new(function, data, notify);
+    return left_added(left, known(priority, left_run, left, left_free));
+}
+
+__attribute__((visibility("default"))) guint(g_idle_add)(GSourceFunc function, gpointer data)
+{
+    return g_idle_add_full(G_PRIORITY_DEFAULT_IDLE, function, data, NULL);
+}
+
+__attribute__((visibility("default"))) guint
+g_timeout_add_full(gint priority, guint interval, GSourceFunc function, gpointer data, GDestroyNotify notify)
+{
+    REAL(g_timeout_add_full)
+    Left *left = left_new(function, data, notify);
+    return left_added(left, known(priority, interval, left_run, left, left_free));
+}
+
+__attribute__((visibility("default"))) guint
+g_timeout_add(guint interval, GSourceFunc function, gpointer data)
+{
+    return g_timeout_add_full(G_PRIORITY_DEFAULT, interval, function, data, NULL);
 }

@@ -90,7 +90,7 @@ static void
 put(GByteArray *out, uint64_t v, int n)
 {
     for (int i = 0; i < n; i++) {
-        const uint8_t b = (uint8_t)(v >> (8 * i));
+        const uint8_t b = i < 8 ? (uint8_t)(v >> (8 * i)) : 0;
         g_byte_array_append(out, &b, 1);
     }
 }

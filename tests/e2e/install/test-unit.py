@@ -106,8 +106,7 @@ def test_two_sockets_by_name():
         for port in (ports[1], ports[0]):
             null(port)
         for name, port in (("first", ports[0]), ("second", ports[1])):
-            assert re.search(r"listening on fd:%s .*port %d" % (name, port), d.log()), d.log()
-        d.wait_log("is ready as")
+            assert re.search(r"listening on fd:%s .*port %d" % (name, port), d.wait_log("is ready as")), d.log()
         assert d.log().count('a socket "spare" that no listen= takes') == 1 and '"first" that' not in d.log(), d.log()
         # Every inherited descriptor is closed on exec, the spare one, too.
         for fd in (3, 4, 5):
