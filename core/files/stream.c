@@ -208,7 +208,7 @@ lares_files_stream(LaresFiles *files, const LaresCaller *caller, const LaresObje
 {
     char real[LARES_NAME_LIMIT + 1];
     uint32_t allowed = 0;
-    LaresNode *folder, *node = NULL;
+    LaresNode *folder = NULL, *node = NULL;
     *out = (LaresObject){NULL, NULL};
     if (created)
         *created = FALSE;
@@ -241,8 +241,6 @@ lares_files_stream(LaresFiles *files, const LaresCaller *caller, const LaresObje
     } else if (status == LARES_OK && create && exclusive) {
         g_clear_pointer(&node, lares_node_unref);
         status = LARES_EXIST;
-    } else if (status != LARES_OK && !node) {
-        return status;
     }
     if (folder)
         lares_node_unref(folder);

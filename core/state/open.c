@@ -300,7 +300,9 @@ lares_state_upgrade(LaresOpen *open, LaresFile *file, uint32_t access, uint32_t 
         ((access & LARES_ACCESS_WRITE) && !open->writer)) {
         status = LARES_STALE;
     } else {
+        g_atomic_int_add(&n_guards, -is_guard(open));
         set_modes(open, open->access | access, open->deny | deny);
+        g_atomic_int_add(&n_guards, is_guard(open));
     }
     lares_state_shard_unlock(open->node);
     return status;

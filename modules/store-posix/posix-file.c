@@ -326,7 +326,10 @@ posix_sync(LaresStore *base, LaresNode *lnode)
         return fsync(node->fd) == 0 ? LARES_OK : lares_status_from_errno(errno);
     if (lnode->type != LARES_TYPE_REGULAR && lnode->type != LARES_TYPE_DIRECTORY)
         return LARES_OK;
-    snprintf(number, sizeof number, "%d", posix_node_fd(node));
+    int own = posix_node_fd(node);
+    if (own < 0)
+        return lares_status_from_errno(errno);
+    snprintf(number, sizeof number, "%d", own);
     int fd = openat(POSIX_STORE(base)->proc_fd, number, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return lares_status_from_errno(errno);

@@ -22,8 +22,10 @@ posix_get_note(LaresStore *base, LaresNode *node, const char *entry, const char 
 {
     char full[NAME_BYTES], path[POSIX_FD_PATH + 2 + LARES_NAME_LIMIT];
     full_name(POSIX_STORE(base), name, full);
-    int fd = posix_node(node)->fd;
+    int fd = posix_node_fd(posix_node(node));
     ssize_t n;
+    if (fd < 0)
+        return lares_status_from_errno(errno);
     if (entry) {
         if (strlen(entry) > LARES_NAME_LIMIT)
             return LARES_NAMETOOLONG;
@@ -51,7 +53,10 @@ posix_set_note(LaresStore *base, LaresNode *node, const char *name, const uint8_
 {
     char full[NAME_BYTES], path[POSIX_FD_PATH];
     full_name(POSIX_STORE(base), name, full);
-    posix_fd_path(posix_node(node)->fd, path);
+    int fd = posix_node_fd(posix_node(node));
+    if (fd < 0)
+        return lares_status_from_errno(errno);
+    posix_fd_path(fd, path);
     int result = value ? setxattr(path, full, value, len, 0) : removexattr(path, full);
     if (result != 0 && !(errno == ENODATA && !value))
         return errno == EPERM || errno == EOPNOTSUPP ? LARES_NOTSUPP
@@ -66,7 +71,10 @@ posix_path(LaresStore *base, LaresNode *node, char *buf, size_t size)
 {
     PosixStore *store = POSIX_STORE(base);
     char link[POSIX_FD_PATH], root[PATH_MAX], path[PATH_MAX];
-    posix_fd_path(posix_node(node)->fd, link);
+    int fd = posix_node_fd(posix_node(node));
+    if (fd < 0)
+        return lares_status_from_errno(errno);
+    posix_fd_path(fd, link);
     ssize_t n = readlink(link, path, sizeof path - 1);
     posix_fd_path(store->root_fd, link);
     ssize_t n_root = readlink(link, root, sizeof root - 1);
