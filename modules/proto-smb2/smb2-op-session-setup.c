@@ -353,6 +353,8 @@ set_login(Setup *setup, LaresIdentity *identity, const LaresFlavor *flavor, char
     g_mutex_lock(&s->lock);
     LaresIdentity *old = s->identity;
     char *old_principal = s->principal;
+    if (!s->owner)
+        s->owner = g_strdup(principal);
     s->identity = identity;
     s->flavor = flavor;
     s->principal = principal;
@@ -421,6 +423,17 @@ set_keys(Setup *setup, const LaresAuthPeer *who)
     return STATUS_SUCCESS;
 }
 
+/* The keys stay those of the first login: whoever has them must not get another one's rights by passing on that one's
+ * login ([MS-SMB2] 3.3.5.5.3). Nobody in particular may take the place of somebody, never the other way round. */
+static gboolean
+may_follow(Smb2Session *s, const LaresAuthPeer *who, const char *principal)
+{
+    g_mutex_lock(&s->lock);
+    gboolean ok = g_strcmp0(s->owner, principal) == 0 || (who->anonymous && s->first_sign);
+    g_mutex_unlock(&s->lock);
+    return ok;
+}
+
 static uint32_t
 complete(Setup *setup)
 {
@@ -437,12 +450,13 @@ complete(Setup *setup)
     g_autofree char *principal = principal_of(flavor, who, identity);
     uint32_t status = STATUS_SUCCESS;
     if (setup->binding) {
-        g_autofree char *theirs = smb2_session_principal(s);
-        if (g_strcmp0(principal, theirs) != 0) {
+        if (g_strcmp0(principal, s->owner) != 0) {
             lares_auth_refused(flavor->name, "smb2", op->caller.peer, who->principal,
                                "another user than the session's wants to join it");
             status = STATUS_ACCESS_DENIED;
         }
+    } else if (setup->again && !may_follow(s, who, principal)) {
+        status = refuse(setup, who->principal, "another user than the session's first wants to take it over");
     }
     if (status == STATUS_SUCCESS && !setup->again)
         status = set_keys(setup, who);
@@ -538,6 +552,12 @@ SMB2_OP(session_setup)
     }
     Smb2Channel *channel = setup.channel;
     if (!set_busy(channel, TRUE)) {
+        smb2_channel_unref(channel);
+        return STATUS_REQUEST_NOT_ACCEPTED;
+    }
+    /* What begin() saw may be over: of two last legs that came together one completes the login. */
+    if (g_atomic_int_get(&channel->established) && !setup.again) {
+        set_busy(channel, FALSE);
         smb2_channel_unref(channel);
         return STATUS_REQUEST_NOT_ACCEPTED;
     }

@@ -34,6 +34,7 @@ smb2_session_unref(Smb2Session *s)
     OPENSSL_cleanse(s->application_key, sizeof s->application_key);
     g_mutex_clear(&s->lock);
     g_free(s->principal);
+    g_free(s->owner);
     g_free(s);
 }
 

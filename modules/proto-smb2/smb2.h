@@ -122,6 +122,7 @@ struct _Smb2Session {
     const LaresFlavor *flavor;   /* of the login: a flavor of the mechanism, "sys" for guests; guarded by lock */
     char *principal;             /* "krb5:ada@HOME.LAN", "ntlm:ada", "sys" for guests: who may reconnect a durable open;
                                   * guarded by lock (copy it) */
+    char *owner;                 /* `principal` of the first login: constant, what the keys belong to */
     gint64 expiry;               /* wall-clock second; guarded by lock */
     gboolean guest;              /* nobody in particular: SMB2_SESSION_FLAG_IS_GUEST */
     gboolean signing_required;   /* every request must be signed or encrypted */

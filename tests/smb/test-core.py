@@ -32,6 +32,10 @@ class Checks:
         assert isinstance(s, smb.Session), hex(s.status)
         return c, s
 
+    @staticmethod
+    def ccache(user):
+        return os.path.join(os.path.dirname(os.environ["KRB5CCNAME"]), "cc-" + user)
+
     def verb(self, verb, **args):
         return call_verb(self.control, verb, **args)
 
@@ -124,6 +128,64 @@ class Checks:
         r = again.recv()[0]
         assert r.status == smb.LOGON_FAILURE, hex(r.status)
         assert c.call(smb.ECHO, smb.ECHO_BODY, session=s).status == smb.SUCCESS
+
+    # ---- a second login of the same session
+
+    def again(self, c, s, who, **kw):
+        """SESSION_SETUP of an established session as this Kerberos user, or as nobody (NTLM): the last response."""
+        if who:
+            import nfsgss
+            os.environ["KRB5CCNAME"], kept = self.ccache(who), os.environ["KRB5CCNAME"]
+            try:
+                token = nfsgss.Context("cifs@nas.lares.test").step()
+            finally:
+                os.environ["KRB5CCNAME"] = kept
+            return c.call(smb.SESSION_SETUP, c.setup_body(token), session=s, **kw)
+        flags = 0x62088215
+        r = c.call(smb.SESSION_SETUP, c.setup_body(b"NTLMSSP\0" + struct.pack("<II16s", 1, flags, b"")), session=s, **kw)
+        assert r.status == smb.MORE, hex(r.status)
+        token = b"NTLMSSP\0" + struct.pack("<I", 3) + struct.pack("<HHI", 0, 0, 64) * 6 + struct.pack("<I", flags | 0x800)
+        if s is None:
+            kw["sid"] = r.session
+        return c.call(smb.SESSION_SETUP, c.setup_body(token), session=s, **kw)
+
+    def ended(self, c, s, **kw):
+        r = c.call(smb.TREE_CONNECT, struct.pack("<HHHH", 9, 0, 72, 0), session=s, **kw)
+        assert r.status == smb.USER_SESSION_DELETED, hex(r.status)
+
+    def check_another_user_takes_no_session_over(self):
+        c, s = self.session()
+        t = s.tree("share")
+        assert self.again(c, s, "alice").status == smb.SUCCESS
+        assert c.call(smb.TREE_DISCONNECT, struct.pack("<HH", 4, 0), session=s, tree=t).status == smb.SUCCESS
+        r = self.again(c, s, "bob")
+        assert r.status == smb.LOGON_FAILURE, hex(r.status)
+        self.ended(c, s)
+        why = "another user than the session's first"
+        lines = [x for x in self.laresd.wait_log(why).splitlines() if why in x]
+        assert any("bob" in x for x in lines), lines
+
+    def check_nobody_in_a_session_has_no_rights(self):
+        c, s = self.session()
+        t = s.tree("share")
+        assert self.again(c, s, None).status == smb.SUCCESS
+        assert s.tree("share").status == smb.ACCESS_DENIED
+        r = c.call(smb.CLOSE, struct.pack("<HHI16s", 24, 0, 0, bytes(16)), session=s, tree=t)
+        assert r.status == smb.NETWORK_NAME_DELETED, hex(r.status)
+        assert self.again(c, s, "alice").status == smb.SUCCESS
+        assert isinstance(s.tree("share"), int)
+        assert self.again(c, s, None).status == smb.SUCCESS
+        assert self.again(c, s, "bob").status == smb.LOGON_FAILURE
+        self.ended(c, s)
+
+    def check_a_guest_becomes_nobody_else(self):
+        c = self.conn()
+        r = self.again(c, None, None)
+        assert r.status == smb.SUCCESS and struct.unpack_from("<H", r.body, 2)[0] & 1, hex(r.status)
+        sid = r.session
+        r = self.again(c, None, "alice", sid=sid)
+        assert r.status == smb.LOGON_FAILURE, hex(r.status)
+        self.ended(c, None, sid=sid)
 
     def check_nonsense_tokens(self):
         for token in (b"", b"x", b"\x60\x82\xff\xff", b"NTLMSSP\0" + bytes(4), os.urandom(300), b"\x60" + bytes(60000)):
@@ -398,12 +460,13 @@ def main():
     os.chmod(directory, 0o755)
     failed = 0
     try:
-        with Realm(directory + "/realm", users=["alice"], services=["cifs/nas.lares.test"]) as realm:
+        with Realm(directory + "/realm", users=["alice", "bob"], services=["cifs/nas.lares.test"]) as realm:
             os.environ["KRB5_CONFIG"] = str(realm.krb5_conf)
-            os.environ["KRB5CCNAME"] = directory + "/cc"
-            realm.kinit("alice", directory + "/cc")
+            os.environ["KRB5CCNAME"] = directory + "/cc-alice"
+            for user in ("alice", "bob"):
+                realm.kinit(user, directory + "/cc-" + user)
             port = free_port()
-            modules = {"auth-sys": {}, "store-posix": {}, "proto-rest": {},
+            modules = {"auth-sys": {}, "auth-ntlm": {}, "store-posix": {}, "proto-rest": {},
                        "auth-krb5": {"keytab": str(realm.service_keytab)},
                        "proto-smb2": {"listen": "127.0.0.1:%d" % port}}
             os.mkdir(directory + "/laresd")
