@@ -87,13 +87,18 @@ smb2_op_parked_user(const Smb2Op *op)
 
 /* FALSE: the connection ends, or waits for too much already. */
 static gboolean
-enter(Smb2Connection *c, Smb2Parked *p, const Smb2Running *running)
+enter(Smb2Connection *c, Smb2Parked *p, Smb2Message *m)
 {
+    /* A message that waited before is charged for all that it keeps. */
+    size_t bytes = m->charged ? 0 : m->len - m->at;
     g_mutex_lock(&c->lock);
-    gboolean ok = !c->closed && g_hash_table_size(c->parked) < c->service->settings.max_async;
+    gboolean ok = !c->closed && g_hash_table_size(c->parked) < c->service->settings.max_async &&
+                  c->parked_bytes + bytes <= SMB2_MAX_PARKED_BYTES;
     if (ok) {
+        c->parked_bytes += bytes;
+        m->charged += bytes;
         p->async_id = ++c->next_async;
-        p->cancel_wanted = running->cancelled;
+        p->cancel_wanted = m->running.cancelled;
         g_hash_table_insert(c->parked, &p->async_id, smb2_parked_ref(p));
     }
     g_mutex_unlock(&c->lock);
@@ -133,7 +138,7 @@ smb2_park(Smb2Op *op, void (*cancelled)(gpointer user), gpointer user, GDestroyN
     p->connection = smb2_connection_ref(op->connection);
     p->session = op->session ? smb2_session_ref(op->session) : NULL;
     p->message_id = op->message_id;
-    if (!enter(op->connection, p, &m->running)) {
+    if (!enter(op->connection, p, m)) {
         smb2_parked_unref(p);
         return NULL;
     }

@@ -104,7 +104,7 @@ find_session(Smb2Message *m, Smb2Op *op, const Smb2Command *row)
 {
     uint64_t id = smb2_get_u64(op->header + SMB2_H_SESSION_ID);
     if (op->related) {
-        if (m->at == 0)
+        if (smb2_message_is_first(m))
             return STATUS_INVALID_PARAMETER;
         if (m->inherit_failed)
             return m->inherit_failed;
@@ -236,7 +236,7 @@ smb2_check_command(Smb2Message *m, Smb2Op *op, const Smb2Command *row)
         status = smb2_check_signature(m, op);
     if (status == STATUS_SUCCESS)
         status = check_session(op, row);
-    if (status == STATUS_SUCCESS && row->flags & SMB2_NOT_IN_COMPOUND && (m->at || !op->last))
+    if (status == STATUS_SUCCESS && row->flags & SMB2_NOT_IN_COMPOUND && (!smb2_message_is_first(m) || !op->last))
         status = STATUS_INVALID_PARAMETER;
     if (status == STATUS_SUCCESS)
         status = check_tree(m, op, row);

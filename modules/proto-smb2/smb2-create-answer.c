@@ -170,9 +170,16 @@ put_maximal(Smb2Op *op, Smb2Create *c, size_t *last)
     Smb2Basic basic;
     if (c->contexts.has_mxac_time && smb2_basic_get(op, c->open, &basic) == STATUS_SUCCESS &&
         basic.written == c->contexts.mxac_time)
-        return; /* the client knows it already */
-    if (!c->has_maximal)
-        status = smb2_maximal_access(op, &c->open->object, &c->open->parent, &c->maximal);
+        return;            /* the client knows it already */
+    if (!c->has_maximal) { /* a replayed CREATE's open may be renamed meanwhile */
+        LaresObject parent = {NULL, NULL};
+        g_mutex_lock(&c->open->lock);
+        if (c->open->parent.node)
+            lares_object_copy(&parent, &c->open->parent);
+        g_mutex_unlock(&c->open->lock);
+        status = smb2_maximal_access(op, &c->open->object, &parent, &c->maximal);
+        lares_object_clear(&parent);
+    }
     smb2_set_u32(data, status);
     smb2_set_u32(data + 4, status == STATUS_SUCCESS ? c->maximal : 0);
     smb2_create_context_put(op->out, last, "MxAc", data, sizeof data);

@@ -63,7 +63,7 @@ smb2_info_fill(Smb2Op *op, const LaresObject *object, const char *entry, const c
 }
 
 uint32_t
-smb2_info_get(Smb2Op *op, const Smb2Open *open, Smb2Info *info)
+smb2_info_get(Smb2Op *op, Smb2Open *open, Smb2Info *info)
 {
     LaresAttrs attrs;
     const LaresObject *file = smb2_open_file(open);
@@ -73,7 +73,7 @@ smb2_info_get(Smb2Op *op, const Smb2Open *open, Smb2Info *info)
     LaresStatus status = lares_files_getattr(op->service->files, &op->caller, file, LARES_ATTR_STAT, &attrs, NULL);
     if (status != LARES_OK)
         return smb2_status(status);
-    smb2_info_fill(op, file, NULL, open->name, &attrs, info);
+    smb2_info_fill(op, file, NULL, smb2_open_name(op, open), &attrs, info);
     if (!info->directory && info->basic.allocation < open->allocation)
         info->basic.allocation = open->allocation;
     if (file != &open->object) {
@@ -90,7 +90,7 @@ smb2_info_get(Smb2Op *op, const Smb2Open *open, Smb2Info *info)
 }
 
 uint32_t
-smb2_basic_get(Smb2Op *op, const Smb2Open *open, Smb2Basic *basic)
+smb2_basic_get(Smb2Op *op, Smb2Open *open, Smb2Basic *basic)
 {
     Smb2Info info;
     uint32_t status = smb2_info_get(op, open, &info);
@@ -133,12 +133,31 @@ smb2_open_path(Smb2Op *op, Smb2Open *open)
     return path;
 }
 
+const char *
+smb2_open_name(Smb2Op *op, Smb2Open *open)
+{
+    g_mutex_lock(&open->lock);
+    const char *name = open->name ? lares_arena_strndup(op->arena, open->name, strlen(open->name)) : NULL;
+    g_mutex_unlock(&open->lock);
+    return name;
+}
+
+const char *
+smb2_open_stream(Smb2Op *op, Smb2Open *open)
+{
+    g_mutex_lock(&open->lock);
+    const char *stream = open->stream ? lares_arena_strndup(op->arena, open->stream, strlen(open->stream)) : NULL;
+    g_mutex_unlock(&open->lock);
+    return stream;
+}
+
 size_t
 smb2_put_path(LaresWriter *w, Smb2Open *open, gboolean leading)
 {
     size_t start = w->len;
     g_mutex_lock(&open->lock);
     g_autofree char *path = g_strdup(open->path ? open->path : "");
+    g_autofree char *stream = g_strdup(open->stream);
     g_mutex_unlock(&open->lock);
     g_auto(GStrv) names = g_strsplit(path, "/", -1);
     if (leading)
@@ -148,9 +167,9 @@ smb2_put_path(LaresWriter *w, Smb2Open *open, gboolean leading)
             smb2_put_u16(w, '\\');
         smb2_put_name(w, names[i], TRUE);
     }
-    if (open->stream) {
+    if (stream) {
         smb2_put_u16(w, ':');
-        smb2_put_utf16(w, open->stream);
+        smb2_put_utf16(w, stream);
     }
     return w->len - start;
 }

@@ -18,7 +18,7 @@ typedef struct {
  * `object`; `name` decides about hidden dot files. */
 void smb2_info_fill(Smb2Op *op, const LaresObject *object, const char *entry, const char *name, const LaresAttrs *attrs,
                     Smb2Info *info);
-uint32_t smb2_info_get(Smb2Op *op, const Smb2Open *open, Smb2Info *info);
+uint32_t smb2_info_get(Smb2Op *op, Smb2Open *open, Smb2Info *info);
 /* The file an open is of: itself, or what its stream belongs to. */
 static inline const LaresObject *
 smb2_open_file(const Smb2Open *open)
@@ -29,6 +29,9 @@ smb2_open_file(const Smb2Open *open)
 size_t smb2_put_path(LaresWriter *w, Smb2Open *open, gboolean leading);
 /* Starts a path's copy under the open's lock (arena). */
 const char *smb2_open_path(Smb2Op *op, Smb2Open *open);
+/* Likewise; NULL where there is none. */
+const char *smb2_open_name(Smb2Op *op, Smb2Open *open);
+const char *smb2_open_stream(Smb2Op *op, Smb2Open *open);
 /* May Windows be shown CON as CON? Its clients may not. */
 gboolean smb2_maps_devices(const Smb2Op *op);
 

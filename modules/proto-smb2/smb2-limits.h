@@ -13,6 +13,9 @@
 #define SMB2_MAX_IN_FLIGHT 128u
 /* Commands of one compound: clients send up to 6; each costs little more than its header. */
 #define SMB2_MAX_COMPOUND 64u
+/* Records that commands of one connection keep while they wait: a few large WRITEs, or as many small commands as there
+ * are credits. */
+#define SMB2_MAX_PARKED_BYTES (16u << 20)
 /* A Kerberos AP-REQ with a large PAC stays below. */
 #define SMB2_MAX_TOKEN (64u << 10)
 /* Contexts of NEGOTIATE: five kinds are known. */

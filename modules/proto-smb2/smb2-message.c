@@ -34,7 +34,7 @@ inherit(Smb2Message *m, Smb2Op *op, uint32_t status)
     m->tree = op->tree ? smb2_tree_ref(op->tree) : NULL;
     if (op->related && m->inherit_failed)
         return;
-    m->inherit_failed = m->at == 0 && op->related ? STATUS_INVALID_PARAMETER : 0;
+    m->inherit_failed = smb2_message_is_first(m) && op->related ? STATUS_INVALID_PARAMETER : 0;
     if (op->command == SMB2_CREATE)
         m->chain.failed = SMB2_STATUS_IS_ERROR(status) ? status : 0;
 }
@@ -217,6 +217,12 @@ walk(Smb2Message *m)
 static void
 clear(Smb2Message *m)
 {
+    if (m->charged) {
+        g_mutex_lock(&m->connection->lock);
+        m->connection->parked_bytes -= m->charged;
+        g_mutex_unlock(&m->connection->lock);
+        m->charged = 0;
+    }
     g_clear_pointer(&m->transform, smb2_channel_unref);
     g_clear_pointer(&m->channel, smb2_channel_unref);
     g_clear_pointer(&m->tree, smb2_tree_unref);
@@ -303,9 +309,13 @@ smb2_message_detach(Smb2Message *m)
     if (m->detached)
         return m;
     Smb2Message *copy = g_memdup2(m, sizeof *m);
-    copy->record = g_memdup2(m->record, m->len);
+    copy->record = g_memdup2(m->record + m->at, m->len - m->at);
+    copy->len = m->len - m->at;
+    copy->dropped = m->at;
+    copy->at = 0;
     copy->detached = TRUE;
     smb2_connection_ref(copy->connection);
+    m->charged = 0;
     m->transform = NULL;
     m->channel = NULL;
     m->tree = NULL;

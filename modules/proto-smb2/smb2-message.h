@@ -20,6 +20,8 @@ typedef struct {
     uint8_t *record; /* the commands, decrypted */
     size_t len;
     size_t at;         /* of the command that runs or comes next */
+    size_t dropped;    /* bytes of commands before `record` that were over when the message was detached */
+    size_t charged;    /* of connection->parked_bytes */
     gboolean detached; /* no request stands behind it any more: `record` is its own, replies are sent from here */
     gboolean encrypted;
     Smb2Running running;
@@ -40,6 +42,13 @@ typedef struct {
 } Smb2Message;
 
 #define SMB2_NO_RESPONSE SIZE_MAX
+
+/* Nothing of the record stands before the command that runs. */
+static inline gboolean
+smb2_message_is_first(const Smb2Message *m)
+{
+    return m->at == 0 && m->dropped == 0;
+}
 
 /* ---- Before the handler: smb2-check.c ---------------------------------------------------------------------------- */
 

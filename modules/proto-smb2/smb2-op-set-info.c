@@ -146,8 +146,8 @@ rename_stream(Smb2Op *op, const NewName *n)
         return status;
     if (path.n || !path.stream || !op->open->base.node)
         return STATUS_INVALID_PARAMETER;
-    LaresStatus result = lares_files_stream_rename(op->service->files, &op->caller, &op->open->base, op->open->stream,
-                                                   path.stream, n->replace);
+    LaresStatus result = lares_files_stream_rename(op->service->files, &op->caller, &op->open->base,
+                                                   smb2_open_stream(op, op->open), path.stream, n->replace);
     if (result == LARES_OK) {
         g_mutex_lock(&op->open->lock);
         g_free(op->open->stream);

@@ -260,7 +260,7 @@ mark_for_deletion(Smb2Open *open)
     if (identity && flavor && name && !lares_open_delete_pending(open->open)) {
         LaresPeer nobody = {"", 0, FALSE};
         LaresCaller caller = {identity, flavor, &nobody, "smb2", NULL};
-        if (open->stream)
+        if (open->base.node)
             lares_files_stream_delete_on_close(open->service->files, &caller, open->open, &open->base, TRUE);
         else
             lares_files_delete_on_close(open->service->files, &caller, open->open, &parent, name, TRUE);
@@ -276,8 +276,12 @@ smb2_open_close(Smb2Open *open)
     if (!g_atomic_int_compare_and_exchange(&open->closed, 0, 1))
         return;
     gboolean was_there = opens_remove(open->service->opens, open);
-    if (open->notify && open->notify_free)
-        open->notify_free(g_steal_pointer(&open->notify));
+    g_mutex_lock(&open->lock); /* CHANGE_NOTIFY starts none once it saw `closed` under this lock */
+    gpointer notify = g_steal_pointer(&open->notify);
+    GDestroyNotify notify_free = open->notify_free;
+    g_mutex_unlock(&open->lock);
+    if (notify && notify_free)
+        notify_free(notify);
     if (open->open) {
         if (open->delete_on_close)
             mark_for_deletion(open);

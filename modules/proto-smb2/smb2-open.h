@@ -38,7 +38,6 @@ struct _Smb2Open {
     gboolean is_directory;
     gboolean delete_on_close; /* FILE_DELETE_ON_CLOSE was asked for */
     LaresObject base;         /* of a stream: the file it belongs to */
-    char *stream;             /* NULL: the data of the file itself */
     Smb2Lease *lease;         /* a reference, also for an oplock; NULL: none */
     uint8_t oplock;  /* SMB2_OPLOCK_LEVEL_… asked for: LEASE, or what kind of oplock; see smb2_open_oplock() */
     char *principal; /* who may come back to it */
@@ -56,6 +55,7 @@ struct _Smb2Open {
     char *path;           /* in the share, '/' between components, "" for its root; guarded by lock */
     LaresObject parent;   /* where it was found; clear for the share's root; guarded by lock */
     char *name;           /* on disk, in parent; NULL for the share's root; guarded by lock */
+    char *stream;         /* NULL: the data of the file itself; guarded by lock */
     Smb2Session *session; /* references; NULL while it waits for its client; guarded by lock (a reference to it is
                            * what op->session holds) */
     Smb2Tree *tree;
@@ -69,7 +69,7 @@ struct _Smb2Open {
     uint32_t mode;                              /* FileModeInformation; guarded by lock */
     gpointer enumeration; /* of QUERY_DIRECTORY: belongs to its room, as do notify and their free functions */
     GDestroyNotify enumeration_free;
-    gpointer notify;
+    gpointer notify;            /* guarded by lock, as is the next one */
     GDestroyNotify notify_free; /* called without locks when the open is closed, before its last reference goes */
     gint closed;                /* atomic: whoever sets it closes */
 };
@@ -147,7 +147,7 @@ typedef struct {
 /* What is shown of an object's attributes ([MS-FSCC] 2.6); a file that nobody set any for is an ARCHIVE. */
 uint32_t smb2_attributes(const LaresObject *object, const LaresDos *dos);
 uint32_t smb2_object_attributes(Smb2Op *op, const LaresObject *object, uint32_t *attributes);
-uint32_t smb2_basic_get(Smb2Op *op, const Smb2Open *open, Smb2Basic *basic);
+uint32_t smb2_basic_get(Smb2Op *op, Smb2Open *open, Smb2Basic *basic);
 
 /* Named pipes: smb2-pipe.c. */
 SMB2_WEAK void smb2_pipe_free(Smb2Pipe *pipe);

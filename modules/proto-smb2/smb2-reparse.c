@@ -133,7 +133,7 @@ smb2_fsctl_get_reparse_point(Smb2Op *op, const Smb2Ioctl *ioctl)
     size_t start = w->len;
     LaresAttrs attrs;
     const char *target;
-    if (!tag || op->open->stream)
+    if (!tag || op->open->base.node)
         return STATUS_NOT_A_REPARSE_POINT;
     smb2_put_u32(w, tag);
     smb2_put_u32(w, 0);
@@ -265,7 +265,7 @@ smb2_fsctl_set_reparse_point(Smb2Op *op, const Smb2Ioctl *ioctl)
     lares_object_copy(&parent, &open->parent);
     char *name = g_strdup(open->name);
     g_mutex_unlock(&open->lock);
-    LaresStatus result = !name || open->stream ? LARES_INVAL : LARES_OK;
+    LaresStatus result = !name || open->base.node ? LARES_INVAL : LARES_OK;
     if (result == LARES_OK)
         result = lares_files_getattr(files, &op->caller, &open->object, LARES_ATTR_SIZE, &attrs, NULL);
     if (result == LARES_OK && (open->object.node->type != LARES_TYPE_REGULAR || attrs.size != 0))

@@ -91,6 +91,7 @@ struct _Smb2Connection {
     GQueue running;               /* of Smb2Running: records being worked on; guarded by lock */
     GHashTable *parked;           /* uint64_t* async id -> Smb2Parked (a reference); guarded by lock */
     uint64_t next_async;          /* guarded by lock */
+    size_t parked_bytes;          /* of records with commands that wait; guarded by lock */
     gboolean closed;              /* guarded by lock */
     uint64_t early_cancel[4];     /* CANCELs that overtook their command; guarded by lock */
     guint n_early_cancels;        /* guarded by lock */

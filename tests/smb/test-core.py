@@ -411,6 +411,65 @@ class Checks:
             c.send(smb.header(smb.ECHO, c.next_mid(), s.id, next_=next_) + smb.ECHO_BODY + bytes(60))
             assert c.closed(), next_
 
+    # ---- opens, and what waits on them
+
+    def create(self, c, s, t, name, access=0x001F01FF, disposition=3, options=0):
+        """The file id of `name` ("": the share's root), or the response that refuses it. 3: opens or makes."""
+        path = name.encode("utf-16-le")
+        body = struct.pack("<HBBIQQIIIIIHHII", 57, 0, 0, 2, 0, 0, access, 0, 7, disposition, options, 120, len(path), 0,
+                           0) + (path or b"\0")
+        r = c.call(smb.CREATE, body, session=s, tree=t)
+        return r.body[64:80] if r.status == smb.SUCCESS else r
+
+    def signed(self, c, s, t, command, body, **kw):
+        return s.sign(smb.header(command, c.next_mid(), s.id, t, smb.SIGNED, **kw) + body)
+
+    def check_a_file_renamed_while_it_is_asked_about(self):
+        c, s = self.session()
+        c.call(smb.ECHO, smb.ECHO_BODY, session=s, credits=2000)
+        t = s.tree("share")
+        f = self.create(c, s, t, "renamed-0")
+        assert isinstance(f, bytes), hex(f.status)
+        for i in range(1, 60):
+            name = ("renamed-%d" % i).encode("utf-16-le")
+            info = struct.pack("<QQI", 0, 0, len(name)) + name
+            c.send(self.signed(c, s, t, smb.SET_INFO, struct.pack("<HBBIHHI16s", 33, 1, 10, len(info), 96, 0, 0, f) + info))
+            for _ in range(3):
+                c.send(self.signed(c, s, t, smb.QUERY_INFO,
+                                   struct.pack("<HBBIHHIII16s", 41, 1, 18, 4096, 104, 0, 0, 0, 0, f)))
+        for _ in range(59 * 4):
+            r = c.recv(s)[0]
+            assert r.status in (smb.SUCCESS, smb.SHARING_VIOLATION) or r.command == smb.SET_INFO, hex(r.status)
+        assert c.call(smb.ECHO, smb.ECHO_BODY, session=s).status == smb.SUCCESS
+
+    def check_what_waits_keeps_no_more_than_it_may(self):
+        c, s = self.session()
+        c.call(smb.ECHO, smb.ECHO_BODY, session=s, credits=2000)
+        t = s.tree("share")
+        d = self.create(c, s, t, "", access=1, disposition=1, options=1)
+        assert isinstance(d, bytes), hex(d.status)
+        notify, large = struct.pack("<HHI16sII", 32, 0, 1000, d, 1, 0), smb.ECHO_BODY + bytes((7 << 20) - 4)
+        for _ in range(4):  # what stands before a command that waits is over: it is not kept
+            c.send(self.signed(c, s, t, smb.ECHO, large, next_=64 + len(large)) +
+                   self.signed(c, s, t, smb.CHANGE_NOTIFY, notify))
+            assert [r.status for r in c.recv(s)] == [smb.SUCCESS, smb.PENDING]
+        waits = []
+        for want in (smb.PENDING, smb.PENDING, smb.INSUFFICIENT_RESOURCES):
+            c.send(self.signed(c, s, t, smb.CHANGE_NOTIFY, notify, next_=96) + self.signed(c, s, t, smb.ECHO, large))
+            r = c.recv(s)[0]
+            assert r.status == want, hex(r.status)
+            waits.append(r)
+        for r in waits[:2]:  # what is over makes room
+            cancel = bytearray(smb.header(smb.CANCEL, r.mid, s.id, flags=smb.SIGNED | smb.ASYNC) + smb.ECHO_BODY)
+            cancel[32:40] = struct.pack("<Q", r.async_id)
+            c.send(s.sign(bytes(cancel)))
+            answers = c.recv(s)
+            while len(answers) < 2:
+                answers += c.recv(s)
+            assert [a.status for a in answers] == [smb.CANCELLED, smb.SUCCESS], [hex(a.status) for a in answers]
+        c.send(self.signed(c, s, t, smb.CHANGE_NOTIFY, notify, next_=96) + self.signed(c, s, t, smb.ECHO, large))
+        assert c.recv(s)[0].status == smb.PENDING
+
     # ---- live policy
 
     def check_a_disabled_user_is_out_at_once(self):
@@ -477,6 +536,7 @@ def main():
             d.start()
             for name, sec in (("share", "krb5"), ("sealed", "krb5p"), ("guests", "sys")):
                 os.mkdir(directory + "/" + name)
+                os.chmod(directory + "/" + name, 0o777)
                 call_verb(d.control, "share.create", name=name, path=directory + "/" + name, sec=[sec])
             checks = Checks(port, d.control, d)
             names = [n for n in dir(checks) if n.startswith("check_")]
