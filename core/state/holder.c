@@ -68,6 +68,12 @@ lares_state_count_opens(void)
     return (guint)g_atomic_int_get(&all_opens);
 }
 
+gboolean
+lares_opens_are_scarce(void)
+{
+    return max_all != 0 && lares_state_count_opens() >= max_all - max_all / 4;
+}
+
 void
 lares_holder_set_limits(LaresHolder *holder, guint max_opens, guint max_locks)
 {

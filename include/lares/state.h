@@ -40,6 +40,8 @@ LARES_API void lares_holder_set_limits(LaresHolder *holder, guint max_opens, gui
 LARES_API void lares_holder_count(LaresHolder *holder, guint *opens, guint *locks);
 /* Would one more open be refused now? To be asked before a file is made for it. LARES_OK or LARES_TOO_MANY. */
 LARES_API LaresStatus lares_holder_may_open(LaresHolder *holder);
+/* Is most of what all holders together may have open taken? Then courtesy to those who are gone is over. */
+LARES_API gboolean lares_opens_are_scarce(void);
 
 /* An open, as made by lares_files_open(). Reference counted: the protocol's stateid holds one, running I/O another. */
 LARES_API LaresOpen *lares_open_ref(LaresOpen *open);

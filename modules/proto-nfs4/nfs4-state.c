@@ -41,7 +41,7 @@ judge_lease(Nfs4Client *client, gpointer user)
         return;
     }
     if (!g_atomic_int_get(&client->confirmed) || !nfs4_client_has_state(client) ||
-        idle > lease + NFS4_COURTESY_SECONDS) {
+        idle > lease + NFS4_COURTESY_SECONDS || lares_opens_are_scarce()) {
         nfs4_client_give_way(client);
         return;
     }
