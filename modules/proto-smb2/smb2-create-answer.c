@@ -60,6 +60,14 @@ take(Smb2Op *op, Smb2Open *open)
     return FALSE;
 }
 
+uint32_t
+smb2_create_still_there(const Smb2Op *op)
+{
+    if (g_atomic_int_get(&op->session->state) == SMB2_SESSION_ENDED)
+        return STATUS_USER_SESSION_DELETED;
+    return g_atomic_int_get(&op->tree->ended) ? STATUS_NETWORK_NAME_DELETED : STATUS_SUCCESS;
+}
+
 static uint32_t
 reconnect(Smb2Op *op, Smb2Create *c)
 {
@@ -69,6 +77,11 @@ reconnect(Smb2Op *op, Smb2Create *c)
         status = check_name(op, c, open);
     if (status == STATUS_SUCCESS && !take(op, open))
         status = STATUS_OBJECT_NAME_NOT_FOUND;
+    if (status == STATUS_SUCCESS) {
+        status = smb2_create_still_there(op);
+        if (status != STATUS_SUCCESS)
+            smb2_open_close(open);
+    }
     if (status == STATUS_SUCCESS) {
         c->open = smb2_open_ref(open);
         c->reconnected = TRUE;

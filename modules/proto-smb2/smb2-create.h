@@ -67,6 +67,9 @@ typedef struct {
 
 /* DHnC, DH2C, and a replayed DH2Q. *done: the answer stands. */
 uint32_t smb2_create_durable_reconnect(Smb2Op *op, Smb2Create *create, gboolean *done);
+/* To be asked once an open is in the table: whoever ends the tree or the session may have looked there before that, so
+ * that nobody else closes it. STATUS_USER_SESSION_DELETED, STATUS_NETWORK_NAME_DELETED. */
+uint32_t smb2_create_still_there(const Smb2Op *op);
 /* Grants durability where it was asked for and may be had. */
 void smb2_create_durable_grant(Smb2Op *op, Smb2Create *create);
 /* The contexts of the response; *offset and *len as in the response. */

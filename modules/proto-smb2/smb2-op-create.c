@@ -454,8 +454,8 @@ finish(Smb2Op *op, Smb2Create *c)
         smb2_create_durable_grant(op, c);
         status = smb2_opens_add(op->service->opens, c->open);
     }
-    if (status == STATUS_SUCCESS && g_atomic_int_get(&op->tree->ended))
-        status = STATUS_NETWORK_NAME_DELETED; /* while this was running */
+    if (status == STATUS_SUCCESS)
+        status = smb2_create_still_there(op);
     if (status != STATUS_SUCCESS)
         take_back(c);
     return status;
@@ -465,7 +465,7 @@ uint32_t
 smb2_op_create(Smb2Op *op)
 {
     Smb2Create c = {0};
-    gboolean done = FALSE;
+    gboolean done = FALSE, added = FALSE;
     uint32_t status = parse(op, &c);
     if (status == STATUS_SUCCESS && op->tree->pipe) {
         status = open_pipe(op, &c);
@@ -478,10 +478,14 @@ smb2_op_create(Smb2Op *op)
         if (status == STATUS_SUCCESS && !done)
             status = open_or_make(op, &c);
     }
-    if (status == STATUS_SUCCESS && !done)
+    if (status == STATUS_SUCCESS && !done) {
         status = finish(op, &c);
+        added = status == STATUS_SUCCESS;
+    }
     if (status == STATUS_SUCCESS)
         status = answer(op, &c);
+    if (status != STATUS_SUCCESS && status != STATUS_PENDING && added)
+        take_back(&c); /* nobody was told its number */
     if (status != STATUS_SUCCESS && status != STATUS_PENDING)
         op->chain->failed = status;
     if (c.open)

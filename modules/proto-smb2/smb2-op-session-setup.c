@@ -424,12 +424,13 @@ set_keys(Setup *setup, const LaresAuthPeer *who)
 }
 
 /* The keys stay those of the first login: whoever has them must not get another one's rights by passing on that one's
- * login ([MS-SMB2] 3.3.5.5.3). Nobody in particular may take the place of somebody, never the other way round. */
+ * login ([MS-SMB2] 3.3.5.5.3). Nobody in particular may take the place of somebody, never the other way round.
+ * A name that nobody has, which is let in as a guest elsewhere, is a failed login here. */
 static gboolean
 may_follow(Smb2Session *s, const LaresAuthPeer *who, const char *principal)
 {
     g_mutex_lock(&s->lock);
-    gboolean ok = g_strcmp0(s->owner, principal) == 0 || (who->anonymous && s->first_sign);
+    gboolean ok = g_strcmp0(s->owner, principal) == 0 || (who->anonymous && !who->machine_name && s->first_sign);
     g_mutex_unlock(&s->lock);
     return ok;
 }

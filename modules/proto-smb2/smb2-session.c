@@ -192,6 +192,19 @@ leave_connections(Smb2Session *s)
     }
 }
 
+/* No new opens in them: none is to come behind the back of what closes them all. */
+static void
+mark_trees(Smb2Session *s)
+{
+    GHashTableIter iter;
+    gpointer value;
+    g_mutex_lock(&s->lock);
+    g_hash_table_iter_init(&iter, s->trees);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        g_atomic_int_set(&((Smb2Tree *)value)->ended, TRUE);
+    g_mutex_unlock(&s->lock);
+}
+
 static void
 drop_trees(Smb2Session *s)
 {
@@ -199,11 +212,6 @@ drop_trees(Smb2Session *s)
     GHashTable *trees = s->trees;
     s->trees = g_hash_table_new_full(g_int_hash, g_int_equal, NULL, (GDestroyNotify)smb2_tree_unref);
     g_mutex_unlock(&s->lock);
-    GHashTableIter iter;
-    gpointer value;
-    g_hash_table_iter_init(&iter, trees);
-    while (g_hash_table_iter_next(&iter, NULL, &value))
-        g_atomic_int_set(&((Smb2Tree *)value)->ended, TRUE);
     g_hash_table_unref(trees);
 }
 
@@ -216,6 +224,7 @@ end(Smb2Session *s, gboolean durable, const char *reason)
     g_atomic_int_set(&s->state, SMB2_SESSION_ENDED);
     if (reason)
         lares_debug("smb2", "session %" G_GINT64_MODIFIER "x ends: %s", s->id, reason);
+    mark_trees(s);
     /* The opens first: what waits on them has answers of its own. */
     if (durable)
         smb2_opens_of_session_disconnect(s);

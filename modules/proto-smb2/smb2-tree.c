@@ -191,15 +191,14 @@ objection(Smb2Tree *tree, const LaresShare *share)
     return NULL;
 }
 
-/* A new login of the same session ([MS-SMB2] 3.3.5.5.2) may be somebody else. */
+/* A new login of the same session ([MS-SMB2] 3.3.5.5.2) may be nobody in particular: what the tree was connected with
+ * is what its requests are done as. */
 static gboolean
 login_fits(Smb2Tree *tree, const LaresShare *share)
 {
     Policy policy;
     Ability a = ability_of(tree->session);
-    if (!share || !find_policy(share, &a, &policy))
-        return FALSE;
-    return TRUE;
+    return share && find_policy(share, &a, &policy) && policy.flavor == tree->flavor;
 }
 
 gboolean

@@ -290,6 +290,15 @@ class Checks:
         c = smb.Conn(self.port)
         assert c.negotiate(dialects=(), check=False).status == smb.INVALID_PARAMETER
 
+    def check_credits_before_negotiate(self):
+        c = smb.Conn(self.port)
+        for _ in range(3):
+            r = c.negotiate(dialects=(0x0999,), check=False)
+            assert r.status == smb.NOT_SUPPORTED and r.credits == 1, (hex(r.status), r.credits)
+        c.hash = bytes(64)  # the server keeps that of the one that succeeds
+        assert c.negotiate().credits > 1
+        assert isinstance(c.login(), smb.Session)
+
     def check_commands_before_negotiate(self):
         for command in range(1, 19):
             c = smb.Conn(self.port)
