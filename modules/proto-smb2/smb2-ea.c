@@ -6,25 +6,26 @@
 
 #define LIST_BYTES  (64u << 10)
 #define VALUE_BYTES (64u << 10)
+#define MAX_ENTRIES 1024u /* of one request: each costs a look at the disk */
 #define SL_RESTART  1u
 #define SL_SINGLE   2u
 #define SL_INDEX    4u
 
-static char *
-list_names(Smb2Op *op, const LaresObject *object, size_t *len)
+/* Into `names`, which has LIST_BYTES; returns the bytes there are. */
+static size_t
+list_names(Smb2Op *op, const LaresObject *object, char *names)
 {
-    char *names = lares_arena_alloc(op->arena, LIST_BYTES);
-    *len = 0;
-    if (lares_files_listxattr(op->service->files, &op->caller, object, names, LIST_BYTES, len) != LARES_OK)
-        *len = 0;
-    return names;
+    size_t len = 0;
+    return lares_files_listxattr(op->service->files, &op->caller, object, names, LIST_BYTES, &len) == LARES_OK ? len
+                                                                                                               : 0;
 }
 
 uint32_t
 smb2_ea_size(Smb2Op *op, const LaresObject *object)
 {
-    size_t len, total = 0;
-    const char *names = list_names(op, object, &len);
+    size_t total = 0;
+    g_autofree char *names = g_malloc(LIST_BYTES);
+    size_t len = list_names(op, object, names);
     for (size_t at = 0; at < len; at += strlen(names + at) + 1) {
         size_t size = 0, n = strlen(names + at);
         if (n > 255 ||
@@ -39,6 +40,8 @@ typedef struct {
     Smb2Op *op;
     const LaresObject *object;
     size_t start, last, limit;
+    uint8_t *value; /* VALUE_BYTES for one after the other */
+    guint n;
     gboolean any, full;
 } EaList;
 
@@ -72,13 +75,12 @@ put_ea(EaList *list, const char *name, const uint8_t *value, size_t size)
 static gboolean
 add_ea(EaList *list, const char *name)
 {
-    uint8_t *value = lares_arena_alloc(list->op->arena, VALUE_BYTES);
     size_t size = 0;
-    if (lares_files_getxattr(list->op->service->files, &list->op->caller, list->object, name, value, VALUE_BYTES,
+    if (lares_files_getxattr(list->op->service->files, &list->op->caller, list->object, name, list->value, VALUE_BYTES,
                              &size) != LARES_OK ||
         size > UINT16_MAX)
         size = 0;
-    return put_ea(list, name, value, size);
+    return put_ea(list, name, list->value, size);
 }
 
 static const char *
@@ -101,6 +103,8 @@ query_wanted(EaList *list, const char *names, size_t len, const uint8_t *wanted,
         size_t n = wanted[at + 4];
         if (wanted_len - at - 5 < n + 1 || n == 0)
             return STATUS_INVALID_EA_NAME;
+        if (list->n++ >= MAX_ENTRIES)
+            return STATUS_INSUFFICIENT_RESOURCES;
         const char *name = lares_arena_strndup(list->op->arena, wanted + at + 5, n);
         const char *there = find_name(names, len, name);
         if (!(there ? add_ea(list, there) : put_ea(list, name, NULL, 0)))
@@ -116,12 +120,13 @@ query_wanted(EaList *list, const char *names, size_t len, const uint8_t *wanted,
 uint32_t
 smb2_ea_query(Smb2Op *op, const uint8_t *wanted, size_t wanted_len, uint32_t flags, uint32_t index, size_t limit)
 {
-    size_t len;
     uint32_t i = 0;
     EaList list = {.op = op, .object = smb2_open_file(op->open), .start = op->out->len, .limit = limit};
     if (!(op->open->granted & SMB2_FILE_READ_EA))
         return STATUS_ACCESS_DENIED;
-    const char *names = list_names(op, list.object, &len);
+    char *names = lares_arena_alloc(op->arena, LIST_BYTES);
+    size_t len = list_names(op, list.object, names);
+    list.value = lares_arena_alloc(op->arena, VALUE_BYTES);
     if (wanted_len)
         return query_wanted(&list, names, len, wanted, wanted_len);
     for (size_t at = 0; at < len; at += strlen(names + at) + 1) {
@@ -153,11 +158,10 @@ is_refused(const char *name)
 }
 
 static uint32_t
-set_one(Smb2Op *op, const LaresObject *object, const char *name, const uint8_t *value, size_t size)
+set_one(Smb2Op *op, const LaresObject *object, char *names, const char *name, const uint8_t *value, size_t size)
 {
     LaresChangeInfo info;
-    size_t len;
-    const char *names = list_names(op, object, &len), *there = find_name(names, len, name);
+    const char *there = find_name(names, list_names(op, object, names), name);
     LaresStatus status;
     if (g_ascii_strcasecmp(name, "security.NTACL") == 0)
         return STATUS_ACCESS_DENIED;
@@ -175,6 +179,8 @@ set_one(Smb2Op *op, const LaresObject *object, const char *name, const uint8_t *
 uint32_t
 smb2_ea_set(Smb2Op *op, const LaresObject *object, const uint8_t *list, size_t len)
 {
+    char *names = lares_arena_alloc(op->arena, LIST_BYTES);
+    guint entries = 0;
     for (size_t at = 0;;) {
         if (len - at < 8)
             return STATUS_EA_LIST_INCONSISTENT;
@@ -182,10 +188,12 @@ smb2_ea_set(Smb2Op *op, const LaresObject *object, const uint8_t *list, size_t l
         size_t n = list[at + 5], size = smb2_get_u16(list + at + 6);
         if (len - at - 8 < n + 1 + size || list[at + 8 + n] != 0)
             return STATUS_EA_LIST_INCONSISTENT;
+        if (entries++ >= MAX_ENTRIES)
+            return STATUS_INSUFFICIENT_RESOURCES;
         const char *name = lares_arena_strndup(op->arena, list + at + 8, n);
         if (n == 0 || is_refused(name))
             return STATUS_INVALID_EA_NAME;
-        uint32_t status = set_one(op, object, name, list + at + 9 + n, size);
+        uint32_t status = set_one(op, object, names, name, list + at + 9 + n, size);
         if (status != STATUS_SUCCESS)
             return status;
         if (!next)

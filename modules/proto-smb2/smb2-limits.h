@@ -13,6 +13,8 @@
 #define SMB2_MAX_IN_FLIGHT 128u
 /* Commands of one compound: clients send up to 6; each costs little more than its header. */
 #define SMB2_MAX_COMPOUND 64u
+/* Named pipes of one session: clients keep one for each kind of question. */
+#define SMB2_MAX_PIPES 64
 /* Records that commands of one connection keep while they wait: a few large WRITEs, or as many small commands as there
  * are credits. */
 #define SMB2_MAX_PARKED_BYTES (16u << 20)

@@ -95,13 +95,13 @@ grant_new(Smb2Op *op, Smb2Create *c, uint32_t *granted)
 
 /* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
+/* None on directories, and NEGOTIATE offers none: a change in a directory does not break its leases. */
 static gboolean
 leases_possible(const Smb2Op *op, const Smb2Create *c, gboolean directory)
 {
     if (c->oplock != SMB2_OPLOCK_LEVEL_LEASE || !c->contexts.has_lease || op->connection->dialect < SMB2_DIALECT_210)
         return FALSE;
-    return !directory || (op->connection->dialect >= SMB2_DIALECT_300 && c->contexts.lease.version == 2 &&
-                          op->connection->server_capabilities & SMB2_GLOBAL_CAP_DIRECTORY_LEASING);
+    return !directory;
 }
 
 /* A key names the lease of one file ([MS-SMB2] 3.3.5.9.8). */
@@ -387,7 +387,8 @@ open_pipe(Smb2Op *op, Smb2Create *c)
         return STATUS_OBJECT_NAME_INVALID;
     Smb2Pipe *pipe = smb2_pipe_open(op, name);
     if (!pipe)
-        return STATUS_OBJECT_NAME_NOT_FOUND;
+        return g_atomic_int_get(&op->session->n_pipes) >= SMB2_MAX_PIPES ? STATUS_INSUFFICIENT_RESOURCES
+                                                                         : STATUS_OBJECT_NAME_NOT_FOUND;
     c->open = smb2_open_new(op);
     c->open->pipe = pipe;
     c->open->granted = SMB2_FILE_GENERIC_READ | SMB2_FILE_GENERIC_WRITE;

@@ -202,17 +202,21 @@ emit_dots(Filling *f, const LaresObject *object, const char *name)
     smb2_info_fill(f->op, object, NULL, NULL, &attrs, &info);
     /* "." on the wire is itself, not a name with a full stop at its end. */
     LaresWriter *w = f->op->out;
-    size_t before = w->len;
+    size_t before = w->len, last = f->last;
+    gboolean found = f->e->found;
     if (!put_entry(f, "x", &info))
         return;
     w->len -= 2;
     size_t n = smb2_put_utf16(w, name);
     size_t at = f->last + (f->class == SMB2_CLASS_NAMES ? 8 : 60);
     smb2_patch_u32(w, at, (uint32_t)n);
-    if (w->len - f->start > f->limit) {
+    if (w->failed || w->len - f->start > f->limit) {
         lares_writer_rewind(w, before);
         f->full = TRUE;
-        f->n--;
+        f->e->found = found;
+        f->last = last;
+        if (--f->n)
+            smb2_patch_u32(w, last, 0); /* nothing follows it after all */
     }
 }
 

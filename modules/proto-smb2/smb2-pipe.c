@@ -15,7 +15,8 @@
 #define CALL_MAX     (1024u * 1024u) /* all fragments of one request: 20,000 SIDs fit */
 #define ANSWER_MAX   (4096u * 1024u) /* all of one answer */
 #define CONTEXTS_MAX 16u
-#define QUEUE_MAX    (8192u * 1024u) /* answers that nobody reads */
+#define QUEUE_MAX    (1024u * 1024u) /* answers that nobody reads: with more, nothing else is taken */
+#define UNREAD_MAX   4096u           /* and their fragments */
 
 enum {
     PDU_REQUEST = 0,
@@ -78,6 +79,10 @@ smb2_pipe_open_for(Smb2Service *service, Smb2Session *session, const LaresPeer *
     for (size_t i = 0; i < G_N_ELEMENTS(interfaces); i++) {
         if (g_ascii_strcasecmp(plain, interfaces[i]->pipe) != 0)
             continue;
+        if (g_atomic_int_add(&session->n_pipes, 1) >= SMB2_MAX_PIPES) {
+            g_atomic_int_add(&session->n_pipes, -1);
+            return NULL;
+        }
         Smb2Pipe *pipe = g_new0(Smb2Pipe, 1);
         g_mutex_init(&pipe->lock);
         pipe->service = service;
@@ -98,6 +103,7 @@ smb2_pipe_free(Smb2Pipe *pipe)
     g_queue_clear_full(&pipe->answers, (GDestroyNotify)g_bytes_unref);
     g_byte_array_unref(pipe->in);
     g_byte_array_unref(pipe->stub);
+    g_atomic_int_add(&pipe->session->n_pipes, -1);
     smb2_session_unref(pipe->session);
     g_mutex_clear(&pipe->lock);
     g_free(pipe);
@@ -122,7 +128,7 @@ put_header(LaresWriter *w, uint8_t type, uint8_t flags, uint32_t call_id)
 static void
 queue_fragment(Smb2Pipe *pipe, LaresWriter *w)
 {
-    if (w->failed || w->len > UINT16_MAX || pipe->queued + w->len > QUEUE_MAX) {
+    if (w->failed || w->len > UINT16_MAX) {
         pipe->broken = TRUE;
         return;
     }
@@ -345,6 +351,8 @@ fragment(Smb2Pipe *pipe, LaresArena *arena, const uint8_t *bytes, size_t len)
     uint32_t call_id = smb2_get_u32(bytes + 12);
     LaresReader r = lares_reader(bytes + HEADER, len - HEADER);
     if (bytes[0] != 5 || bytes[1] > 1 || (bytes[4] & 0xf0) != 0x10)
+        return FALSE;
+    if (pipe->queued > QUEUE_MAX || pipe->answers.length > UNREAD_MAX)
         return FALSE;
     switch (type) {
     case PDU_BIND:

@@ -6,7 +6,8 @@
 
 #include "smb2-open.h"
 
-/* NULL: there is no such pipe ("srvsvc", in any case, with or without a leading "\"). */
+/* NULL: the session has SMB2_MAX_PIPES, or there is no such pipe ("srvsvc", in any case, with or without a leading
+ * "\"). */
 Smb2Pipe *smb2_pipe_open(Smb2Op *op, const char *name);
 /* The same without a command. */
 Smb2Pipe *smb2_pipe_open_for(Smb2Service *service, Smb2Session *session, const LaresPeer *peer, const char *name);

@@ -140,6 +140,7 @@ struct _Smb2Session {
     uint32_t next_tree;  /* guarded by lock */
     GPtrArray *channels; /* of Smb2Channel (references); guarded by lock */
     gpointer opens;      /* belongs to smb2-open.c */
+    gint n_pipes;        /* atomic; kept by smb2-pipe.c */
 };
 
 Smb2Session *smb2_session_ref(Smb2Session *session);

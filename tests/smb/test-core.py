@@ -479,6 +479,74 @@ class Checks:
         c.send(self.signed(c, s, t, smb.CHANGE_NOTIFY, notify, next_=96) + self.signed(c, s, t, smb.ECHO, large))
         assert c.recv(s)[0].status == smb.PENDING
 
+    def check_many_extended_attributes_at_once(self):
+        c, s = self.session()
+        c.call(smb.ECHO, smb.ECHO_BODY, session=s, credits=2000)
+        t = s.tree("share")
+        f = self.create(c, s, t, "attributes")
+        for n, status in ((1000, smb.SUCCESS), (2000, smb.INSUFFICIENT_RESOURCES)):
+            wanted = b"".join(struct.pack("<IB2s", 8 if i + 1 < n else 0, 1, b"x\0") + b"\0" for i in range(n))
+            r = c.call(smb.QUERY_INFO, struct.pack("<HBBIHHIII16s", 41, 1, 15, 65536, 104, 0, len(wanted), 0, 0, f) + wanted,
+                       session=s, tree=t)
+            assert r.status == status, (n, hex(r.status))
+
+    def check_directories_have_no_leases(self):
+        c = smb.Conn(self.port)
+        r = c.negotiate()
+        assert struct.unpack_from("<I", r.body, 24)[0] & 0x20 == 0
+        s = c.login()
+        t = s.tree("share")
+        lease = struct.pack("<16sIIQ16sHH", b"k" * 16, 3, 0, 0, bytes(16), 0, 0)
+        context = struct.pack("<IHHHHI", 0, 16, 4, 0, 24, len(lease)) + b"RqLs" + bytes(4) + lease
+        body = struct.pack("<HBBIQQIIIIIHHII", 57, 0, 0xFF, 2, 0, 0, 0x81, 0, 7, 1, 1, 120, 0, 120, len(context))
+        r = c.call(smb.CREATE, body + context, session=s, tree=t)
+        assert r.status == smb.SUCCESS and r.body[2] == 0 and b"RqLs" not in r.body, (hex(r.status), r.body)
+
+    def check_pipes_of_one_session(self):
+        c, s = self.session()
+        c.call(smb.ECHO, smb.ECHO_BODY, session=s, credits=2000)
+        t = s.tree("IPC$")
+        pipes = [self.create(c, s, t, "srvsvc", disposition=1) for _ in range(64)]
+        assert all(isinstance(p, bytes) for p in pipes)
+        assert self.create(c, s, t, "srvsvc", disposition=1).status == smb.INSUFFICIENT_RESOURCES
+        r = c.call(smb.CLOSE, struct.pack("<HHI16s", 24, 0, 0, pipes.pop()), session=s, tree=t)
+        assert r.status == smb.SUCCESS
+        assert isinstance(self.create(c, s, t, "srvsvc", disposition=1), bytes)
+
+    def check_answers_that_nobody_reads(self):
+        c, s = self.session()
+        c.call(smb.ECHO, smb.ECHO_BODY, session=s, credits=2000)
+        t = s.tree("IPC$")
+        p = self.create(c, s, t, "srvsvc", disposition=1)
+        srvsvc = bytes.fromhex("c84f324b7016d30112785a47bf6ee188")
+        ndr = bytes.fromhex("045d888aeb1cc9119fe808002b10486002000000")
+        bind = struct.pack("<HHIBBHHBB16sI20s", 4280, 4280, 0, 1, 0, 0, 0, 1, 0, srvsvc, 3, ndr)
+        call = struct.pack("<IHH", 0, 0, 999)  # no such operation: a fault
+
+        def pdu(kind, body):
+            return struct.pack("<BBBB4sHHI", 5, 0, kind, 3, b"\x10\0\0\0", 16 + len(body), 0, 1) + body
+
+        def write(data):
+            return c.call(smb.WRITE, struct.pack("<HHIQ16sIIHHI", 49, 112, len(data), 0, p, 0, 0, 0, 0, 0) + data,
+                          session=s, tree=t).status
+        assert write(pdu(11, bind)) == smb.SUCCESS
+        assert write(pdu(0, call) * 2000) == smb.SUCCESS
+        assert [write(pdu(0, call) * 2000) for _ in range(2)][-1] == 0xC00000B0
+
+    def check_a_directory_that_fits_by_a_hair(self):
+        c, s = self.session()
+        t = s.tree("share")
+        star = "*".encode("utf-16-le")
+        for limit, names in ((14, 1), (29, 1), (30, 1), (31, 1), (32, 2)):
+            d = self.create(c, s, t, "", access=1, disposition=1, options=1)
+            r = c.call(smb.QUERY_DIRECTORY, struct.pack("<HBBI16sHHI", 33, 12, 0, 0, d, 96, len(star), limit) + star,
+                       session=s, tree=t)
+            assert r.status == smb.SUCCESS, (limit, hex(r.status))
+            n = struct.unpack_from("<I", r.body, 4)[0]
+            entries = r.body[8:8 + n]
+            next_ = struct.unpack_from("<I", entries)[0]
+            assert n <= limit and next_ == (0 if names == 1 else 16), (limit, n, next_)
+
     # ---- live policy
 
     def check_a_disabled_user_is_out_at_once(self):
