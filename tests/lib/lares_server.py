@@ -8,6 +8,7 @@ import http.client
 import json
 import pathlib
 import socket
+import time
 
 from laresd import Laresd, LaresdError, free_port
 
@@ -24,7 +25,15 @@ class _UnixConnection(http.client.HTTPConnection):
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
+        end = time.monotonic() + 5
+        while True:
+            try:
+                self.sock.connect(self.path)
+                return
+            except FileNotFoundError:  # the data plane may listen a moment before the control socket does
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.01)
 
 
 def call_verb(control, verb, **args):
