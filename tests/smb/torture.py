@@ -1,23 +1,25 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Samba's smbtorture against laresd, one test at a time, each on an empty share and with a time-out.
+"""Samba's smbtorture against laresd, one test at a time on an empty share and with a time-out, several side by side.
 
     tests/smb/torture.py                    all of the classes core, durable and fs
     tests/smb/torture.py smb2.lock …        the tests whose names begin so, of any class
-    tests/smb/torture.py --quick            the handful that ./check runs
-    tests/smb/torture.py --write-failures   renews expected-failures.tsv: reasons stay, new rows wait for theirs
+    tests/smb/torture.py --quick            what ./check runs: of those classes all that do not sleep for long
+    tests/smb/torture.py --write-failures   renews the list of failures: reasons stay, new rows wait for theirs
 
-What is known to fail stands in expected-failures.tsv, each with its reason. The run fails when another test fails, or when
-one of the list passes or has no reason. LARES_BUILD names the build folder."""
+What is known to fail stands in tests/interop/smbtorture-expected-failures.tsv, each with its reason. The run fails when
+another test fails, or when one of the list passes or has no reason. LARES_BUILD names the build folder."""
 import argparse
 import os
 import pathlib
+import queue
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -26,17 +28,10 @@ from laresd import LaresdError  # noqa: E402
 from smb_server import SmbServer, missing  # noqa: E402
 
 LIST = HERE / "torture.tsv"
-FAILURES = HERE / "expected-failures.tsv"
+FAILURES = HERE.parent / "interop" / "smbtorture-expected-failures.tsv"
 UNEXPLAINED = "?"
 GATING = ("core", "durable", "fs")
 PASSWORD = "correct horse"
-# One or two of each room, none of them slow.
-QUICK = """smb2.connect smb2.tcon smb2.read.position smb2.rw.rw1 smb2.lock.valid-request smb2.lock.rw-exclusive
-smb2.session.reconnect1 smb2.session.reauth1 smb2.create.gentest smb2.create.open smb2.compound.related1
-smb2.compound.unrelated1 smb2.credits.session_setup_credits_granted smb2.dir.find smb2.rename.simple
-smb2.oplock.exclusive1 smb2.lease.request smb2.durable-open.open-oplock smb2.notify.valid-req smb2.streams.io
-smb2.getinfo.qfile_buffercheck smb2.setinfo smb2.acls.CREATOR smb2.ioctl.req_resume_key
-smb2.sharemode.sharemode-access smb2.delete-on-close-perms.CREATE smb2.maximum_allowed.maximum_allowed""".split()
 RESULT = re.compile(r"^(success|failure|error|skip|skip-testsuite|xfail): (.*?)(?: \[)?$", re.M)
 
 
@@ -131,13 +126,10 @@ def why(text):
 
 
 def wanted(args):
-    tests = [(r[0], r[1]) for r in rows(LIST)]
-    if args.quick:
-        known = {name for name, _ in tests}
-        return [t for t in QUICK if t in known]
+    tests = [(r[0], r[1], "slow" in r[2:]) for r in rows(LIST)]
     if args.tests:
-        return [name for name, _ in tests if any(name == t or name.startswith(t + ".") for t in args.tests)]
-    return [name for name, group in tests if group in GATING or args.all]
+        return [name for name, _, _ in tests if any(name == t or name.startswith(t + ".") for t in args.tests)]
+    return [name for name, group, slow in tests if (group in GATING or args.all) and not (args.quick and slow)]
 
 
 def write_failures(failed, old):
@@ -148,12 +140,61 @@ def write_failures(failed, old):
     FAILURES.write_text("\n".join(head + [f"{t}\t{table[t]}" for t in sorted(table)]) + "\n")
 
 
+class Run:
+    """Workers that take tests from one queue; what they find out is noted and printed under a lock."""
+
+    def __init__(self, tests, args):
+        self.args = args
+        self.todo = queue.SimpleQueue()
+        for test in tests:
+            self.todo.put(test)
+        self.expected = dict(rows(FAILURES))
+        self.lock = threading.Lock()
+        self.count, self.failed, self.bad, self.errors = {}, {}, [], []
+
+    def note(self, test, verdict, text, seconds):
+        with self.lock:
+            self.count[verdict] = self.count.get(verdict, 0) + 1
+            known = test in self.expected
+            fine = verdict == "skip" or (verdict == "pass") != known
+            if verdict not in ("pass", "skip"):
+                self.failed[test] = f"{verdict}: {why(text)}"
+            if known and self.expected[test].startswith(UNEXPLAINED):
+                fine = fine and self.args.write_failures
+            if not fine:
+                self.bad.append(test)
+            note = {"skip": " # SKIP", "pass": f" # passes: take it out of {FAILURES.name}" if known else ""}.get(
+                verdict, f" # {'TODO ' + self.expected[test] if known else verdict + ': ' + why(text)}")
+            ok = "ok" if verdict in ("pass", "skip") and fine else "not ok"
+            print(f"{ok} {sum(self.count.values())} {test}{note} # {seconds:.1f} s", flush=True)
+            if self.args.show and verdict not in ("pass", "skip"):
+                print("# " + text.replace("\n", "\n# "), flush=True)
+
+    def work(self):
+        torture = Torture(self.args.seconds)
+        try:
+            while True:
+                test = self.todo.get_nowait()
+                began = time.monotonic()
+                verdict, text = torture.run(test)
+                self.note(test, verdict, text, time.monotonic() - began)
+        except queue.Empty:
+            torture.end()
+        except Exception as e:  # a worker that ends without a word would look like a pass
+            self.errors.append(e)
+            raise
+        finally:
+            torture.end(died=True)
+            shutil.rmtree(torture.work, ignore_errors=True)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("tests", nargs="*")
     p.add_argument("--quick", action="store_true")
     p.add_argument("--all", action="store_true", help="every class")
     p.add_argument("--list", action="store_true")
+    p.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1), help="tests at a time: they mostly wait")
     p.add_argument("--seconds", type=float, default=60, help="for each test")
     p.add_argument("--show", action="store_true", help="what smbtorture says about a failure")
     p.add_argument("--write-failures", action="store_true")
@@ -165,38 +206,20 @@ def main():
     if missing("smbtorture"):
         print("1..0 # SKIP smbtorture is not installed (Debian: samba-testsuite)")
         return 77
-    expected = dict(rows(FAILURES))
-    count, failed, bad = {}, {}, []
-    torture = Torture(args.seconds)
+    run = Run(tests, args)
     print(f"1..{len(tests)}", flush=True)
-    try:
-        for i, test in enumerate(tests, 1):
-            began = time.monotonic()
-            verdict, text = torture.run(test)
-            count[verdict] = count.get(verdict, 0) + 1
-            known = test in expected
-            fine = verdict == "skip" or (verdict == "pass") != known
-            if verdict not in ("pass", "skip"):
-                failed[test] = f"{verdict}: {why(text)}"
-            if known and expected[test].startswith(UNEXPLAINED):
-                fine = fine and args.write_failures
-            if not fine:
-                bad.append(test)
-            note = {"skip": " # SKIP", "pass": " # passes: take it out of expected-failures.tsv" if known else ""}.get(
-                verdict, f" # {'TODO ' + expected[test] if known else verdict + ': ' + why(text)}")
-            ok = "ok" if verdict in ("pass", "skip") and fine else "not ok"
-            print(f"{ok} {i} {test}{note} # {time.monotonic() - began:.1f} s", flush=True)
-            if args.show and verdict not in ("pass", "skip"):
-                print("# " + text.replace("\n", "\n# "), flush=True)
-        torture.end()
-    finally:
-        torture.end(died=True)
-        shutil.rmtree(torture.work, ignore_errors=True)
-    print("# " + ", ".join(f"{n} {v}" for v, n in sorted(count.items())))
+    workers = [threading.Thread(target=run.work) for _ in range(min(args.jobs, len(tests)))]
+    for w in workers:
+        w.start()
+    for w in workers:
+        w.join()
+    print("# " + ", ".join(f"{n} {v}" for v, n in sorted(run.count.items())))
+    for test in run.bad:
+        print(f"# see {test}")
     if args.write_failures:
-        write_failures(failed, {t: r for t, r in expected.items() if t not in tests})
+        write_failures(run.failed, {t: r for t, r in run.expected.items() if t not in tests})
         return 0
-    return 1 if bad else 0
+    return 1 if run.bad or run.errors else 0
 
 
 if __name__ == "__main__":
