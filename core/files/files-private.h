@@ -61,6 +61,11 @@ void lares_fold_changed(LaresFiles *files, const LaresObject *dir, const char *n
 LaresStatus lares_fold_find(const LaresObject *dir, const char *name, char real[LARES_NAME_LIMIT + 1]);
 /* Drops what is remembered of a store's directories; NULL: of all. */
 void lares_fold_forget(const LaresStore *store);
+/* Is it the same name but for case? */
+gboolean lares_fold_equal(const char *a, const char *b);
+/* For tests: directories read so far, bytes in tables. */
+guint lares_fold_reads(void);
+gsize lares_fold_bytes(void);
 
 /* What will be removed or replaced, as far as somebody wants to know it: who watches, or its streams. */
 typedef struct {
@@ -90,9 +95,9 @@ LaresStatus lares_files_stream_place(const LaresObject *object, const LaresNode 
 gboolean lares_files_has_streams(LaresFiles *files, const LaresObject *object);
 void lares_files_streams_forget(LaresFiles *files, const LaresObject *object);
 void lares_files_streams_free(LaresFiles *files);
-/* Is this the reserved name? */
+/* Is this the reserved name? In any case, since a directory may have been made insensitive to it (chattr +F). */
 static inline gboolean
 lares_files_is_hidden(const char *name)
 {
-    return name[0] == '.' && name[1] == 'l' && strcmp(name, LARES_HIDDEN_NAME) == 0;
+    return name[0] == '.' && (name[1] | 0x20) == 'l' && lares_fold_equal(name, LARES_HIDDEN_NAME);
 }

@@ -165,6 +165,10 @@ typedef gboolean (*LaresDirFunc)(const LaresDirEntry *entry, gpointer user);
 typedef gboolean (*LaresDirAttrsFunc)(const LaresDirEntry *entry, const LaresAttrs *attrs, LaresNode *node,
                                       gpointer user);
 
+/* `name` is in the watched directory now, or it is not. `name` NULL: something was missed, the directory must be read
+ * and watched again; watch 0: this is so for all. Must not call the store. */
+typedef void (*LaresNamesFunc)(uint32_t watch, const char *name, gboolean there, gpointer user);
+
 typedef enum { LARES_SEEK_DATA, LARES_SEEK_HOLE } LaresSeek;
 typedef enum { LARES_XATTR_EITHER, LARES_XATTR_CREATE, LARES_XATTR_REPLACE } LaresXattrMode;
 
@@ -252,6 +256,13 @@ struct _LaresStoreInterface {
     /* Optional: where the object is now, relative to the share's root ("" for it), '/' between names; NUL-terminated.
      * LARES_STALE when it has no name that is known. */
     LaresStatus (*path)(LaresStore *self, LaresNode *node, char *buf, size_t size);
+    /* Optional, all three: what names come to a directory and leave it, whoever makes them do so. *watch is not 0; two
+     * watches of one directory may have one number and end one by one. LARES_NOTSUPP where changes may not be seen. */
+    LaresStatus (*names_watch)(LaresStore *self, LaresNode *dir, uint32_t *watch);
+    void (*names_unwatch)(LaresStore *self, uint32_t watch);
+    /* Tells what happened in the directories that are watched, of every store of this type, in its order. All that had
+     * been done before this was called has been told (by this call or another one) when it returns. */
+    void (*names_poll)(LaresStore *self, LaresNamesFunc emit, gpointer user);
 };
 
 /* Opens the store of one share: `path` is its root. NULL with error. */

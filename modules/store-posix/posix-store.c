@@ -200,5 +200,8 @@ posix_store_iface_init(LaresStoreInterface *iface)
         .get_note = posix_get_note,
         .set_note = posix_set_note,
         .path = posix_path,
+        .names_watch = posix_names_watch,
+        .names_unwatch = posix_names_unwatch,
+        .names_poll = posix_names_poll,
     };
 }

@@ -344,6 +344,10 @@ LaresStatus posix_get_note(LaresStore *store, LaresNode *node, const char *entry
                            size_t size, size_t *len);
 LaresStatus posix_set_note(LaresStore *store, LaresNode *node, const char *name, const uint8_t *value, size_t len);
 LaresStatus posix_path(LaresStore *store, LaresNode *node, char *buf, size_t size);
+/* posix-names.c */
+LaresStatus posix_names_watch(LaresStore *store, LaresNode *dir, uint32_t *watch);
+void posix_names_unwatch(LaresStore *store, uint32_t watch);
+void posix_names_poll(LaresStore *store, LaresNamesFunc emit, gpointer user);
 LaresStatus posix_getxattr(LaresStore *store, const LaresCred *cred, LaresNode *node, const char *name, uint8_t *buf,
                            size_t size, size_t *len);
 LaresStatus posix_setxattr(LaresStore *store, const LaresCred *cred, LaresNode *node, const char *name,

@@ -87,17 +87,200 @@ test_fold(Rig *r, gconstpointer data)
     g_assert_cmpint(fold(r, "world", real), ==, LARES_NOENT);
 }
 
-/* A local program's name is found too, as soon as the directory is not changed by us any more. */
+static void
+local(Rig *r, const char *name, gboolean there)
+{
+    g_autofree char *path = g_build_filename(r->f.dir, name, NULL);
+    if (there)
+        g_assert_cmpint(g_mkdir(path, 0755), ==, 0);
+    else
+        g_assert_cmpint(g_rmdir(path), ==, 0);
+}
+
+/* What a local program does is seen at once, also while we change the directory ourselves. */
 static void
 test_fold_local(Rig *r, gconstpointer data)
 {
     char real[LARES_NAME_LIMIT + 1];
+    LaresObject o;
+    uint32_t watch;
+    if (STORE_IFACE(r->f.s)->names_watch(r->f.s, r->f.root, &watch) != LARES_OK) {
+        g_test_skip("names cannot be watched here");
+        return;
+    }
+    STORE_IFACE(r->f.s)->names_unwatch(r->f.s, watch);
     g_assert_cmpint(fold(r, "local", real), ==, LARES_NOENT);
-    g_usleep(20000); /* the kernel's clock moves */
-    g_autofree char *path = g_build_filename(r->f.dir, "LOCAL", NULL);
-    g_assert_cmpint(g_mkdir(path, 0755), ==, 0);
-    g_assert_cmpint(fold(r, "local", real), ==, LARES_OK);
-    g_assert_cmpstr(real, ==, "LOCAL");
+    for (guint i = 0; i < 20; i++) {
+        make(r, &r->root, "Ours", LARES_TYPE_DIRECTORY, &o);
+        drop(&o);
+        g_assert_cmpint(fold(r, "local", real), ==, LARES_NOENT);
+        local(r, "LOCAL", TRUE);
+        g_assert_cmpint(fold(r, "local", real), ==, LARES_OK);
+        g_assert_cmpstr(real, ==, "LOCAL");
+        local(r, "Ours", FALSE);
+        g_assert_cmpint(fold(r, "ours", real), ==, LARES_NOENT);
+        local(r, "LOCAL", FALSE);
+    }
+    /* An exchange of names leaves both there. */
+    local(r, "One", TRUE);
+    local(r, "Two", TRUE);
+    g_assert_cmpint(fold(r, "two", real), ==, LARES_OK);
+    g_autofree char *one = g_build_filename(r->f.dir, "One", NULL), *two = g_build_filename(r->f.dir, "Two", NULL);
+    if (renameat2(AT_FDCWD, one, AT_FDCWD, two, RENAME_EXCHANGE) == 0) {
+        g_assert_cmpint(fold(r, "one", real), ==, LARES_OK);
+        g_assert_cmpint(fold(r, "two", real), ==, LARES_OK);
+    }
+}
+
+/* More changes than the kernel keeps for us: the directory is read again. */
+static void
+test_fold_overflow(Rig *r, gconstpointer data)
+{
+    char real[LARES_NAME_LIMIT + 1], name[32];
+    g_autofree char *text = NULL;
+    guint bound = 16384;
+    if (g_file_get_contents("/proc/sys/fs/inotify/max_queued_events", &text, NULL, NULL))
+        bound = (guint)g_ascii_strtoull(text, NULL, 10);
+    if (bound > 100000) {
+        g_test_skip("the kernel's queue is long");
+        return;
+    }
+    g_assert_cmpint(fold(r, "none", real), ==, LARES_NOENT);
+    for (guint i = 0; i < bound / 2 + 100; i++) {
+        g_snprintf(name, sizeof name, "x%u", i % 10);
+        local(r, name, TRUE);
+        local(r, name, FALSE);
+    }
+    local(r, "Last", TRUE);
+    g_assert_cmpint(fold(r, "last", real), ==, LARES_OK);
+    local(r, "Last", FALSE);
+    g_assert_cmpint(fold(r, "last", real), ==, LARES_NOENT);
+}
+
+/* Names that come and go without anybody looking for them take no memory. */
+static void
+test_fold_bounded(Rig *r, gconstpointer data)
+{
+    char real[LARES_NAME_LIMIT + 1], name[160];
+    LaresObject o;
+    LaresChangeInfo info;
+    g_assert_cmpint(fold(r, "none", real), ==, LARES_NOENT);
+    for (guint i = 0; i < 6000; i++) {
+        g_snprintf(name, sizeof name, "%0120u", i);
+        make(r, &r->root, name, LARES_TYPE_DIRECTORY, &o);
+        drop(&o);
+        g_assert_cmpint(lares_files_remove(&r->files, &r->caller, &r->root, name, &info), ==, LARES_OK);
+    }
+    g_assert_cmpint(fold(r, "none", real), ==, LARES_NOENT);
+    g_assert_cmpuint(lares_fold_bytes(), <, 64 * 1024);
+    lares_fold_forget(NULL);
+    g_assert_cmpuint(lares_fold_bytes(), ==, 0);
+}
+
+/* In a large directory neither hit nor miss reads it, whoever changes it in between. */
+static void
+test_fold_large(Rig *r, gconstpointer data)
+{
+    guint n = g_test_slow() ? 100000 : 5000, looked = 0;
+    char real[LARES_NAME_LIMIT + 1], name[32];
+    LaresObject o;
+    uint32_t watch;
+    if (STORE_IFACE(r->f.s)->names_watch(r->f.s, r->f.root, &watch) != LARES_OK) {
+        g_test_skip("names cannot be watched here");
+        return;
+    }
+    STORE_IFACE(r->f.s)->names_unwatch(r->f.s, watch);
+    for (guint i = 0; i < n; i++) {
+        g_snprintf(name, sizeof name, "File%u", i);
+        g_autofree char *path = g_build_filename(r->f.dir, name, NULL);
+        int fd = open(path, O_CREAT | O_WRONLY, 0644);
+        g_assert_cmpint(fd, >=, 0);
+        close(fd);
+    }
+    gint64 start = g_get_monotonic_time();
+    g_assert_cmpint(fold(r, "none", real), ==, LARES_NOENT);
+    gint64 first = g_get_monotonic_time() - start;
+    guint reads = lares_fold_reads();
+    start = g_get_monotonic_time();
+    for (guint i = 0; i < 1000; i++) {
+        g_snprintf(name, sizeof name, "Local%u", i);
+        local(r, name, TRUE);
+        g_snprintf(name, sizeof name, "lOCAL%u", i);
+        g_assert_cmpint(fold(r, name, real), ==, LARES_OK);
+        g_snprintf(name, sizeof name, "fILE%u", i * 4);
+        g_assert_cmpint(fold(r, name, real), ==, LARES_OK);
+        g_snprintf(name, sizeof name, "Nothing%u", i);
+        g_assert_cmpint(fold(r, name, real), ==, LARES_NOENT);
+        looked += 3;
+        make(r, &r->root, name, LARES_TYPE_DIRECTORY, &o);
+        drop(&o);
+    }
+    gint64 rest = g_get_monotonic_time() - start;
+    g_test_message("%u names: first %d us, then %.1f us each with a change for each", n, (int)first,
+                   (double)rest / looked);
+    g_assert_cmpuint(lares_fold_reads(), ==, reads);
+    g_test_message("%zu bytes", lares_fold_bytes());
+}
+
+typedef struct {
+    Rig *r;
+    const char *dir;
+    gint stop;
+} Churn;
+
+static gpointer
+churn(gpointer data)
+{
+    Churn *c = data;
+    char name[32];
+    for (guint i = 0; !g_atomic_int_get(&c->stop); i++) {
+        g_snprintf(name, sizeof name, "Churn%u", i % 7);
+        g_autofree char *path = g_build_filename(c->dir, name, NULL);
+        g_mkdir(path, 0755);
+        g_rmdir(path);
+    }
+    return NULL;
+}
+
+static gpointer
+look(gpointer data)
+{
+    Churn *c = data;
+    char real[LARES_NAME_LIMIT + 1], name[32];
+    LaresObject root;
+    lares_object_copy(&root, &c->r->root);
+    for (guint i = 0; !g_atomic_int_get(&c->stop); i++) {
+        g_assert_cmpint(lares_fold_find(&root, "sTAYS", real), ==, LARES_OK);
+        g_snprintf(name, sizeof name, "cHURN%u", i % 7);
+        LaresStatus status = lares_fold_find(&root, name, real);
+        g_assert_true(status == LARES_OK || status == LARES_NOENT);
+    }
+    lares_node_unref(root.node);
+    g_atomic_int_add(&root.share->ref, -1);
+    return NULL;
+}
+
+/* Many look, some change, tables are dropped meanwhile: what stays is always found. */
+static void
+test_fold_threads(Rig *r, gconstpointer data)
+{
+    Churn c = {r, r->f.dir, 0};
+    GThread *threads[4];
+    local(r, "Stays", TRUE);
+    for (guint i = 0; i < 4; i++)
+        threads[i] = g_thread_new("fold", i % 2 ? look : churn, &c);
+    for (guint i = 0; i < 100; i++) {
+        g_usleep(5000);
+        lares_fold_forget(NULL);
+    }
+    g_atomic_int_set(&c.stop, 1);
+    for (guint i = 0; i < 4; i++)
+        g_thread_join(threads[i]);
+    for (guint i = 0; i < 7; i++) {
+        char name[32], real[LARES_NAME_LIMIT + 1];
+        g_snprintf(name, sizeof name, "churn%u", i);
+        g_assert_cmpint(fold(r, name, real), ==, LARES_NOENT);
+    }
 }
 
 /* Creating many names one after the other, each looked for first, is not quadratic. */
@@ -196,7 +379,13 @@ test_streams(Rig *r, gconstpointer data)
     g_string_truncate(list, 0);
     lares_files_streams(&r->files, &o, count_stream, list);
     g_assert_cmpstr(list->str, ==, "other=42;");
-    /* The folder is not there for anybody. */
+    /* The folder is not there for anybody, in no case. */
+    char real[LARES_NAME_LIMIT + 1];
+    g_assert_cmpint(fold(r, ".LARES.Streams", real), ==, LARES_NOENT);
+    g_assert_cmpint(fold(r, ".lare\xc5\xbf.Streams", real), ==, LARES_NOENT); /* long s */
+    LaresCreate how = {.type = LARES_TYPE_DIRECTORY, .attrs = {.mask = LARES_ATTR_MODE, .mode = 0755}};
+    g_assert_cmpint(lares_files_create(&r->files, &r->caller, &r->root, ".Lares.STREAMS", &how, &again, &info), ==,
+                    LARES_ACCESS);
     LaresObject hidden;
     g_assert_cmpint(lares_files_lookup(&r->files, &r->caller, &r->root, LARES_HIDDEN_NAME, FALSE, &hidden), ==,
                     LARES_NOENT);
@@ -268,6 +457,10 @@ add_tests(void)
     ADD("fold", test_fold);
     ADD("fold-local", test_fold_local);
     ADD("fold-many", test_fold_many);
+    ADD("fold-overflow", test_fold_overflow);
+    ADD("fold-bounded", test_fold_bounded);
+    ADD("fold-large", test_fold_large);
+    ADD("fold-threads", test_fold_threads);
     ADD("dos", test_dos);
     ADD("streams", test_streams);
     ADD("watch", test_watch);
