@@ -55,7 +55,9 @@ uint32_t smb2_ea_size(Smb2Op *op, const LaresObject *object);
 /* Security descriptors: smb2-security.c. */
 const Smb2Domain *smb2_domain(Smb2Service *service); /* this server's SID, kept in STATE/machine.sid */
 uint32_t smb2_security_query(Smb2Op *op, uint32_t wanted);
-uint32_t smb2_security_set(Smb2Op *op, const LaresObject *object, uint32_t given, const uint8_t *sd, size_t len);
+/* `granted`: what the open that asks for it may do. */
+uint32_t smb2_security_set(Smb2Op *op, const LaresObject *object, uint32_t granted, uint32_t given, const uint8_t *sd,
+                           size_t len);
 
 #define SMB2_FILE_CLASS(n) SMB2_CLASS_##n
 enum {

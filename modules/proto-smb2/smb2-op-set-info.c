@@ -377,7 +377,8 @@ smb2_op_set_info(Smb2Op *op)
         status = set_file(op, b[AT_CLASS], p, len);
         break;
     case SMB2_0_INFO_SECURITY:
-        status = smb2_security_set(op, smb2_open_file(op->open), smb2_get_u32(b + AT_ADDITIONAL), p, len);
+        status =
+            smb2_security_set(op, smb2_open_file(op->open), op->open->granted, smb2_get_u32(b + AT_ADDITIONAL), p, len);
         break;
     case SMB2_0_INFO_FILESYSTEM:
     case SMB2_0_INFO_QUOTA:

@@ -188,7 +188,8 @@ map_generic_masks(uint8_t *dacl, size_t len)
 }
 
 uint32_t
-smb2_security_set(Smb2Op *op, const LaresObject *object, uint32_t given, const uint8_t *bytes, size_t len)
+smb2_security_set(Smb2Op *op, const LaresObject *object, uint32_t granted, uint32_t given, const uint8_t *bytes,
+                  size_t len)
 {
     Smb2Descriptor sd;
     uint32_t needed = 0;
@@ -198,7 +199,7 @@ smb2_security_set(Smb2Op *op, const LaresObject *object, uint32_t given, const u
         needed |= SMB2_WRITE_DAC;
     if (given & SMB2_SACL_INFORMATION)
         needed |= SMB2_ACCESS_SYSTEM_SECURITY;
-    if (needed & ~op->open->granted)
+    if (needed & ~granted)
         return STATUS_ACCESS_DENIED;
     uint8_t *copy = lares_arena_memdup(op->arena, bytes, len);
     if (!smb2_descriptor_parse(copy, len, &sd))

@@ -52,12 +52,9 @@ smb2_create_apply(Smb2Op *op, Smb2Create *c, gboolean created)
         return STATUS_SUCCESS;
     if (c->contexts.ea_len)
         status = smb2_ea_set(op, file, c->contexts.ea, c->contexts.ea_len);
-    if (status == STATUS_SUCCESS && created && c->contexts.sd_len) {
-        uint32_t granted = open->granted;
-        open->granted |= SMB2_WRITE_DAC | SMB2_WRITE_OWNER;
-        status = smb2_security_set(op, file, SMB2_OWNER_INFORMATION | SMB2_GROUP_INFORMATION | SMB2_DACL_INFORMATION,
+    if (status == STATUS_SUCCESS && created && c->contexts.sd_len) /* what it is to be, whatever its maker asked for */
+        status = smb2_security_set(op, file, SMB2_FILE_ALL_ACCESS,
+                                   SMB2_OWNER_INFORMATION | SMB2_GROUP_INFORMATION | SMB2_DACL_INFORMATION,
                                    c->contexts.sd, c->contexts.sd_len);
-        open->granted = granted;
-    }
     return status;
 }
