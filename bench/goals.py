@@ -22,6 +22,24 @@ START_MS = 100
 IDLE_RSS_MB = 20
 IDLE_CONNECTIONS = (10000, 64)  # so many take so many MB more
 
+# The server's CPU per GB or per operation, as a part of smbd's as Debian configures it, at most.
+SMB_CPU = {
+    "read plain": 0.5,
+    "write plain": 0.8,
+    **{f"{w} {sec}": 0.75 for w in ("read", "write") for sec in ("gmac", "cmac", "gcm")},
+    "randread plain": 1 / 2.5,
+    "open plain": 1 / 2.5,
+    "stat plain": 1 / 2.5,
+    "create in 500": 1 / 8,
+    "create in 5,000": 1 / 8,
+    "unlink in 500": 1 / 3,
+    "connect": 1 / 10,
+}
+SMB_NAMES = {"connect": "connecting with Kerberos (TCP to TREE_CONNECT)"}
+SMB_FLAT = 1.3   # create in ten times the entries
+SMB_STORM_S = 3  # until 500 clients that come at once are served
+SMB_IDLE_KB = 64
+
 
 class Goals:
     def __init__(self):
@@ -42,6 +60,11 @@ class Goals:
         if limit is not None:
             where = "" if folder == "data" else f", {folder} with a journal"
             self.most(f"CPU of {workload} {sec}{where}, of ganesha's", limit, ratio)
+
+    def smb_cpu(self, what, ratio):
+        limit = SMB_CPU.get(what)
+        if limit is not None:
+            self.most(f"SMB: CPU of {SMB_NAMES.get(what, what)}, of smbd's", limit, ratio)
 
     def table(self):
         table = report.Table("Goals", ["goal", "wanted", "measured", "verdict"],

@@ -44,9 +44,10 @@ def null_call(port, timeout=5.0, host="127.0.0.1"):
 
 
 class Server:
-    """One server process over one folder; start() measures the time to the first NULL."""
+    """One server process over one folder; start() measures the time to the first answer."""
 
     name = "?"
+    answers = staticmethod(null_on)
 
     def __init__(self, work, exports, kerberos=None):
         """exports: {name: folder}; clients see /NAME."""
@@ -71,8 +72,9 @@ class Server:
         log.close()
         while True:
             with contextlib.suppress(OSError):
-                if null_call(self.port):
-                    break
+                with socket.create_connection(("127.0.0.1", self.port), timeout=5) as s:
+                    if self.answers(s):
+                        break
             if self.process.poll() is not None:
                 raise RuntimeError(f"{self.name} ended at start, see {self.work}")
             if time.monotonic() - t0 > timeout:
@@ -113,8 +115,8 @@ class Server:
         """The process and its descendants."""
         found = [self.process.pid]
         for pid in found:
-            for task in os.listdir(f"/proc/{pid}/task"):
-                with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # some end while this looks at them
+                for task in os.listdir(f"/proc/{pid}/task"):
                     with open(f"/proc/{pid}/task/{task}/children") as f:
                         found += [int(c) for c in f.read().split() if int(c) not in found]
         return found

@@ -41,7 +41,7 @@ def machine():
     return (f"{os.cpu_count()} processors ({model.group(1) if model else platform.machine()}; "
             f"{' '.join(wanted) or 'no AES instructions'}), {memory:.0f} GiB memory, {system}, "
             f"Linux {platform.release()}, {first_line('openssl', 'version')}, "
-            f"MIT krb5 {package('libkrb5-3')}, nfs-ganesha {package('nfs-ganesha')}")
+            f"MIT krb5 {package('libkrb5-3')}, nfs-ganesha {package('nfs-ganesha')}, samba {package('samba')}")
 
 
 def figure(v):
