@@ -41,6 +41,17 @@ round_up(uint32_t mask, gboolean owner, gboolean directory)
     return mask;
 }
 
+void
+smb2_round_up_acl(LaresAcl *acl, uint32_t mode, gboolean directory)
+{
+    g_autoptr(LaresAcl) plain = lares_acl_from_mode(mode, directory);
+    if (!lares_acl_equal(acl, plain))
+        return;
+    for (guint i = 0; i < acl->n; i++)
+        if (acl->ace[i].type == LARES_ACE_ALLOW)
+            acl->ace[i].mask = round_up(acl->ace[i].mask, acl->ace[i].who == LARES_WHO_OWNER, directory);
+}
+
 static uint32_t
 allowed_by_acl(Smb2Op *op, const LaresObject *object, uint32_t *mask)
 {

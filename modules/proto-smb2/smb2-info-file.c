@@ -41,6 +41,36 @@ put_name(LaresWriter *w, Smb2Open *open, gboolean leading)
     smb2_patch_u32(w, at, (uint32_t)smb2_put_path(w, open, leading));
 }
 
+/* [MS-FSCC] 2.1.5.2.1: eight characters, and three behind a full stop. */
+static gboolean
+is_short(const char *name)
+{
+    const char *dot = strchr(name, '.');
+    size_t len = strlen(name), base = dot ? (size_t)(dot - name) : len, extension = len - base;
+    if (base < 1 || base > 8 || extension == 1 || extension > 4)
+        return FALSE;
+    for (size_t i = 0; i < len; i++)
+        if (i != base && !g_ascii_isalnum(name[i]) && !strchr("$%'-_@~`!(){}^#&", name[i]))
+            return FALSE;
+    return TRUE;
+}
+
+/* A name that is short is its own short name; no other is made up. */
+static uint32_t
+put_short_name(LaresWriter *w, Smb2Open *open)
+{
+    g_mutex_lock(&open->lock);
+    const char *slash = open->path ? strrchr(open->path, '/') : NULL;
+    g_autofree char *name = g_strdup(slash ? slash + 1 : open->path);
+    g_mutex_unlock(&open->lock);
+    if (!name || !is_short(name))
+        return STATUS_OBJECT_NAME_NOT_FOUND;
+    size_t at = w->len;
+    smb2_put_u32(w, 0);
+    smb2_patch_u32(w, at, (uint32_t)smb2_put_name(w, name, TRUE));
+    return STATUS_SUCCESS;
+}
+
 static uint64_t
 position_of(Smb2Open *open)
 {
@@ -247,7 +277,7 @@ smb2_query_file(Smb2Op *op, uint8_t class, size_t limit, size_t *fixed)
         put_name(w, open, TRUE);
         break;
     case SMB2_CLASS_ALTERNATE_NAME:
-        return STATUS_OBJECT_NAME_NOT_FOUND; /* there are no 8.3 names */
+        return put_short_name(w, open);
     case SMB2_CLASS_NORMALIZED_NAME:
         if (op->connection->dialect < SMB2_DIALECT_311)
             return STATUS_NOT_SUPPORTED;

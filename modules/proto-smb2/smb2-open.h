@@ -133,6 +133,8 @@ uint32_t smb2_park_on(Smb2Op *op, LaresNode *node, uint64_t seen, LaresOpen *ope
 uint32_t smb2_map_generic(uint32_t access);
 /* Everything the caller may do with the object; `parent` (may be NULL) tells about deleting. */
 uint32_t smb2_maximal_access(Smb2Op *op, const LaresObject *object, const LaresObject *parent, uint32_t *maximal);
+/* The ACL that a mode stands for says what smb2_maximal_access() makes of it; one that was set stays as it is. */
+void smb2_round_up_acl(LaresAcl *acl, uint32_t mode, gboolean directory);
 /* Bits of LaresOpenHow from a granted mask. */
 uint32_t smb2_access_modes(uint32_t granted);
 uint32_t smb2_access_io(uint32_t granted);

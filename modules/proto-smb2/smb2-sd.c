@@ -150,7 +150,8 @@ acl_header(LaresReader *r, uint16_t *size, uint16_t *count)
     *size = lares_get_le16(r);
     *count = lares_get_le16(r);
     lares_get_le16(r);
-    return !r->failed && (revision == 2 || revision == 4) && *size >= 8;
+    /* [MS-DTYP] 2.4.5 has 2 and 4; Windows takes 3 as well, and smbcacls sends it. */
+    return !r->failed && revision >= 2 && revision <= 4 && *size >= 8;
 }
 
 static gboolean

@@ -108,6 +108,9 @@ smb2_security_query(Smb2Op *op, uint32_t wanted)
     uint32_t status = load(op, smb2_open_file(op->open), &s);
     if (status != STATUS_SUCCESS)
         return status;
+    /* What is shown is what is granted: a client that adds an entry sends the others back as it saw them. */
+    if (!s.exact)
+        smb2_round_up_acl(s.acl, s.attrs.mode, op->open->is_directory);
     Smb2Sid owner = smb2_sid_of_uid(domain, s.attrs.uid), group = smb2_sid_of_gid(domain, s.attrs.gid);
     smb2_put_descriptor(op->out, domain, wanted, s.control, &owner, &group, s.exact ? s.dacl : NULL, s.dacl_len,
                         s.exact ? NULL : s.acl, s.attrs.uid, s.attrs.gid);

@@ -38,11 +38,11 @@ SERVICE = "cifs/" + HOST
 class SmbServer:
     """smb, krb5, ntlm: further settings of the modules."""
 
-    def __init__(self, directory, realm=None, nfs=False, smb=None, krb5=None, ntlm=None, address="127.0.0.1"):
+    def __init__(self, directory, realm=None, nfs=False, smb=None, krb5=None, ntlm=None, address="127.0.0.1", port=None):
         self.dir = pathlib.Path(directory).absolute()
         self.dir.mkdir(parents=True, exist_ok=True)
         self.realm = realm
-        self.port = free_port()
+        self.port = port or free_port()
         self.nfs_port = free_port() if nfs else None
         modules = {"auth-sys": {}, "auth-ntlm": ntlm or {}, "store-posix": {}, "proto-rest": {},
                    "proto-smb2": {"listen": f"{address}:{self.port}", **(smb or {})}}
