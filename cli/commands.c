@@ -12,6 +12,7 @@ const CtlGroup ctl_groups[] = {
     {"group", N_("groups of the server's directory")},
     {"mapping", N_("which Kerberos principals are which users")},
     {"session", N_("clients that are connected")},
+    {"token", N_("bearer tokens for the REST interface")},
     {"module", N_("the parts the server has loaded")},
     {"realm", N_("the server's own Kerberos realm")},
     {"realm user", N_("people who can get tickets")},
@@ -43,6 +44,7 @@ static const CtlArg mapping[] = {
 static const CtlArg mapping_name[] = {{"principal", N_("PRINCIPAL"), N_("the principal or pattern"), CTL_MAPPING},
                                       {NULL}};
 static const CtlArg session_id[] = {{"id", N_("ID"), N_("the id that \"session list\" shows"), CTL_SESSION}, {NULL}};
+static const CtlArg token_id[] = {{"id", N_("ID"), N_("the id that \"token list\" shows")}, {NULL}};
 static const CtlArg module_name[] = {{"name", N_("NAME"), N_("the module's name"), CTL_MODULE}, {NULL}};
 static const CtlArg realm_name[] = {{"name", N_("REALM"), N_("the realm's name, in capitals: HOME.LAN")}, {NULL}};
 static const CtlArg realm_user[] = {{"name", N_("NAME"), N_("the user, or NAME/admin"), CTL_REALM_USER}, {NULL}};
@@ -98,6 +100,13 @@ static const CtlOption user_options[] = {
     {"uid", "uid", CTL_NUMBER, N_("UID"), N_("the user's number; chosen if not given")},
     {"gid", "gid", CTL_NUMBER, N_("GID"), N_("the number of the primary group; the default group if not given")},
     {"full-name", "full-name", CTL_TEXT, N_("TEXT"), N_("the name in full")},
+    {NULL}};
+static const CtlOption token_options[] = {
+    {"service", "service", CTL_TEXT, N_("NAME"), N_("the program that the token is for")},
+    {"scope", "scope", CTL_TEXT, N_("RIGHT"), N_("what it may do: read, operate or admin"), CTL_NOTHING,
+     "read operate admin"},
+    {"lifetime", "lifetime", CTL_NUMBER, N_("SECONDS"), N_("how long it is good")},
+    {"label", "label", CTL_TEXT, N_("WORD"), N_("a word to know it by")},
     {NULL}};
 static const CtlOption group_options[] = {
     {"gid", "gid", CTL_NUMBER, N_("GID"), N_("the group's number; chosen if not given")}, {NULL}};
@@ -191,6 +200,22 @@ static const CtlField session_columns[] = {{"id", N_("Id")},
                                            {"opens", N_("Open files")},
                                            {"locks", N_("Locks")},
                                            {NULL}};
+static const CtlField group_fields[] = {{"name", N_("Name")}, {"gid", N_("GID")}, {"members", N_("Members")}, {NULL}};
+static const CtlField token_columns[] = {{"id", N_("ID")},
+                                         {"subject", N_("Belongs to")},
+                                         {"scope", N_("Right")},
+                                         {"label", N_("Label")},
+                                         {"expires", N_("Expires"), CTL_AS_TIME},
+                                         {"used", N_("Last used"), CTL_AS_TIME},
+                                         {NULL}};
+static const CtlField token_fields[] = {{"token", N_("Token")},
+                                        {"id", N_("ID")},
+                                        {"subject", N_("Belongs to")},
+                                        {"scope", N_("Right")},
+                                        {"label", N_("Label")},
+                                        {"created", N_("Created"), CTL_AS_TIME},
+                                        {"expires", N_("Expires"), CTL_AS_TIME},
+                                        {NULL}};
 static const CtlField module_columns[] = {{"name", N_("Name")},   {"kind", N_("Kind")},     {"version", N_("Version")},
                                           {"state", N_("State")}, {"reason", N_("Reason")}, {NULL}};
 static const CtlField module_fields[] = {{"name", N_("Name")},
@@ -302,6 +327,8 @@ const CtlCommand ctl_commands[] = {
 
     {"group list", "group.list", N_("list the groups"), NULL, NULL, NULL, group_columns, NULL,
      N_("There are no groups yet: \"laresctl group add NAME\" makes one."), "laresctl group list"},
+    {"group show", "group.show", N_("show one group"), NULL, group_name, NULL, group_fields, NULL, NULL,
+     "laresctl group show family"},
     {"group add", "group.add", N_("add a group"), NULL, new_group_name, group_options, NULL,
      N_("The group %s is made."), NULL, "laresctl group add family\nlaresctl group add music --gid 5010"},
     {"group delete", "group.delete", N_("remove a group"), NULL, group_name, NULL, NULL, N_("The group %s is removed."),
@@ -322,6 +349,17 @@ const CtlCommand ctl_commands[] = {
      N_("Nobody is connected."), "laresctl session list"},
     {"session end", "session.end", N_("end one session"), NULL, session_id, NULL, NULL, N_("The session %s is ended."),
      NULL, "laresctl session end 65f2a1b000000001"},
+
+    {"token create", "token.create", N_("make a bearer token; it is shown this once"),
+     N_("For the REST interface. A person's token is made with a ticket and ends with it; one for a program "
+        "(--service) "
+        "is made by an administrator and lasts as long as --lifetime says."),
+     NULL, token_options, token_fields, NULL, NULL,
+     "laresctl token create --service prometheus --scope read --lifetime 31536000"},
+    {"token list", "token.list", N_("list the tokens"), NULL, NULL, NULL, token_columns, NULL,
+     N_("There are no tokens."), "laresctl token list"},
+    {"token revoke", "token.revoke", N_("end a token at once"), NULL, token_id, NULL, NULL,
+     N_("The token %s is ended."), NULL, "laresctl token revoke 3VvYQxZ1"},
 
     {"module list", "module.list", N_("list the modules and what became of them"), NULL, NULL, NULL, module_columns,
      NULL, NULL, "laresctl module list"},

@@ -289,7 +289,6 @@ verb_params(const LaresVerb *v)
 static GVariant *
 do_verb_list(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
 {
-    static const char *const rights[] = {"read", "operate", "admin"};
     g_autoptr(GPtrArray) list = lares_control_list(host->control);
     GVariantBuilder b;
     g_variant_builder_init(&b, G_VARIANT_TYPE("aa{sv}"));
@@ -298,7 +297,7 @@ do_verb_list(LaresHost *host, const LaresControlCaller *caller, GVariant *args, 
         GVariantDict d;
         g_variant_dict_init(&d, NULL);
         add_string(&d, "name", v->name);
-        add_string(&d, "right", rights[v->right]);
+        add_string(&d, "right", lares_right_name(v->right));
         add_string(&d, "description", v->doc);
         g_variant_dict_insert_value(&d, "params", verb_params(v));
         g_variant_builder_add_value(&b, g_variant_dict_end(&d));

@@ -2,7 +2,7 @@
 /* Every management verb once: who may, with which arguments, and the audit line of what was changed.
  *
  * Thread: main. */
-#include "control/control.h"
+#include "control/control-private.h"
 
 #include "base/log.h"
 #include "base/settings.h"
@@ -15,10 +15,11 @@ typedef struct {
     gpointer user;
 } Entry;
 
-struct _LaresControl {
-    LaresHost *host;
-    GHashTable *entries; /* verb name -> Entry */
-};
+typedef struct {
+    guint id;
+    LaresControlChanged changed; /* NULL: removed */
+    gpointer user;
+} Watch;
 
 LaresControl *
 lares_control_new(LaresHost *host)
@@ -26,6 +27,7 @@ lares_control_new(LaresHost *host)
     LaresControl *control = g_new0(LaresControl, 1);
     control->host = host;
     control->entries = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
+    control->watches = g_array_new(FALSE, FALSE, sizeof(Watch));
     return control;
 }
 
@@ -34,6 +36,10 @@ lares_control_free(LaresControl *control)
 {
     if (!control)
         return;
+    lares_tokens_free(control->tokens);
+    for (guint i = 0; i < G_N_ELEMENTS(control->by_right); i++)
+        g_strfreev(control->by_right[i]);
+    g_array_unref(control->watches);
     g_hash_table_unref(control->entries);
     g_free(control);
 }
@@ -90,6 +96,78 @@ lares_control_list(LaresControl *control)
         g_ptr_array_add(list, (gpointer)((Entry *)value)->verb);
     g_ptr_array_sort(list, by_name);
     return list;
+}
+
+const LaresVerb *
+lares_control_find(LaresControl *control, const char *verb)
+{
+    const Entry *entry = g_hash_table_lookup(control->entries, verb);
+    return entry ? entry->verb : NULL;
+}
+
+static const char *const right_names[] = {"read", "operate", "admin"};
+
+const char *
+lares_right_name(LaresRight right)
+{
+    return right_names[right];
+}
+
+gboolean
+lares_right_parse(const char *name, LaresRight *right)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(right_names); i++) {
+        if (g_str_equal(name, right_names[i])) {
+            *right = (LaresRight)i;
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+/* ---- Watches --------------------------------------------------------------------------------------------------- */
+
+guint
+lares_control_watch(LaresControl *control, LaresControlChanged changed, gpointer user)
+{
+    Watch watch = {++control->last_watch, changed, user};
+    g_array_append_val(control->watches, watch);
+    return watch.id;
+}
+
+static void
+drop_removed(LaresControl *control)
+{
+    for (guint i = control->watches->len; i-- > 0;)
+        if (!g_array_index(control->watches, Watch, i).changed)
+            g_array_remove_index(control->watches, i);
+}
+
+void
+lares_control_unwatch(LaresControl *control, guint id)
+{
+    for (guint i = 0; i < control->watches->len; i++) {
+        Watch *watch = &g_array_index(control->watches, Watch, i);
+        if (watch->id == id)
+            watch->changed = NULL;
+    }
+    if (!control->telling)
+        drop_removed(control);
+}
+
+/* Whoever is told may call verbs, watch and unwatch; what joins meanwhile is not told of this change. */
+static void
+tell(LaresControl *control, const char *verb, const char *object)
+{
+    guint n = control->watches->len;
+    control->telling++;
+    for (guint i = 0; i < n; i++) {
+        Watch watch = g_array_index(control->watches, Watch, i);
+        if (watch.changed)
+            watch.changed(control, verb, object, watch.user);
+    }
+    if (--control->telling == 0)
+        drop_removed(control);
 }
 
 /* ---- Arguments ------------------------------------------------------------------------------------------------ */
@@ -178,12 +256,11 @@ object_of(GVariant *args)
 }
 
 static void
-audit(const LaresControlCaller *caller, const char *verb, GVariant *args, const char *verdict, const char *reason)
+audit(const LaresControlCaller *caller, const char *verb, const char *object, const char *verdict, const char *reason)
 {
     char left_out[LARES_AUDIT_LEFT_OUT] = "";
     if (g_str_equal(verdict, "denied") && !lares_audit_limit(caller->subject, left_out))
         return;
-    g_autofree char *object = args ? object_of(args) : NULL;
     lares_audit("control", "verb", verb, "object", object, "subject", caller->subject, "face", caller->face, "address",
                 caller->address, "verdict", verdict, "reason", reason, "left_out", left_out[0] ? left_out : NULL, NULL);
 }
@@ -209,23 +286,26 @@ GVariant *
 lares_control_call(LaresControl *control, const LaresControlCaller *caller, const char *verb, GVariant *args,
                    GError **error)
 {
-    static const char *const rights[] = {"read", "operate", "admin"};
     g_autoptr(GVariant) owned = g_variant_ref_sink(args ? args : g_variant_new("a{sv}", NULL));
     g_autoptr(GError) local = NULL;
     Entry *entry = find_entry(control, verb, error);
     if (!entry)
         return NULL;
+    g_autofree char *object = object_of(owned);
     if (caller->rights < entry->verb->right) {
         g_set_error(error, LARES_ERROR, LARES_ERROR_DENIED, "%s needs the right \"%s\"", verb,
-                    rights[entry->verb->right]);
-        audit(caller, verb, owned, "denied", NULL);
+                    lares_right_name(entry->verb->right));
+        audit(caller, verb, object, "denied", NULL);
         return NULL;
     }
     if (!check_args(entry->verb, owned, error))
         return NULL;
     GVariant *result = entry->verb->func(control->host, caller, owned, entry->user, &local);
-    if (entry->verb->right > LARES_RIGHT_READ)
-        audit(caller, verb, owned, local ? "failed" : "done", local ? local->message : NULL);
+    if (entry->verb->right > LARES_RIGHT_READ) {
+        audit(caller, verb, object, local ? "failed" : "done", local ? local->message : NULL);
+        if (!local)
+            tell(control, verb, object);
+    }
     if (local)
         g_propagate_error(error, g_steal_pointer(&local));
     return result ? g_variant_take_ref(result) : NULL;

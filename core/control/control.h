@@ -5,11 +5,20 @@
 #pragma once
 
 #include <lares/control.h>
+#include <lares/settings.h>
 
 G_BEGIN_DECLS
 
 LaresControl *lares_control_new(LaresHost *host);
 void lares_control_free(LaresControl *control);
+/* The [control] group of lares.conf. */
+extern const LaresKey lares_control_keys[];
+/* Applies it; may be called again. LARES_ERROR_CONFIG names the key. */
+gboolean lares_control_configure(LaresControl *control, const LaresSettings *settings, GError **error);
+
+/* Opens the bearer tokens in `database` and adds their verbs. */
+gboolean lares_control_open_tokens(LaresControl *control, const char *database, GError **error);
+
 /* status, module.*, session.*, server.reload, verb.list. */
 gboolean lares_control_add_builtin(LaresControl *control, GError **error);
 

@@ -96,11 +96,36 @@ domain_is_ours(LaresDirectory *d, const char *domain)
     return ours;
 }
 
+/* A name without a domain: the directory's first, then the host's. */
+static LaresStatus
+plain_name_id(LaresDirectory *d, gboolean group, const char *name, uint32_t *id)
+{
+    gboolean found = FALSE;
+    g_rw_lock_reader_lock(&d->lock);
+    const LaresUser *user = group ? NULL : g_hash_table_lookup(d->tables.users, name);
+    const LaresGroup *in_groups = group ? g_hash_table_lookup(d->tables.groups, name) : NULL;
+    if (user || in_groups) {
+        found = TRUE;
+        *id = user ? user->uid : in_groups->gid;
+    }
+    g_rw_lock_reader_unlock(&d->lock);
+    if (found)
+        return LARES_OK;
+
+    LaresNssEntry entry;
+    LaresNssAnswer answer =
+        group ? lares_nss_group_by_name(d->nss, name, &entry) : lares_nss_user_by_name(d->nss, name, &entry);
+    if (answer == LARES_NSS_FOUND) {
+        *id = entry.id;
+        return LARES_OK;
+    }
+    return answer == LARES_NSS_ERROR ? LARES_DELAY : LARES_BADOWNER;
+}
+
 static LaresStatus
 name_id(LaresDirectory *d, gboolean group, const char *text, size_t len, uint32_t *id)
 {
     char name[LARES_NSS_NAME_MAX * 2];
-    gboolean found = FALSE;
     if (len > 0 && g_ascii_isdigit(text[0]) && !memchr(text, '@', len))
         return parse_number(text, len, id) ? LARES_OK : LARES_BADOWNER;
     if (len == 0 || len >= sizeof name || memchr(text, '\0', len) || !g_utf8_validate(text, (gssize)len, NULL))
@@ -114,29 +139,20 @@ name_id(LaresDirectory *d, gboolean group, const char *text, size_t len, uint32_
 
     g_rw_lock_reader_lock(&d->lock);
     gboolean ours = domain_is_ours(d, at + 1);
-    const LaresUser *user = ours && !group ? g_hash_table_lookup(d->tables.users, name) : NULL;
-    const LaresGroup *in_groups = ours && group ? g_hash_table_lookup(d->tables.groups, name) : NULL;
-    if (user || in_groups) {
-        found = TRUE;
-        *id = user ? user->uid : in_groups->gid;
-    }
     g_rw_lock_reader_unlock(&d->lock);
     if (!ours)
         return LARES_BADOWNER;
-    if (found)
-        return LARES_OK;
-
-    LaresNssEntry entry;
-    LaresNssAnswer answer =
-        group ? lares_nss_group_by_name(d->nss, name, &entry) : lares_nss_user_by_name(d->nss, name, &entry);
-    if (answer == LARES_NSS_FOUND) {
-        *id = entry.id;
-        return LARES_OK;
-    }
-    if (!g_str_equal(name, "nobody"))
-        return answer == LARES_NSS_ERROR ? LARES_DELAY : LARES_BADOWNER;
+    LaresStatus status = plain_name_id(d, group, name, id);
+    if (status == LARES_OK || !g_str_equal(name, "nobody"))
+        return status;
     *id = LARES_NOBODY_ID;
     return LARES_OK;
+}
+
+gboolean
+lares_directory_has_group(LaresDirectory *d, const char *name, uint32_t *gid)
+{
+    return plain_name_id(d, TRUE, name, gid) == LARES_OK;
 }
 
 LaresStatus

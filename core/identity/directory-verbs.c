@@ -150,6 +150,19 @@ user_delete(LaresHost *host, const LaresControlCaller *caller, GVariant *args, g
 
 /* ---- Groups ---------------------------------------------------------------------------------------------------- */
 
+/* With the lock held. */
+static GVariant *
+group_variant(const LaresGroup *group)
+{
+    GVariantBuilder b;
+    g_autoptr(GPtrArray) members = sorted_keys(group->members);
+    g_variant_builder_init(&b, G_VARIANT_TYPE_VARDICT);
+    add_text(&b, "name", group->name);
+    g_variant_builder_add(&b, "{sv}", "gid", g_variant_new_int64(group->gid));
+    g_variant_builder_add(&b, "{sv}", "members", strings_variant(members));
+    return g_variant_builder_end(&b);
+}
+
 static GVariant *
 group_list(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
 {
@@ -158,18 +171,24 @@ group_list(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gp
     g_variant_builder_init(&list, G_VARIANT_TYPE("aa{sv}"));
     g_rw_lock_reader_lock(&d->lock);
     g_autoptr(GPtrArray) names = sorted_keys(d->tables.groups);
-    for (guint i = 0; i < names->len; i++) {
-        GVariantBuilder b;
-        const LaresGroup *group = g_hash_table_lookup(d->tables.groups, g_ptr_array_index(names, i));
-        g_autoptr(GPtrArray) members = sorted_keys(group->members);
-        g_variant_builder_init(&b, G_VARIANT_TYPE_VARDICT);
-        add_text(&b, "name", group->name);
-        g_variant_builder_add(&b, "{sv}", "gid", g_variant_new_int64(group->gid));
-        g_variant_builder_add(&b, "{sv}", "members", strings_variant(members));
-        g_variant_builder_add_value(&list, g_variant_builder_end(&b));
-    }
+    for (guint i = 0; i < names->len; i++)
+        g_variant_builder_add_value(&list, group_variant(g_hash_table_lookup(d->tables.groups, names->pdata[i])));
     g_rw_lock_reader_unlock(&d->lock);
     return g_variant_builder_end(&list);
+}
+
+static GVariant *
+group_show(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    LaresDirectory *d = user;
+    const char *name = text_arg(args, "name");
+    g_rw_lock_reader_lock(&d->lock);
+    const LaresGroup *found = g_hash_table_lookup(d->tables.groups, name);
+    GVariant *variant = found ? group_variant(found) : NULL;
+    g_rw_lock_reader_unlock(&d->lock);
+    if (!variant)
+        g_set_error(error, LARES_ERROR, LARES_ERROR_NOT_FOUND, "there is no group \"%s\"", name);
+    return variant;
 }
 
 static GVariant *
@@ -266,6 +285,7 @@ const LaresVerb lares_directory_verbs[] = {
     {"user.delete", LARES_RIGHT_ADMIN, "Remove a user; a later login makes them anew with the same number", just_user,
      user_delete},
     {"group.list", LARES_RIGHT_READ, "List the groups of the directory", NULL, group_list},
+    {"group.show", LARES_RIGHT_READ, "Show one group", just_group, group_show},
     {"group.add", LARES_RIGHT_ADMIN, "Add a group", group_values, group_add},
     {"group.delete", LARES_RIGHT_ADMIN, "Remove a group", just_group, group_delete},
     {"group.add-member", LARES_RIGHT_ADMIN, "Add a user to a group", group_and_member, group_add_member},

@@ -55,6 +55,9 @@ void lares_directory_config_free(LaresDirectoryConfig *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LaresDirectoryConfig, lares_directory_config_free)
 gboolean lares_directory_set_config(LaresDirectory *directory, LaresDirectoryConfig *config, GError **error);
 
+/* TRUE when the directory or the host has a group of this name (no domain); *gid is its number. */
+gboolean lares_directory_has_group(LaresDirectory *directory, const char *name, uint32_t *gid);
+
 /* ---- Changes --------------------------------------------------------------------------------------------------- */
 
 typedef enum { LARES_USER_LOCAL, LARES_USER_KERBEROS, LARES_USER_HOST } LaresUserSource;

@@ -5,6 +5,7 @@
 #include "server/server.h"
 
 #include "base/settings.h"
+#include "control/control.h"
 #include "identity/directory.h"
 
 #include <errno.h>
@@ -99,12 +100,13 @@ check_log_level(const LaresSettings *s, const char *path, GError **error)
 static gboolean
 check_groups(GKeyFile *file, const char *path, GError **error)
 {
-    static const char *const known[] = {"server", "identity", NULL};
+    static const char *const known[] = {"server", "identity", "control", NULL};
     g_auto(GStrv) groups = g_key_file_get_groups(file, NULL);
     for (guint i = 0; groups[i]; i++) {
         if (!g_strv_contains(known, groups[i])) {
             g_set_error(error, LARES_ERROR, LARES_ERROR_CONFIG,
-                        "%s: unknown group [%s]; valid are [server] and [identity] (modules have files of their own)",
+                        "%s: unknown group [%s]; valid are [server], [identity] and [control] (modules have files of "
+                        "their own)",
                         path, groups[i]);
             return FALSE;
         }
@@ -126,7 +128,8 @@ lares_server_read(LaresServerSettings *settings, const LaresOptions *options, GE
     return check_groups(file, path, error) &&
            (settings->server = lares_settings_new(file, "server", lares_server_keys, path, error)) &&
            check_log_level(settings->server, path, error) &&
-           (settings->identity = lares_settings_new(file, "identity", lares_directory_keys, path, error));
+           (settings->identity = lares_settings_new(file, "identity", lares_directory_keys, path, error)) &&
+           (settings->control = lares_settings_new(file, "control", lares_control_keys, path, error));
 }
 
 void
@@ -134,6 +137,7 @@ lares_server_settings_clear(LaresServerSettings *settings)
 {
     lares_settings_free(settings->server);
     lares_settings_free(settings->identity);
+    lares_settings_free(settings->control);
 }
 
 /* ---- The host's names ----------------------------------------------------------------------------------------- */

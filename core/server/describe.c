@@ -4,6 +4,7 @@
  * Thread: main. */
 #include "server/server.h"
 
+#include "control/control.h"
 #include "identity/directory.h"
 
 #include <lares-config.h>
@@ -120,6 +121,8 @@ lares_server_describe_settings(const char *modules_dir, GError **error)
     print_keys(lares_server_keys);
     printf("## lares.conf, [identity]\n\n");
     print_keys(lares_directory_keys);
+    printf("## lares.conf, [control]\n\n");
+    print_keys(lares_control_keys);
     printf("## Every .module file, [module]\n\n");
     print_keys(lares_module_file_keys);
     return print_modules(modules_dir, error);

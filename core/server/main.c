@@ -51,7 +51,8 @@ reload_config(LaresHost *host, GError **error)
 {
     g_auto(LaresServerSettings) settings = {0};
     return lares_server_read(&settings, &running_options, error) && start_log(&settings, error) &&
-           lares_directory_configure(host->directory, settings.identity, error);
+           lares_directory_configure(host->directory, settings.identity, error) &&
+           lares_control_configure(host->control, settings.control, error);
 }
 
 static gboolean
@@ -74,8 +75,10 @@ on_reload(gpointer data)
 static gboolean
 build_rooms(LaresHost *host, const LaresServerSettings *settings, GError **error)
 {
+    g_autofree char *database = g_build_filename(host->state_dir, "lares.db", NULL);
     host->control = lares_control_new(host);
-    if (!lares_control_add_builtin(host->control, error))
+    if (!lares_control_configure(host->control, settings->control, error) ||
+        !lares_control_add_builtin(host->control, error) || !lares_control_open_tokens(host->control, database, error))
         return FALSE;
     if (!(host->directory = lares_directory_new(host, error)) ||
         !lares_directory_configure(host->directory, settings->identity, error))

@@ -23,6 +23,7 @@ extern const LaresKey lares_server_keys[];
 typedef struct {
     LaresSettings *server;
     LaresSettings *identity;
+    LaresSettings *control;
 } LaresServerSettings;
 
 /* FALSE with an error that names file, group and key. A missing file is an error only when it was asked for by name. */

@@ -4,6 +4,7 @@
  * Thread: main thread only. */
 #pragma once
 
+#include <lares/identity.h>
 #include <lares/types.h>
 
 G_BEGIN_DECLS
@@ -20,6 +21,10 @@ typedef struct {
     const char *subject; /* "uid:0", "ada@HOME.LAN" */
     const char *address; /* "unix", "192.0.2.7" */
     LaresRight rights;   /* the highest right granted */
+    /* Who it is in the directory; NULL at the control socket and for a token that belongs to a program. */
+    const LaresIdentity *identity;
+    gint64 expires;    /* wall-clock second at which the proof ends; 0: never */
+    const char *token; /* id of the bearer token that was shown; NULL: another proof */
 } LaresControlCaller;
 
 /* Parameter of a verb. `signature` is the GVariant type: "s", "b", "x", "as". */
@@ -50,5 +55,39 @@ LARES_API GVariant *lares_control_call(LaresControl *control, const LaresControl
                                        GVariant *args, GError **error);
 /* All verbs, sorted by name; the array (not the verbs) is freed by the caller. */
 LARES_API GPtrArray *lares_control_list(LaresControl *control);
+/* NULL when no loaded module offers it. */
+LARES_API const LaresVerb *lares_control_find(LaresControl *control, const char *verb);
+/* "read", "operate", "admin". */
+LARES_API const char *lares_right_name(LaresRight right);
+LARES_API gboolean lares_right_parse(const char *name, LaresRight *right);
+
+/* ---- Who may ----------------------------------------------------------------------------------------------------- */
+
+/* What an authenticated person may do by lares.conf [control]; FALSE: nothing at all. */
+LARES_API gboolean lares_control_rights(LaresControl *control, const LaresIdentity *identity, LaresRight *right);
+
+/* Whose proof a bearer token is. */
+typedef struct {
+    char *id;                /* what token.list shows */
+    char *subject;           /* "ada@HOME.LAN", "service:prometheus" */
+    LaresIdentity *identity; /* NULL for a program */
+    LaresRight rights;
+    gint64 expires; /* wall-clock second */
+} LaresTokenProof;
+
+/* TRUE for a token (verb token.create) that is neither expired nor revoked and whose user may still log in. `proof` is
+ * filled with new references: lares_token_proof_clear(). */
+LARES_API gboolean lares_control_check_token(LaresControl *control, const char *token, LaresTokenProof *proof);
+LARES_API void lares_token_proof_clear(LaresTokenProof *proof);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(LaresTokenProof, lares_token_proof_clear)
+
+/* ---- What was changed ---------------------------------------------------------------------------------------------
+ */
+
+/* After a verb above LARES_RIGHT_READ succeeded; `object` is the name or id it was about, or NULL. */
+typedef void (*LaresControlChanged)(LaresControl *control, const char *verb, const char *object, gpointer user);
+/* Returns an id for lares_control_unwatch(). */
+LARES_API guint lares_control_watch(LaresControl *control, LaresControlChanged changed, gpointer user);
+LARES_API void lares_control_unwatch(LaresControl *control, guint id);
 
 G_END_DECLS

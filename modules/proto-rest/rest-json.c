@@ -2,6 +2,61 @@
 /* Between JSON and the GVariants of core/control. */
 #include "rest.h"
 
+#include <string.h>
+
+/* ---- Bodies ---------------------------------------------------------------------------------------------------- */
+
+/* json-glib descends by recursion, one frame of the stack per bracket. */
+static gboolean
+is_shallow(const char *text, goffset len)
+{
+    gboolean in_string = FALSE;
+    guint depth = 0;
+    for (goffset i = 0; i < len; i++) {
+        if (in_string && text[i] == '\\')
+            i++;
+        else if (text[i] == '"')
+            in_string = !in_string;
+        else if (!in_string && (text[i] == '{' || text[i] == '['))
+            depth++;
+        else if (!in_string && (text[i] == '}' || text[i] == ']') && depth)
+            depth--;
+        if (depth > REST_MAX_DEPTH)
+            return FALSE;
+    }
+    return TRUE;
+}
+
+JsonObject *
+rest_read_object(SoupServerMessage *message, GError **error)
+{
+    SoupMessageBody *body = soup_server_message_get_request_body(message);
+    g_autoptr(JsonParser) parser = json_parser_new();
+    g_autoptr(GError) local = NULL;
+    if (body->length == 0)
+        return json_object_new();
+    if (!is_shallow(body->data, body->length)) {
+        g_set_error(error, LARES_ERROR, LARES_ERROR_INVALID, "the body has brackets within brackets, more than %d deep",
+                    REST_MAX_DEPTH);
+        return NULL;
+    }
+    if (memchr(body->data, 0, (size_t)body->length) ||
+        !json_parser_load_from_data(parser, body->data, body->length, &local)) {
+        g_set_error(error, LARES_ERROR, LARES_ERROR_INVALID, "the body is not JSON: %s",
+                    local ? local->message : "it has a NUL byte");
+        return NULL;
+    }
+    JsonNode *root = json_parser_get_root(parser);
+    if (!root || !JSON_NODE_HOLDS_OBJECT(root)) {
+        g_set_error_literal(error, LARES_ERROR, LARES_ERROR_INVALID,
+                            "the body must be one JSON object with the arguments");
+        return NULL;
+    }
+    return json_object_ref(json_node_get_object(root));
+}
+
+/* ---- Arguments ------------------------------------------------------------------------------------------------- */
+
 static GVariant *
 take_strings(JsonNode *node)
 {

@@ -6,7 +6,14 @@
 static const LaresKey keys[] = {
     {"socket", LARES_KEY_PATH, NULL, 0, 0, "The control socket; RUN-DIR/control.sock when unset."},
     {"admin-group", LARES_KEY_STRING, NULL, 0, 0,
-     "Members of this host group may manage the server, besides root and the server's own user."},
+     "Members of this host group may manage the server by the control socket, besides root and the server's own user."},
+    {"https", LARES_KEY_LIST, NULL, 0, 0, "Addresses to serve on with TLS: `*:8749`, `192.0.2.1:8749`; unset: none."},
+    {"http", LARES_KEY_LIST, NULL, 0, 0, "Loopback addresses to serve on without TLS: `127.0.0.1:8750`; unset: none."},
+    {"certificate", LARES_KEY_PATH, NULL, 0, 0,
+     "Certificate and chain (PEM) of https; unset: one of the server's own making, whose fingerprint is in the "
+     "status."},
+    {"certificate-key", LARES_KEY_PATH, NULL, 0, 0, "The certificate's private key (PEM), if not in the same file."},
+    {"sec", LARES_KEY_LIST, "krb5", 0, 0, "The flavors with which people may log in."},
     {NULL}};
 
 /* ---- HTTP ----------------------------------------------------------------------------------------------------------
@@ -54,6 +61,18 @@ handle_verbs(SoupServer *soup, SoupServerMessage *message, const char *path, GHa
 }
 
 static void
+handle_resources(SoupServer *soup, SoupServerMessage *message, const char *path, GHashTable *query, gpointer user)
+{
+    rest_resources_handle(user, message, path, query);
+}
+
+static void
+handle_openapi(SoupServer *soup, SoupServerMessage *message, const char *path, GHashTable *query, gpointer user)
+{
+    rest_answer(message, SOUP_STATUS_OK, "application/json", rest_openapi(user));
+}
+
+static void
 handle_health(SoupServer *soup, SoupServerMessage *message, const char *path, GHashTable *query, gpointer user)
 {
     JsonNode *node = json_node_new(JSON_NODE_OBJECT);
@@ -84,23 +103,36 @@ static gboolean
 start(LaresProtocol *protocol, LaresHost *host, GError **error)
 {
     RestServer *self = REST_SERVER(protocol);
+    g_autoptr(GError) trouble = NULL;
     self->host = host;
     self->soup = soup_server_new("server-header", "lares", NULL);
     g_signal_connect(self->soup, "request-started", G_CALLBACK(request_started), self);
     soup_server_add_handler(self->soup, "/api/v1/verbs", handle_verbs, self, NULL);
     soup_server_add_handler(self->soup, "/api/v1/health", handle_health, self, NULL);
+    soup_server_add_handler(self->soup, "/api/v1/openapi.json", handle_openapi, self, NULL);
+    soup_server_add_handler(self->soup, "/api/v1", handle_resources, self, NULL);
     soup_server_add_handler(self->soup, NULL, handle_unknown, self, NULL);
-    return rest_socket_start(self, error);
+    if (!rest_socket_start(self, error))
+        return FALSE;
+    /* The control socket works even when the network's side does not: it is how that is mended. */
+    if (!rest_remote_start(self, &trouble)) {
+        lares_error(REST_ROOM, "not served over the network: %s", trouble->message);
+        self->trouble = g_strdup(trouble->message);
+        rest_remote_stop(self);
+    }
+    return TRUE;
 }
 
 static void
 stop(LaresProtocol *protocol)
 {
     RestServer *self = REST_SERVER(protocol);
+    rest_remote_stop(self);
     rest_socket_stop(self);
     if (self->soup)
         soup_server_disconnect(self->soup);
     g_clear_object(&self->soup);
+    g_clear_pointer(&self->trouble, g_free);
 }
 
 static GVariant *
@@ -111,7 +143,11 @@ get_status(LaresProtocol *protocol)
     g_variant_dict_init(&dict, NULL);
     if (self->socket_path)
         g_variant_dict_insert(&dict, "socket", "s", self->socket_path);
-    g_variant_dict_insert(&dict, "connections", "u", self->connections);
+    g_variant_dict_insert(&dict, "connections", "u", self->connections + (self->visits ? self->visits->len : 0));
+    if (self->trouble)
+        g_variant_dict_insert(&dict, "problem", "s", self->trouble);
+    if (self->fingerprint)
+        g_variant_dict_insert(&dict, "certificate-sha256", "s", self->fingerprint);
     return g_variant_dict_end(&dict);
 }
 

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The inside of core/control, shared by its files.
+ *
+ * Thread: main. */
+#pragma once
+
+#include "control/control.h"
+
+G_BEGIN_DECLS
+
+typedef struct _LaresTokens LaresTokens;
+
+struct _LaresControl {
+    LaresHost *host;
+    GHashTable *entries; /* verb name -> Entry */
+    GArray *watches;     /* of Watch; a removed one has no function until nobody is being told */
+    guint last_watch, telling;
+    /* [control]; NULL-ended, NULL before lares_control_configure() */
+    char **by_right[LARES_RIGHT_ADMIN + 1];
+    gint64 token_lifetime, token_max_lifetime;
+    LaresTokens *tokens; /* NULL before lares_control_open_tokens() */
+};
+
+void lares_tokens_free(LaresTokens *tokens);
+
+G_END_DECLS

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* /api/v1/…: finds the route, makes the verb's arguments of path, query and body, and gives the answer its form: pages
+ * of lists, entity tags, places of what was made.
+ *
+ * Spec: RFC 9110 13 (If-Match, If-None-Match), RFC 3986. */
+#include "rest.h"
+
+#include <string.h>
+
+#define DEFAULT_PAGE 100
+#define MAX_PAGE     1000
+#define API          "/api/v1"
+
+typedef struct {
+    RestServer *server;
+    SoupServerMessage *message;
+    const LaresControlCaller *caller;
+    const RestRoute *route;
+    const LaresVerb *verb;
+    JsonObject *words; /* what the path says: argument -> text */
+} Visit;
+
+/* ---- Routes ---------------------------------------------------------------------------------------------------- */
+
+/* Fills `words` when the path is of the route's form. Parts are compared before they are unescaped: "%2F" is a letter
+ * of a name. */
+static gboolean
+path_matches(const RestRoute *route, char **parts, JsonObject *words)
+{
+    g_auto(GStrv) form = g_strsplit(route->path + 1, "/", -1);
+    guint n = g_strv_length(form);
+    if (n != g_strv_length(parts))
+        return FALSE;
+    for (guint i = 0; i < n; i++) {
+        size_t len = strlen(form[i]);
+        if (form[i][0] != '{') {
+            if (!g_str_equal(form[i], parts[i]))
+                return FALSE;
+            continue;
+        }
+        g_autofree char *word = g_uri_unescape_string(parts[i], NULL);
+        g_autofree char *name = g_strndup(form[i] + 1, len - 2);
+        if (!word || !*word || !g_utf8_validate(word, -1, NULL))
+            return FALSE;
+        json_object_set_string_member(words, name, word);
+    }
+    return TRUE;
+}
+
+/* HEAD is GET without the body, which libsoup leaves out. */
+static const char *
+method_of(SoupServerMessage *message)
+{
+    const char *method = soup_server_message_get_method(message);
+    return g_str_equal(method, "HEAD") ? "GET" : method;
+}
+
+/* NULL: the message has its answer. */
+static const RestRoute *
+find_route(SoupServerMessage *message, const char *path, JsonObject **words)
+{
+    g_auto(GStrv) parts = g_strsplit(path + strlen(API) + 1, "/", -1);
+    g_autoptr(GString) allowed = g_string_new(NULL);
+    for (const RestRoute *route = rest_routes; route->method; route++) {
+        g_autoptr(JsonObject) found = json_object_new();
+        if (!path_matches(route, parts, found))
+            continue;
+        if (g_str_equal(route->method, method_of(message))) {
+            *words = g_steal_pointer(&found);
+            return route;
+        }
+        g_string_append_printf(allowed, "%s%s", allowed->len ? ", " : "", route->method);
+        if (g_str_equal(route->method, "GET"))
+            g_string_append(allowed, ", HEAD");
+    }
+    if (!allowed->len) {
+        rest_problem_text(message, SOUP_STATUS_NOT_FOUND, "not-found",
+                          "there is nothing at this path; GET /api/v1/openapi.json lists all paths");
+        return NULL;
+    }
+    g_autofree char *detail = g_strdup_printf("this path takes %s", allowed->str);
+    soup_message_headers_replace(soup_server_message_get_response_headers(message), "Allow", allowed->str);
+    rest_problem_text(message, SOUP_STATUS_METHOD_NOT_ALLOWED, "method", detail);
+    return NULL;
+}
+
+/* ---- Arguments ------------------------------------------------------------------------------------------------- */
+
+static gboolean
+refuse(GError **error, const char *format, const char *what)
+{
+    g_autofree char *text = g_strdup_printf(format, what);
+    g_set_error_literal(error, LARES_ERROR, LARES_ERROR_INVALID, text);
+    return FALSE;
+}
+
+/* A word of the path or query as the type that the verb wants. */
+static gboolean
+add_word(Visit *visit, JsonObject *object, const char *name, const char *text, GError **error)
+{
+    const LaresParam *p = visit->verb->params;
+    char *end;
+    while (p && p->name && !g_str_equal(p->name, name))
+        p++;
+    if (!p || !p->name)
+        return refuse(error, "there is no parameter \"%s\" here", name);
+    if (g_str_equal(p->signature, "x")) {
+        gint64 n = g_ascii_strtoll(text, &end, 10);
+        if (end == text || *end)
+            return refuse(error, "\"%s\" must be a whole number", name);
+        json_object_set_int_member(object, name, n);
+    } else if (g_str_equal(p->signature, "b")) {
+        if (!g_str_equal(text, "true") && !g_str_equal(text, "false"))
+            return refuse(error, "\"%s\" must be true or false", name);
+        json_object_set_boolean_member(object, name, text[0] == 't');
+    } else if (g_str_equal(p->signature, "s")) {
+        json_object_set_string_member(object, name, text);
+    } else {
+        return refuse(error, "\"%s\" cannot stand in the address", name);
+    }
+    return TRUE;
+}
+
+static gboolean
+add_path(Visit *visit, JsonObject *object, GError **error)
+{
+    g_autoptr(GList) names = json_object_get_members(visit->words);
+    for (GList *at = names; at; at = at->next) {
+        const char *text = json_object_get_string_member(visit->words, at->data);
+        if (json_object_has_member(object, at->data))
+            return refuse(error, "\"%s\" stands in the path and must not stand in the body too", at->data);
+        if (!add_word(visit, object, at->data, text, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* What is not about the page goes to the verb. */
+static gboolean
+add_query(Visit *visit, JsonObject *object, GHashTable *query, GError **error)
+{
+    GHashTableIter iter;
+    const char *name, *text;
+    if (!query)
+        return TRUE;
+    g_hash_table_iter_init(&iter, query);
+    while (g_hash_table_iter_next(&iter, (gpointer *)&name, (gpointer *)&text)) {
+        if (visit->route->key && (g_str_equal(name, "limit") || g_str_equal(name, "after")))
+            continue;
+        if (!g_utf8_validate(text, -1, NULL))
+            return refuse(error, "\"%s\" is not UTF-8", name);
+        if (json_object_has_member(object, name))
+            return refuse(error, "\"%s\" is there twice", name);
+        if (!add_word(visit, object, name, text, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean
+has_json(SoupServerMessage *message)
+{
+    SoupMessageHeaders *headers = soup_server_message_get_request_headers(message);
+    const char *type = soup_message_headers_get_content_type(headers, NULL);
+    return type && (g_str_equal(type, "application/json") || g_str_equal(type, "application/merge-patch+json"));
+}
+
+static GVariant *
+make_args(Visit *visit, GHashTable *query, GError **error)
+{
+    g_autoptr(JsonObject) object = NULL;
+    gboolean get = g_str_equal(visit->route->method, "GET");
+    gboolean body = soup_server_message_get_request_body(visit->message)->length > 0;
+    if (get && body) {
+        refuse(error, "a %s has no body", "GET");
+        return NULL;
+    }
+    if (body && !has_json(visit->message)) {
+        refuse(error, "the body must be %s (Content-Type)", "application/json");
+        return NULL;
+    }
+    object = rest_read_object(visit->message, error);
+    if (!object || !add_query(visit, object, query, error) || !add_path(visit, object, error))
+        return NULL;
+    return rest_json_to_args(object, visit->verb->params, error);
+}
+
+/* ---- Entity tags ----------------------------------------------------------------------------------------------- */
+
+static char *
+tag_of(const char *text)
+{
+    g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, text, -1);
+    sum[32] = '\0';
+    return g_strconcat("\"", sum, "\"", NULL);
+}
+
+/* Whether a header's list of tags has this one. If-Match compares strongly, If-None-Match weakly (RFC 9110 8.8.3.2). */
+static gboolean
+has_tag(const char *list, const char *tag, gboolean weak)
+{
+    g_auto(GStrv) tags = g_strsplit(list, ",", -1);
+    for (guint i = 0; tags[i]; i++) {
+        char *one = g_strstrip(tags[i]);
+        if (weak && g_str_has_prefix(one, "W/"))
+            one += 2;
+        if (g_str_equal(one, "*") || g_str_equal(one, tag))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static char *
+text_of(GVariant *value)
+{
+    g_autoptr(JsonNode) node = rest_json_from_variant(value);
+    return json_to_string(node, FALSE);
+}
+
+/* The resource as it is now must be the one that the caller has seen. Nothing can come in between: one thread. */
+static gboolean
+precondition_holds(Visit *visit)
+{
+    SoupMessageHeaders *headers = soup_server_message_get_request_headers(visit->message);
+    g_autofree char *wanted = g_strdup(soup_message_headers_get_list(headers, "If-Match"));
+    g_autoptr(GError) error = NULL;
+    if (!wanted || g_str_equal(visit->route->method, "GET"))
+        return TRUE;
+    LaresControl *control = lares_host_control(visit->server->host);
+    const LaresVerb *show = visit->route->show ? lares_control_find(control, visit->route->show) : NULL;
+    if (!show) {
+        rest_problem_text(visit->message, SOUP_STATUS_BAD_REQUEST, "invalid", "If-Match has no meaning for this path");
+        return FALSE;
+    }
+    /* The path may name more than the shown resource has (a group's member). */
+    g_autoptr(JsonObject) object = json_object_new();
+    for (const LaresParam *p = show->params; p && p->name; p++)
+        if (json_object_has_member(visit->words, p->name))
+            json_object_set_string_member(object, p->name, json_object_get_string_member(visit->words, p->name));
+    g_autoptr(GVariant) args = rest_json_to_args(object, show->params, &error);
+    g_autoptr(GVariant) now = args ? lares_control_call(control, visit->caller, show->name, args, &error) : NULL;
+    if (error) {
+        rest_problem(visit->message, error);
+        return FALSE;
+    }
+    g_autofree char *text = text_of(now);
+    g_autofree char *tag = tag_of(text);
+    if (has_tag(wanted, tag, FALSE))
+        return TRUE;
+    rest_problem_text(visit->message, SOUP_STATUS_PRECONDITION_FAILED, "changed",
+                      "somebody changed it meanwhile: get it again, then change it");
+    return FALSE;
+}
+
+/* ---- Answers --------------------------------------------------------------------------------------------------- */
+
+static void
+answer_text(Visit *visit, guint status, char *text)
+{
+    SoupMessageHeaders *in = soup_server_message_get_request_headers(visit->message);
+    SoupMessageHeaders *out = soup_server_message_get_response_headers(visit->message);
+    g_autofree char *seen = g_strdup(soup_message_headers_get_list(in, "If-None-Match"));
+    g_autofree char *owned = text;
+    if (g_str_equal(visit->route->method, "GET")) {
+        g_autofree char *tag = tag_of(text);
+        soup_message_headers_replace(out, "ETag", tag);
+        if (seen && has_tag(seen, tag, TRUE)) {
+            soup_server_message_set_status(visit->message, SOUP_STATUS_NOT_MODIFIED, NULL);
+            return;
+        }
+    }
+    size_t len = strlen(text);
+    soup_message_headers_replace(out, "Cache-Control", "no-store");
+    soup_server_message_set_status(visit->message, status, NULL);
+    soup_server_message_set_response(visit->message, "application/json", SOUP_MEMORY_TAKE, g_steal_pointer(&owned),
+                                     len);
+}
+
+typedef struct {
+    char *key;
+    GVariant *value;
+} Item;
+
+static void
+item_clear(gpointer data)
+{
+    Item *item = data;
+    g_free(item->key);
+    g_variant_unref(item->value);
+}
+
+static gint
+by_key(gconstpointer a, gconstpointer b)
+{
+    return strcmp(((const Item *)a)->key, ((const Item *)b)->key);
+}
+
+static GArray *
+sorted_items(const char *key, GVariant *list)
+{
+    GArray *items = g_array_sized_new(FALSE, FALSE, sizeof(Item), (guint)g_variant_n_children(list));
+    GVariantIter iter;
+    GVariant *value;
+    g_array_set_clear_func(items, item_clear);
+    g_variant_iter_init(&iter, list);
+    while ((value = g_variant_iter_next_value(&iter))) {
+        Item item = {NULL, value};
+        if (!g_variant_lookup(value, key, "s", &item.key))
+            item.key = g_strdup("");
+        g_array_append_val(items, item);
+    }
+    g_array_sort(items, by_key);
+    return items;
+}
+
+static gboolean
+page_of(GHashTable *query, gint64 *limit, const char **after, GError **error)
+{
+    const char *text = query ? g_hash_table_lookup(query, "limit") : NULL;
+    char *end;
+    *limit = DEFAULT_PAGE;
+    *after = query ? g_hash_table_lookup(query, "after") : NULL;
+    if (!text)
+        return TRUE;
+    *limit = g_ascii_strtoll(text, &end, 10);
+    if (end != text && !*end && *limit >= 1 && *limit <= MAX_PAGE)
+        return TRUE;
+    g_set_error(error, LARES_ERROR, LARES_ERROR_INVALID, "\"limit\" must be between 1 and %d", MAX_PAGE);
+    return FALSE;
+}
+
+static void
+answer_list(Visit *visit, GVariant *list, GHashTable *query)
+{
+    gint64 limit;
+    const char *after;
+    g_autoptr(GError) error = NULL;
+    if (!page_of(query, &limit, &after, &error)) {
+        rest_problem(visit->message, error);
+        return;
+    }
+    g_autoptr(GArray) items = sorted_items(visit->route->key, list);
+    g_autoptr(JsonBuilder) builder = json_builder_new();
+    guint at = 0;
+    while (after && at < items->len && strcmp(g_array_index(items, Item, at).key, after) <= 0)
+        at++;
+    json_builder_begin_object(builder);
+    json_builder_set_member_name(builder, "items");
+    json_builder_begin_array(builder);
+    for (; at < items->len && limit > 0; at++, limit--)
+        json_builder_add_value(builder, json_gvariant_serialize(g_array_index(items, Item, at).value));
+    json_builder_end_array(builder);
+    json_builder_set_member_name(builder, "total");
+    json_builder_add_int_value(builder, items->len);
+    if (at < items->len) {
+        json_builder_set_member_name(builder, "next");
+        json_builder_add_string_value(builder, g_array_index(items, Item, at - 1).key);
+    }
+    json_builder_end_object(builder);
+    g_autoptr(JsonNode) root = json_builder_get_root(builder);
+    answer_text(visit, SOUP_STATUS_OK, json_to_string(root, FALSE));
+}
+
+/* Where what was made can be found. */
+static void
+set_location(Visit *visit, GVariant *args, GVariant *result)
+{
+    g_autofree char *key = NULL;
+    const char *name = visit->route->key;
+    if (!name || (!(result && g_variant_lookup(result, name, "s", &key)) && !g_variant_lookup(args, name, "s", &key)))
+        return;
+    g_autofree char *escaped = g_uri_escape_string(key, NULL, FALSE);
+    g_autofree char *place = g_strconcat(API, visit->route->path, "/", escaped, NULL);
+    soup_message_headers_replace(soup_server_message_get_response_headers(visit->message), "Location", place);
+}
+
+static void
+run(Visit *visit, GHashTable *query)
+{
+    LaresControl *control = lares_host_control(visit->server->host);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) args = make_args(visit, query, &error);
+    g_autoptr(GVariant) result = NULL;
+    if (args && !precondition_holds(visit))
+        return;
+    if (args)
+        result = lares_control_call(control, visit->caller, visit->verb->name, args, &error);
+    if (error) {
+        rest_problem(visit->message, error);
+        return;
+    }
+    if (visit->route->creates)
+        set_location(visit, args, result);
+    if (visit->route->key && !visit->route->creates && result)
+        answer_list(visit, result, query);
+    else if (result || visit->route->creates)
+        answer_text(visit, visit->route->creates ? SOUP_STATUS_CREATED : SOUP_STATUS_OK, text_of(result));
+    else
+        soup_server_message_set_status(visit->message, SOUP_STATUS_NO_CONTENT, NULL);
+}
+
+void
+rest_resources_handle(RestServer *self, SoupServerMessage *message, const char *path, GHashTable *query)
+{
+    g_auto(RestCaller) who = {0};
+    g_autoptr(JsonObject) words = NULL;
+    /* The address as it was sent: `path` is unescaped already. */
+    const char *raw = g_uri_get_path(soup_server_message_get_uri(message));
+    if (!rest_caller_find(self, message, &who))
+        return;
+    const RestRoute *route = g_str_has_prefix(raw, API "/") ? find_route(message, raw, &words) : NULL;
+    if (!route) {
+        if (soup_server_message_get_status(message) == SOUP_STATUS_NONE)
+            rest_problem_text(message, SOUP_STATUS_NOT_FOUND, "not-found", "there is nothing at this path");
+        return;
+    }
+    const LaresVerb *verb = lares_control_find(lares_host_control(self->host), route->verb);
+    if (!verb) {
+        g_autofree char *detail = g_strdup_printf(
+            "the server does not offer \"%s\": its module is not loaded (GET " API "/modules)", route->verb);
+        rest_problem_text(message, SOUP_STATUS_NOT_FOUND, "unknown-verb", detail);
+        return;
+    }
+    Visit visit = {self, message, &who.caller, route, verb, words};
+    run(&visit, query);
+}
