@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+typedef struct _LaresSweeper LaresSweeper;
+
 struct _LaresFiles {
     LaresHost *host;
     LaresShares *shares;
@@ -15,8 +17,7 @@ struct _LaresFiles {
     gint n_watches;  /* atomic */
     GMutex watch_lock;
     GPtrArray *watches; /* of LaresWatch; guarded by watch_lock */
-    GMutex streams_lock;
-    GHashTable *streams; /* LaresStore* → whether it has streams, as far as known; guarded by streams_lock */
+    LaresSweeper *sweeper;
 };
 
 /* Reads or makes the key. */
@@ -94,7 +95,14 @@ LaresStatus lares_files_stream_place(const LaresObject *object, const LaresNode 
                                      char name[LARES_NAME_LIMIT + 1]);
 gboolean lares_files_has_streams(LaresFiles *files, const LaresObject *object);
 void lares_files_streams_forget(LaresFiles *files, const LaresObject *object);
-void lares_files_streams_free(LaresFiles *files);
+/* The folder (a reference) with the streams of an object; LARES_NOENT when it has none. */
+LaresStatus lares_files_stream_folder(const LaresObject *object, LaresNode **folder);
+LaresStatus lares_files_stream_folder_make(const LaresObject *object, LaresNode **folder);
+/* Removes the streams of files that have been gone for `grace` seconds at `now`, until *stop (atomic; may be NULL) is
+ * set. The number of such files. */
+guint lares_files_streams_sweep(LaresStore *store, int64_t now, int64_t grace, gint *stop);
+LaresSweeper *lares_sweeper_start(LaresShares *shares);
+void lares_sweeper_stop(LaresSweeper *sweeper); /* NULL: nothing */
 /* Is this the reserved name? In any case, since a directory may have been made insensitive to it (chattr +F). */
 static inline gboolean
 lares_files_is_hidden(const char *name)

@@ -101,6 +101,7 @@ lares_files_new(LaresHost *host, GError **error)
         g_free(files);
         return NULL;
     }
+    files->sweeper = lares_sweeper_start(files->shares);
     return files;
 }
 
@@ -109,9 +110,9 @@ lares_files_free(LaresFiles *files)
 {
     if (!files)
         return;
+    lares_sweeper_stop(files->sweeper);
     OPENSSL_cleanse(files->key, sizeof files->key);
     lares_fold_forget(NULL);
-    lares_files_streams_free(files);
     g_clear_pointer(&files->watches, g_ptr_array_unref);
     g_free(files);
 }

@@ -110,6 +110,14 @@ below(const LaresWatch *watch, const char *root, const char *path)
     return *rest && (watch->tree || !strchr(rest, '/')) ? rest : NULL;
 }
 
+/* Streams are files of ours; what happens to them is told of the file they belong to, by who knows it. */
+static gboolean
+is_in_hidden(const char *path)
+{
+    size_t n = strlen(LARES_HIDDEN_NAME);
+    return path && strncmp(path, LARES_HIDDEN_NAME, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
 /* `path` may be NULL: not known. */
 static void
 tell_by_path(GPtrArray *watches, LaresStore *store, const LaresNode *dir, const char *name, const char *path,
@@ -117,6 +125,8 @@ tell_by_path(GPtrArray *watches, LaresStore *store, const LaresNode *dir, const 
 {
     const LaresStoreInterface *iface = STORE_IFACE(store);
     char root[PATH_MAX];
+    if (is_in_hidden(path))
+        return;
     for (guint i = 0; i < watches->len; i++) {
         LaresWatch *watch = watches->pdata[i];
         if (dir && watch->dir.node == dir) {

@@ -263,6 +263,10 @@ struct _LaresStoreInterface {
     /* Tells what happened in the directories that are watched, of every store of this type, in its order. All that had
      * been done before this was called has been told (by this call or another one) when it returns. */
     void (*names_poll)(LaresStore *self, LaresNamesFunc emit, gpointer user);
+    /* Optional: does a handle find its object wherever it was moved, so that LARES_STALE means that it is gone? NULL:
+     * no.
+     */
+    gboolean (*handles_last)(LaresStore *self);
 };
 
 /* Opens the store of one share: `path` is its root. NULL with error. */

@@ -156,6 +156,12 @@ root(LaresStore *self, LaresNode **node)
     return LARES_OK;
 }
 
+static gboolean
+handles_last(LaresStore *self)
+{
+    return !POSIX_STORE(self)->no_handles;
+}
+
 static void
 posix_store_iface_init(LaresStoreInterface *iface)
 {
@@ -203,5 +209,6 @@ posix_store_iface_init(LaresStoreInterface *iface)
         .names_watch = posix_names_watch,
         .names_unwatch = posix_names_unwatch,
         .names_poll = posix_names_poll,
+        .handles_last = handles_last,
     };
 }
