@@ -239,7 +239,7 @@ lares_files_renamed(LaresFiles *files, LaresRenaming *r, gboolean done)
         lares_files_changed(files, r->from, r->name, within ? LARES_CHANGE_OLD_NAME : LARES_CHANGE_REMOVED, filter);
         lares_files_changed(files, r->to, r->new_name, within ? LARES_CHANGE_NEW_NAME : LARES_CHANGE_ADDED, filter);
         /* As NTFS has it: a file's attributes and time of birth may be those of the name it replaced. */
-        if (within && filter == LARES_FILTER_FILE_NAME)
+        if (filter == LARES_FILTER_FILE_NAME)
             lares_files_changed(files, r->to, r->new_name, LARES_CHANGE_MODIFIED,
                                 LARES_FILTER_ATTRIBUTES | LARES_FILTER_CREATION);
     }

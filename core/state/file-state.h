@@ -32,6 +32,7 @@ struct _LaresOpen {
     guint n_locks;          /* of the file's locks those of this open */
     GBytes *lock_name;      /* of the owner that locked last through it, or NULL */
     gboolean quiet;         /* attributes only: in nobody's way */
+    gboolean looks;         /* with `quiet`: in the way of an oplock, though of no lease */
     LaresLease *lease;      /* a reference or NULL; set before others see the open */
 };
 
@@ -129,10 +130,15 @@ void lares_holder_expire(LaresHolder *holder);
 /* ---- lease.c (shard locked where not said otherwise) --------------------------------------------------------------
  */
 
-/* Tells every lease but `own` to lose these bits. TRUE when one of `wait_for` is still held by somebody. With `own_too`
- * level II oplocks of the caller itself go as well. *notices collects what lares_leases_notify() sends later. */
+typedef enum {
+    LARES_BREAK_OTHERS,  /* every lease but the caller's own */
+    LARES_BREAK_OWN_TOO, /* and a level II oplock of the caller itself */
+    LARES_BREAK_OPLOCKS, /* of others, no leases */
+} LaresBreakOf;
+/* Tells leases to lose these bits. TRUE when one of `wait_for` is still held by somebody. *notices collects what
+ * lares_leases_notify() sends later. */
 gboolean lares_leases_break(LaresFileState *state, const LaresLease *own, uint32_t lose, uint32_t wait_for,
-                            gboolean own_too, GArray **notices);
+                            LaresBreakOf of, GArray **notices);
 void lares_leases_notify(GArray *notices); /* not locked; consumes it, may be NULL */
 /* What may be had of `want` beside what is there; the lease gets it. */
 void lares_lease_grant(LaresFileState *state, LaresLease *lease, uint32_t want);

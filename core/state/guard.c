@@ -24,7 +24,7 @@ lares_state_contend(LaresNode *node, LaresOpen *self, LaresContend what, uint64_
     LaresFileState *state = lares_state_peek(node);
     if (state && state->n_leases) {
         if (lares_leases_break(state, self ? self->lease : NULL, contention[what].lose, contention[what].wait_for,
-                               what == LARES_CONTEND_WRITE, &notices))
+                               what == LARES_CONTEND_WRITE ? LARES_BREAK_OWN_TOO : LARES_BREAK_OTHERS, &notices))
             status = LARES_DELAY;
         if (seen)
             *seen = state->seen;

@@ -7,8 +7,10 @@
  *                                           else: told, answer awaited              breaking S → T (required T)
  *   breaking     conflict, to U             nothing is sent                         required becomes required ∩ U
  *   breaking     answer A ⊆ offered         A ⊆ required: wake who waits            held A
+ *                                           A has more than READ, and required      breaking A → R
+ *                                           is nothing: told of R first
  *                                           else: told again, A → required          breaking or held, as above
- *   breaking     time-out                   wake who waits                          held required
+ *   breaking     time-out                   wake who waits                          nothing
  *   any          last open closes           wake who waits                          nothing
  *
  * Spec: [MS-FSA] 2.1.4.12, 2.1.5.18; [MS-SMB2] 3.3.4.6, 3.3.4.7, 3.3.5.22.
@@ -104,6 +106,21 @@ add_notice(GArray **notices, LaresLease *lease, const LaresLeaseBreak *what)
     g_array_append_val(*notices, notice);
 }
 
+static void
+tell_break(LaresLease *lease, uint32_t to, uint32_t required, GArray **notices)
+{
+    LaresLeaseBreak what = {lease->state, to, lease->epoch, (lease->state & ~LARES_LEASE_READ) != 0};
+    lease->serial++;
+    if (what.ack) {
+        lease->breaking = TRUE;
+        lease->offered = to;
+        lease->required = required;
+    } else {
+        lease->state = to;
+    }
+    add_notice(notices, lease, &what);
+}
+
 /* Starts the break to `to`, or asks more of the one that is under way. */
 static void
 start_break(LaresLease *lease, uint32_t to, GArray **notices)
@@ -117,19 +134,22 @@ start_break(LaresLease *lease, uint32_t to, GArray **notices)
     }
     if (to == lease->state)
         return;
-    LaresLeaseBreak what = {lease->state, to, ++lease->epoch, (lease->state & ~LARES_LEASE_READ) != 0};
-    lease->serial++;
-    if (what.ack) {
-        lease->breaking = TRUE;
-        lease->offered = lease->required = to;
-    } else {
-        lease->state = to;
-    }
-    add_notice(notices, lease, &what);
+    lease->epoch++;
+    tell_break(lease, to, to, notices);
+}
+
+/* More was asked for while the answer was awaited: the same change goes on, one step at a time, as Windows does it. */
+static void
+go_on_breaking(LaresLease *lease, uint32_t required, GArray **notices)
+{
+    uint32_t to = required & lease->state;
+    if (lease->state & ~LARES_LEASE_READ)
+        to |= lease->state & LARES_LEASE_READ;
+    tell_break(lease, to, required & lease->state, notices);
 }
 
 gboolean
-lares_leases_break(LaresFileState *state, const LaresLease *own, uint32_t lose, uint32_t wait_for, gboolean own_too,
+lares_leases_break(LaresFileState *state, const LaresLease *own, uint32_t lose, uint32_t wait_for, LaresBreakOf of,
                    GArray **notices)
 {
     gboolean waiting = FALSE;
@@ -137,7 +157,9 @@ lares_leases_break(LaresFileState *state, const LaresLease *own, uint32_t lose, 
         LaresLease *lease = o->lease;
         if (!lease || !lease->state)
             continue;
-        if (lease == own && !(own_too && lease->oplock && lease->state == LARES_LEASE_READ))
+        if (lease == own && !(of == LARES_BREAK_OWN_TOO && lease->oplock && lease->state == LARES_LEASE_READ))
+            continue;
+        if (of == LARES_BREAK_OPLOCKS && !lease->oplock)
             continue;
         if (lease->state & lose)
             start_break(lease, lease->state & ~lose, notices);
@@ -155,7 +177,7 @@ break_timed_out(gpointer data)
     lares_state_shard_lock(lease->node);
     LaresFileState *state = lares_state_peek(lease->node);
     if (lease->breaking && lease->serial == notice->serial) {
-        lease->state &= lease->required;
+        lease->state = 0; /* [MS-SMB2] 3.3.6.1, 3.3.6.5: who does not answer keeps nothing */
         lease->breaking = FALSE;
         waits = state ? lares_waits_take(state) : NULL;
     }
@@ -215,8 +237,9 @@ lares_lease_ack(LaresLease *lease, uint32_t acked)
         lease->state = acked;
         lease->breaking = FALSE;
         if (acked & ~required)
-            start_break(lease, required, &notices);
-        waits = state ? lares_waits_take(state) : NULL;
+            go_on_breaking(lease, required, &notices);
+        if (!lease->breaking) /* else who waits would only find that it goes on */
+            waits = state ? lares_waits_take(state) : NULL;
     }
     lares_state_shard_unlock(lease->node);
     lares_leases_notify(notices);
@@ -261,14 +284,14 @@ sane(const LaresLease *lease, uint32_t want)
 void
 lares_lease_grant(LaresFileState *state, LaresLease *lease, uint32_t want)
 {
-    want = sane(lease, want);
+    uint32_t asked = want = sane(lease, want);
     if (lease->node->type != LARES_TYPE_DIRECTORY &&
         ((state->locks && state->locks->len) || (state->ranges && state->ranges->len)))
         want = 0; /* who locks, reads and writes through */
     for (LaresOpen *o = state->opens; o && want; o = o->next) {
         if (o->lease == lease)
             continue;
-        if (!o->quiet)
+        if (!o->quiet || (o->looks && lease->oplock) || (o->lease && o->lease->state))
             want &= ~LARES_LEASE_WRITE;
         if (!o->lease || !o->lease->state)
             continue;
@@ -281,8 +304,8 @@ lares_lease_grant(LaresFileState *state, LaresLease *lease, uint32_t want)
     }
     if (lease->oplock && !(want & LARES_LEASE_WRITE))
         want &= LARES_LEASE_READ;
-    /* A lease only grows, and not in the middle of a break. */
-    if (lease->breaking || (lease->state & ~want) || lease->state == want)
+    /* A lease only grows, to what was asked for or not at all, and not in the middle of a break. */
+    if (lease->breaking || (lease->state & ~want) || lease->state == want || (lease->state && want != asked))
         return;
     lease->state = want;
     lease->epoch++;

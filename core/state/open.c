@@ -142,11 +142,37 @@ break_for_open(LaresFileState *state, const LaresOpenHow *how, const LaresLease 
                GArray **notices)
 {
     uint32_t lose = refused ? LARES_LEASE_HANDLE : LARES_LEASE_WRITE, wait_for = lose;
-    if (!state || !state->n_leases || how->keep_lease || (how->quiet && !how->overwrite))
+    LaresBreakOf of = LARES_BREAK_OTHERS;
+    if (!state || !state->n_leases || how->keep_lease || (how->quiet && !how->looks && !how->overwrite))
         return FALSE;
+    if (how->quiet && !how->overwrite)
+        of = LARES_BREAK_OPLOCKS;
     if (how->overwrite && !refused)
         lose = LARES_LEASE_READ | LARES_LEASE_HANDLE | LARES_LEASE_WRITE;
-    return lares_leases_break(state, own, lose, wait_for, FALSE, notices);
+    return lares_leases_break(state, own, lose, wait_for, of, notices);
+}
+
+/* A file that is to go takes no new opens. Who is gone for good without having closed it does not keep it from going:
+ * LARES_DELAY then, for the name may be free now. */
+static LaresStatus
+check_delete_pending(LaresNode *node)
+{
+    gboolean expired = FALSE;
+    for (;;) {
+        LaresHolder *courteous = NULL;
+        lares_state_shard_lock(node);
+        LaresFileState *state = lares_state_peek(node);
+        gboolean pending = state && state->unlink;
+        for (LaresOpen *o = pending ? state->opens : NULL; o && !courteous; o = o->next) {
+            if (!g_atomic_int_get(&o->holder->expired))
+                courteous = lares_holder_if_courteous(o->holder);
+        }
+        lares_state_shard_unlock(node);
+        if (!courteous)
+            return expired ? LARES_DELAY : pending ? LARES_DELETE_PENDING : LARES_OK;
+        lares_holder_expire(courteous);
+        expired = TRUE;
+    }
 }
 
 /* Locks the shard and makes sure nothing conflicts: courteous holders in the way are expired, leases broken. With
@@ -238,7 +264,9 @@ lares_state_open_how(LaresHolder *holder, LaresShare *share, LaresNode *node, La
         how->deny = 0;
     if (!lares_holder_take_open(holder))
         return LARES_TOO_MANY;
-    LaresStatus status = lock_without_conflict(node, how, how->lease, NULL);
+    LaresStatus status = check_delete_pending(node);
+    if (status == LARES_OK)
+        status = lock_without_conflict(node, how, how->lease, NULL);
     LaresFileState *state = status == LARES_OK ? state_of_locked(node) : NULL;
     if (state && state->unlink) {
         lares_state_shard_unlock(node);
@@ -256,6 +284,7 @@ lares_state_open_how(LaresHolder *holder, LaresShare *share, LaresNode *node, La
     o->access = how->access;
     o->deny = how->deny;
     o->quiet = how->quiet;
+    o->looks = how->looks;
     o->opener = LARES_OPENER_MIXED;
     if (file)
         add_file(o, file);

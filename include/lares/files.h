@@ -158,6 +158,7 @@ typedef struct {
     gboolean keep_lease; /* take the lease as it is: a reconnect */
     uint64_t seen;       /* out, with LARES_DELAY and LARES_SHARE_DENIED: for lares_state_wait() */
     gboolean must_wait;  /* out, with LARES_DELAY: a break is under way, and its end can be waited for */
+    gboolean looks;      /* with `quiet`: security is read too, which an oplock gives way to and a lease does not */
 } LaresOpenHow;
 /* LARES_SHARE_DENIED, LARES_DELETE_PENDING, LARES_DELAY, LARES_ACCESS and what stores say. */
 LARES_API LaresStatus lares_files_open_how(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,

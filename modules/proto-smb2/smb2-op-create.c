@@ -254,7 +254,8 @@ open_existing(Smb2Op *op, Smb2Create *c, gboolean *again)
     LaresOpenHow how = {.access = smb2_access_modes(effective),
                         .deny = smb2_deny_modes(c->share),
                         .io = object->node->type == LARES_TYPE_REGULAR ? smb2_access_io(effective) : 0,
-                        .quiet = !(effective & ~ATTRIBUTES_ONLY),
+                        .quiet = !(effective & ~(ATTRIBUTES_ONLY | SMB2_READ_CONTROL)),
+                        .looks = (effective & SMB2_READ_CONTROL) != 0,
                         .overwrite = overwrite,
                         .lease = c->open->lease ? c->open->lease->core : NULL,
                         .lease_want = want};

@@ -115,6 +115,18 @@ test_grant(Fixture *f, gconstpointer data)
     g_assert_cmpuint(state_of(f->one), ==, R | H | W);
     g_assert_cmpint(f->breaks, ==, 0);
     end(a), end(b), end(c), end(d);
+    /* Beside another one a lease grows to all that was asked for, or not at all. */
+    a = lease_open(f, f->one, R), b = lease_open(f, f->two, R);
+    c = lease_open(f, f->one, R | H | W);
+    g_assert_cmpuint(state_of(f->one), ==, R);
+    d = lease_open(f, f->one, R | H);
+    g_assert_cmpuint(state_of(f->one), ==, R | H);
+    end(a), end(b), end(c), end(d);
+    /* Who only looks at attributes but keeps a lease stands in the way of exclusive ones all the same. */
+    a = must_open(f, (LaresOpenHow){.quiet = TRUE, .lease = f->one, .lease_want = R | H});
+    b = lease_open(f, f->two, R | H | W);
+    g_assert_cmpuint(state_of(f->two), ==, R | H);
+    end(a), end(b);
 }
 
 /* A second open waits until the first client has written back; answers that take too much are refused. */
@@ -145,15 +157,17 @@ test_nfs_in_the_way(Fixture *f, gconstpointer data)
     g_assert_cmpint(lares_state_open(f->holder, &f->share, f->node, f->file, LARES_ACCESS_READ, 0, &nfs), ==,
                     LARES_DELAY);
     lares_lease_time_out(f->one);
-    g_assert_cmpuint(state_of(f->one), ==, R | H);
+    g_assert_cmpuint(state_of(f->one), ==, 0);
     g_assert_cmpint(lares_state_open(f->holder, &f->share, f->node, f->file, ALL, 0, &nfs), ==, LARES_OK);
+    LaresOpen *b = lease_open(f, f->two, R | H);
     g_assert_cmpint(lares_state_contend(f->node, nfs, LARES_CONTEND_WRITE, NULL), ==, LARES_OK); /* not waited for */
     g_assert_cmpuint(f->last.to, ==, 0);
-    g_assert_cmpint(lares_lease_ack(f->one, 0), ==, LARES_OK);
-    end(nfs), end(a);
+    g_assert_cmpint(lares_lease_ack(f->two, 0), ==, LARES_OK);
+    end(nfs), end(a), end(b);
 }
 
-/* A break that is asked to go further while it is under way goes on at once after the answer. */
+/* A break that is asked to go further while it is under way goes on after the answer, step by step and as one change.
+ */
 static void
 test_break_goes_on(Fixture *f, gconstpointer data)
 {
@@ -163,8 +177,15 @@ test_break_goes_on(Fixture *f, gconstpointer data)
     g_assert_cmpint(lares_lease_ack(f->one, R | H), ==, LARES_OK);
     g_assert_cmpint(f->breaks, ==, 2);
     g_assert_cmpuint(f->last.from, ==, R | H);
+    g_assert_cmpuint(f->last.to, ==, R);
+    g_assert_true(f->last.ack);
+    uint16_t epoch = f->last.epoch;
+    g_assert_cmpint(lares_lease_ack(f->one, R), ==, LARES_OK);
+    g_assert_cmpint(f->breaks, ==, 3);
+    g_assert_cmpuint(f->last.from, ==, R);
     g_assert_cmpuint(f->last.to, ==, 0);
-    g_assert_cmpint(lares_lease_ack(f->one, 0), ==, LARES_OK);
+    g_assert_false(f->last.ack);
+    g_assert_cmpuint(f->last.epoch, ==, epoch);
     b = must_open(f, (LaresOpenHow){.access = ALL, .overwrite = TRUE});
     end(a), end(b);
 }
@@ -191,6 +212,12 @@ test_oplocks(Fixture *f, gconstpointer data)
     LaresOpen *b, *a = lease_open(f, oplock, R | H | W);
     LaresOpen *look = must_open(f, (LaresOpenHow){.quiet = TRUE}); /* attributes only: no break */
     g_assert_cmpint(f->breaks, ==, 0);
+    g_assert_cmpint(try_open(f, (LaresOpenHow){.quiet = TRUE, .looks = TRUE}, &b), ==, LARES_DELAY);
+    g_assert_cmpint(f->breaks, ==, 1);
+    g_assert_cmpint(lares_lease_ack(oplock, R | H), ==, LARES_DENIED);
+    end(a), end(look);
+    a = lease_open(f, oplock, R | H | W);
+    look = must_open(f, (LaresOpenHow){.quiet = TRUE});
     g_assert_cmpint(try_open(f, (LaresOpenHow){.access = ALL}, &b), ==, LARES_DELAY);
     g_assert_cmpuint(f->last.to, ==, R); /* batch becomes level II */
     g_assert_cmpint(lares_lease_ack(oplock, R), ==, LARES_OK);
