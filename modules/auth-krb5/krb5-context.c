@@ -346,22 +346,45 @@ der_element(const uint8_t **at, const uint8_t *end, uint8_t tag, size_t *len)
     return p;
 }
 
-/* A client tells us which realm's KDC its message is for. We carry messages to the realms whose keys we hold and to no
- * other address that a stranger names. TRUE for everything that is not such a message. */
+/* The token behind its GSS frame (RFC 2743 3.1), or the whole of one that has none: the first token has a frame, the
+ * later ones need not. NULL: it is for another mechanism. FALSE: neither. */
+static gboolean
+iakerb_body(const uint8_t *token, size_t len, const uint8_t **body, size_t *body_len)
+{
+    static const uint8_t iakerb[] = {0x2b, 0x06, 0x01, 0x05, 0x02, 0x05};
+    const uint8_t *at = token, *end = token + len;
+    size_t n;
+
+    *body = token;
+    *body_len = len;
+    if (len == 0 || token[0] != 0x60)
+        return TRUE;
+    const uint8_t *p = der_element(&at, end, 0x60, &n);
+    if (p == NULL || at != end)
+        return FALSE;
+    at = p;
+    if ((p = der_element(&at, end, 0x06, &n)) == NULL)
+        return FALSE;
+    *body = n == sizeof iakerb && memcmp(p, iakerb, n) == 0 ? at : NULL;
+    *body_len = (size_t)(end - at);
+    return TRUE;
+}
+
+/* A client tells us which realm's KDC its message is for, in every leg anew. We carry messages to the realms whose keys
+ * we hold and to no other address that a stranger names. TRUE for everything that is not such a message; FALSE for
+ * what the library might read in another way than we do. */
 static gboolean
 may_carry(LaresKrb5Context *self, const uint8_t *token, size_t len)
 {
-    static const uint8_t start[] = {0x06, 6, 0x2b, 0x06, 0x01, 0x05, 0x02, 0x05, 0x05, 0x01};
-    const uint8_t *at = token, *end = token + len;
+    const uint8_t *at, *p;
     size_t n;
-    const uint8_t *p = der_element(&at, end, 0x60, &n);
 
-    if (p == NULL || n < sizeof start || memcmp(p, start, sizeof start - 2) != 0)
-        return TRUE;
-    if (memcmp(p, start, sizeof start) != 0)
-        return TRUE; /* the AP exchange at the end */
-    end = p + n;
-    at = p + sizeof start;
+    if (!iakerb_body(token, len, &at, &n))
+        return FALSE;
+    if (at == NULL || n < 2 || at[0] != 0x05 || at[1] != 0x01)
+        return TRUE; /* Kerberos' own, or the AP exchange at the end */
+    const uint8_t *end = at + n;
+    at += 2;
     /* IAKERB-HEADER ::= SEQUENCE { target-realm [1] UTF8String, cookie [2] OCTET STRING OPTIONAL }; MIT before 1.22
      * writes an OCTET STRING. */
     if ((p = der_element(&at, end, 0x30, &n)) == NULL)

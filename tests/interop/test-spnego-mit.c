@@ -234,6 +234,64 @@ test_iakerb_other_realm(void)
     login_end(&l);
 }
 
+/* The same in a later leg, whose token needs no frame. */
+static void
+other_realm_later(uint8_t *token, size_t len, int leg)
+{
+    if (leg > 0)
+        other_realm(token, len, leg);
+}
+
+static void
+test_iakerb_other_realm_later(void)
+{
+    Login l = {.mech = (gss_OID)gss_mech_iakerb,
+               .flags = USUAL,
+               .cred = iakerb_cred(PAIR_REALM),
+               .on_the_way = other_realm_later};
+    login_run(&l);
+    g_assert_cmpint(l.state, ==, LARES_AUTH_FAILED);
+    g_assert_nonnull(strstr(l.reason, "realm that is not ours"));
+    g_assert_cmpint(l.legs, ==, 2);
+    login_end(&l);
+}
+
+/* Tokens that a library could read in one way and we in another are carried nowhere. */
+static void
+test_iakerb_bent(void)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } bent[] = {
+        {"\x60", 1},
+        {"\x60\x80\x06\x06\x2b\x06\x01\x05\x02\x05\x05\x01", 12},                 /* no length */
+        {"\x60\x84\x00\x00\x00\x0a\x06\x06\x2b\x06\x01\x05\x02\x05\x05\x01", 16}, /* a long one */
+        {"\x60\x0a\x06\x06\x2b\x06\x01\x05\x02\x05\x05\x01\x30", 13},             /* something behind */
+        {"\x60\x0a\x06\x81\x2b\x06\x01\x05\x02\x05\x05\x01", 12},                 /* a broken mechanism */
+        {"\x05\x01", 2},                                                          /* no header */
+        {"\x05\x01\x30\x0d\xa1\x0b\x0c\x09"
+         "EVIL.TEST",
+         17}, /* without a frame */
+        {"\x05\x01\x30\x0d\xa1\x0b\x04\x09"
+         "EVIL.TEST",
+         17},
+        {"\x05\x01\x30\x80\xa1\x0b\x0c\x09" PAIR_REALM "\x00\x00", 19},
+        {"\x05\x01\x30\x0d\xa2\x0b\x0c\x09" PAIR_REALM, 17},
+        {"\x05\x01\x30\x0e\xa1\x0c\x0c\x0a" PAIR_REALM "\x00", 18},
+    };
+    for (gsize i = 0; i < G_N_ELEMENTS(bent); i++) {
+        const LaresPeer peer = {.address = "127.0.0.1"};
+        g_autoptr(GBytes) out = NULL;
+        g_autofree char *reason = NULL;
+        g_autoptr(LaresAuthContext) context =
+            lares_auth_provider_accept(LARES_AUTH_PROVIDER(provider), "cifs", &peer, NULL);
+        g_assert_cmpint(lares_auth_context_step(context, (const uint8_t *)bent[i].bytes, bent[i].len, &out, &reason),
+                        ==, LARES_AUTH_FAILED);
+        g_assert_nonnull(strstr(reason, "realm that is not ours"));
+    }
+}
+
 static void
 test_iakerb_off(void)
 {
@@ -433,6 +491,8 @@ main(int argc, char **argv)
     g_test_add_func("/spnego-mit/confirmed", test_confirmed);
     g_test_add_func("/spnego-mit/iakerb", test_iakerb);
     g_test_add_func("/spnego-mit/iakerb/other-realm", test_iakerb_other_realm);
+    g_test_add_func("/spnego-mit/iakerb/other-realm-in-a-later-leg", test_iakerb_other_realm_later);
+    g_test_add_func("/spnego-mit/iakerb/bent", test_iakerb_bent);
     g_test_add_func("/spnego-mit/iakerb/switched-off", test_iakerb_off);
     g_test_add_func("/spnego-mit/refuses/tampered-list", test_tampered_list);
     g_test_add_func("/spnego-mit/refuses/tampered-mic", test_tampered_mic);
