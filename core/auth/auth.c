@@ -112,6 +112,13 @@ lares_auth_context_verify_mic(LaresAuthContext *self, const struct iovec *iov, i
     return iface->verify_mic ? iface->verify_mic(self, iov, n, mic, mic_len) : LARES_NOTSUPP;
 }
 
+uint64_t
+lares_auth_context_get_credential(LaresAuthContext *self)
+{
+    LaresAuthContextInterface *iface = LARES_AUTH_CONTEXT_GET_IFACE(self);
+    return iface->get_credential ? iface->get_credential(self) : 0;
+}
+
 const char *
 lares_auth_provider_get_name(LaresAuthProvider *self)
 {
@@ -142,4 +149,11 @@ lares_auth_provider_get_status(LaresAuthProvider *self)
 {
     LaresAuthProviderInterface *iface = LARES_AUTH_PROVIDER_GET_IFACE(self);
     return iface->get_status ? iface->get_status(self) : NULL;
+}
+
+gboolean
+lares_auth_provider_stands(LaresAuthProvider *self, const char *principal, uint64_t credential)
+{
+    LaresAuthProviderInterface *iface = LARES_AUTH_PROVIDER_GET_IFACE(self);
+    return !iface->stands || iface->stands(self, principal, credential);
 }

@@ -538,6 +538,13 @@ context_verify_mic(LaresAuthContext *context, const struct iovec *iov, int n, co
     return inner ? lares_auth_context_verify_mic(inner, iov, n, mic, mic_len) : LARES_ACCESS;
 }
 
+static uint64_t
+context_get_credential(LaresAuthContext *context)
+{
+    LaresAuthContext *inner = inner_of(context);
+    return inner ? lares_auth_context_get_credential(inner) : 0;
+}
+
 static void
 context_interface_init(LaresAuthContextInterface *iface)
 {
@@ -552,4 +559,5 @@ context_interface_init(LaresAuthContextInterface *iface)
     iface->mic_size = context_mic_size;
     iface->get_mic = context_get_mic;
     iface->verify_mic = context_verify_mic;
+    iface->get_credential = context_get_credential;
 }

@@ -124,15 +124,20 @@ lares_files_rename_open(LaresFiles *files, const LaresCaller *caller, LaresOpen 
     return rename_checked(files, caller, self, from, name, to, new_name, replace, seen, busy, &from_info, &to_info);
 }
 
-LaresStatus
-lares_files_link(LaresFiles *files, const LaresCaller *caller, const LaresObject *object, const LaresObject *dir,
-                 const char *name, LaresChangeInfo *info)
+static LaresStatus
+check_link(const LaresObject *object, const LaresObject *dir, const char *name)
 {
     if (object->node->type == LARES_TYPE_DIRECTORY)
         return LARES_ISDIR;
     LaresStatus status = check_name(dir, name);
-    if (status == LARES_OK && object->share->id != dir->share->id)
-        status = LARES_XDEV;
+    return status == LARES_OK && object->share->id != dir->share->id ? LARES_XDEV : status;
+}
+
+LaresStatus
+lares_files_link(LaresFiles *files, const LaresCaller *caller, const LaresObject *object, const LaresObject *dir,
+                 const char *name, LaresChangeInfo *info)
+{
+    LaresStatus status = check_link(object, dir, name);
     if (status != LARES_OK)
         return status;
     LaresCred cred = lares_files_cred(caller, dir);
@@ -141,5 +146,45 @@ lares_files_link(LaresFiles *files, const LaresCaller *caller, const LaresObject
     lares_files_change_after(dir, info);
     if (status == LARES_OK)
         lares_files_changed(files, dir, name, LARES_CHANGE_ADDED, LARES_FILTER_FILE_NAME);
+    return status;
+}
+
+/* No store can link over a name: the link gets one of its own, and is renamed. */
+static LaresStatus
+link_over(const LaresObject *object, const LaresObject *dir, const LaresCred *cred, const char *name)
+{
+    const LaresStoreInterface *iface = STORE_IFACE(dir->share->store);
+    const LaresCred server = lares_files_server_cred();
+    char own[48];
+    g_snprintf(own, sizeof own, ".lares-link-%08x%08x", g_random_int(), g_random_int());
+    LaresStatus status = iface->link(dir->share->store, cred, object->node, dir->node, own);
+    if (status != LARES_OK)
+        return status;
+    status = iface->rename(dir->share->store, cred, dir->node, own, dir->node, name, TRUE);
+    /* It is still there where that failed, and where the name had become another link to the same file: rename() does
+     * nothing then. */
+    iface->remove(dir->share->store, &server, dir->node, own);
+    return status;
+}
+
+LaresStatus
+lares_files_link_replace(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                         const LaresObject *dir, const char *name, uint64_t *seen, LaresNode **busy)
+{
+    LaresStatus status = check_link(object, dir, name);
+    if (status != LARES_OK)
+        return status;
+    LaresCred cred = lares_files_cred(caller, dir);
+    status = may_go(dir, &cred, name, NULL, seen, busy);
+    if (status != LARES_OK)
+        return status;
+    LaresVictim victim;
+    lares_files_victim(files, dir, &cred, name, &victim);
+    status = link_over(object, dir, &cred, name);
+    if (status == LARES_OK) {
+        lares_files_changed(files, dir, name, LARES_CHANGE_REMOVED, lares_files_victim_filter(&victim));
+        lares_files_changed(files, dir, name, LARES_CHANGE_ADDED, LARES_FILTER_FILE_NAME);
+    }
+    lares_files_victim_end(files, &victim, status == LARES_OK);
     return status;
 }

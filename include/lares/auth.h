@@ -94,6 +94,9 @@ struct _LaresAuthContextInterface {
     LaresStatus (*get_mic)(LaresAuthContext *self, const struct iovec *iov, int n, uint8_t *mic, size_t *mic_len);
     LaresStatus (*verify_mic)(LaresAuthContext *self, const struct iovec *iov, int n, const uint8_t *mic,
                               size_t mic_len);
+    /* What the login was proven with, for the provider's stands(): a number that another password would not give.
+     * NULL: 0. */
+    uint64_t (*get_credential)(LaresAuthContext *self);
 };
 
 LARES_API LaresAuthState lares_auth_context_step(LaresAuthContext *self, const uint8_t *token, size_t len, GBytes **out,
@@ -112,6 +115,7 @@ LARES_API LaresStatus lares_auth_context_get_mic(LaresAuthContext *self, const s
                                                  size_t *mic_len);
 LARES_API LaresStatus lares_auth_context_verify_mic(LaresAuthContext *self, const struct iovec *iov, int n,
                                                     const uint8_t *mic, size_t mic_len);
+LARES_API uint64_t lares_auth_context_get_credential(LaresAuthContext *self);
 
 /* ---- Provider ------------------------------------------------------------------------------------------------- */
 
@@ -133,6 +137,10 @@ struct _LaresAuthProviderInterface {
     /* The mechanisms that its contexts take inside SPNEGO, the preferred first; constant for the provider's life. NULL:
      * the `gss_oid` of its flavors that have `spnego`. */
     const LaresOid *(*get_mechanisms)(LaresAuthProvider *self, size_t *n);
+    /* Whether what `principal` logged in with is still good (its password was not changed, the way to log in not
+     * switched off): whoever keeps sessions asks when the directory has changed, and ends those for which it is not.
+     * `credential`: of the login's context. NULL: always. Any thread. */
+    gboolean (*stands)(LaresAuthProvider *self, const char *principal, uint64_t credential);
 };
 
 LARES_API const char *lares_auth_provider_get_name(LaresAuthProvider *self);
@@ -140,6 +148,7 @@ LARES_API const LaresFlavor *lares_auth_provider_get_flavors(LaresAuthProvider *
 LARES_API LaresAuthContext *lares_auth_provider_accept(LaresAuthProvider *self, const char *service,
                                                        const LaresPeer *peer, GError **error);
 LARES_API GVariant *lares_auth_provider_get_status(LaresAuthProvider *self);
+LARES_API gboolean lares_auth_provider_stands(LaresAuthProvider *self, const char *principal, uint64_t credential);
 
 /* ---- The registry of flavors ---------------------------------------------------------------------------------- */
 

@@ -121,6 +121,11 @@ LARES_API LaresStatus lares_files_rename(LaresFiles *files, const LaresCaller *c
                                          LaresChangeInfo *from_info, LaresChangeInfo *to_info);
 LARES_API LaresStatus lares_files_link(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
                                        const LaresObject *dir, const char *name, LaresChangeInfo *info);
+/* The same where the name may be taken: it means the old object until it means the new one. LARES_DELAY with *busy (a
+ * reference): an open of what is replaced has to be asked first; `seen` as in lares_files_rename_open(). */
+LARES_API LaresStatus lares_files_link_replace(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                                               const LaresObject *dir, const char *name, uint64_t *seen,
+                                               LaresNode **busy);
 /* Entries behind cookie; see LaresStore.readdir. Pseudo directories list the shares the caller's host may see. */
 LARES_API LaresStatus lares_files_readdir(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir,
                                           uint64_t cookie, LaresDirFunc emit, gpointer user, gboolean *eof);

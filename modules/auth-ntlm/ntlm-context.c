@@ -39,6 +39,7 @@ struct _LaresNtlmContext {
     LaresAuthPeer peer;
     char *user, *claimed;
     GBytes *session_key; /* NULL: guest */
+    uint64_t credential;
     GMutex lock;
     Direction in, out;
 };
@@ -285,6 +286,7 @@ authenticate(LaresNtlmContext *self, const uint8_t *token, size_t len, char **re
         return fail(self, reason, "too many wrong passwords from this address; wait a minute");
     }
     const char *why = check(self, &m, given, hash, token, len);
+    self->credential = lares_ntlm_provider_credential(self->provider, hash);
     OPENSSL_cleanse(hash, sizeof hash);
     lares_ntlm_provider_tried(self->provider, name, self->from.address, !why);
     if (why) {
@@ -327,6 +329,12 @@ static GBytes *
 context_get_session_key(LaresAuthContext *context)
 {
     return LARES_NTLM_CONTEXT(context)->session_key;
+}
+
+static uint64_t
+context_get_credential(LaresAuthContext *context)
+{
+    return LARES_NTLM_CONTEXT(context)->credential;
 }
 
 static size_t
@@ -393,4 +401,5 @@ context_interface_init(LaresAuthContextInterface *iface)
     iface->mic_size = context_mic_size;
     iface->get_mic = context_get_mic;
     iface->verify_mic = context_verify_mic;
+    iface->get_credential = context_get_credential;
 }

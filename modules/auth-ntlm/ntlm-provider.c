@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* See ntlm-provider.h. */
 #include "ntlm-provider.h"
+#include "ntlm-crypto.h"
 
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
 #include <string.h>
 
 #define FAILURES_MAX  10
@@ -15,6 +18,7 @@ struct _LaresNtlmProvider {
     gboolean guest;
     LaresStatus (*find)(const char *user, uint8_t hash[16], gpointer data);
     gpointer data;
+    uint8_t secret[16]; /* of the credentials' numbers; constant */
     GMutex lock;
     GHashTable *failures; /* "user address" -> Failure; guarded by lock */
 };
@@ -40,6 +44,8 @@ static void
 lares_ntlm_provider_init(LaresNtlmProvider *self)
 {
     g_mutex_init(&self->lock);
+    if (RAND_bytes(self->secret, sizeof self->secret) != 1)
+        g_error("no random numbers");
     self->failures = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 }
 
@@ -114,6 +120,18 @@ lares_ntlm_provider_find(LaresNtlmProvider *self, const char *given, char **name
     return status;
 }
 
+uint64_t
+lares_ntlm_provider_credential(LaresNtlmProvider *self, const uint8_t hash[16])
+{
+    const NtlmPiece piece = {hash, 16};
+    uint8_t digest[16];
+    uint64_t number;
+    if (!ntlm_hmac(self->secret, &piece, 1, digest))
+        return 0;
+    memcpy(&number, digest, sizeof number);
+    return number;
+}
+
 gboolean
 lares_ntlm_provider_may_try(LaresNtlmProvider *self, const char *user, const char *address)
 {
@@ -173,6 +191,18 @@ provider_accept(LaresAuthProvider *provider, const char *service, const LaresPee
     return lares_ntlm_context_new(LARES_NTLM_PROVIDER(provider), peer);
 }
 
+/* What cannot be read now ends nothing. */
+static gboolean
+provider_stands(LaresAuthProvider *provider, const char *principal, uint64_t credential)
+{
+    LaresNtlmProvider *self = LARES_NTLM_PROVIDER(provider);
+    uint8_t hash[16];
+    LaresStatus status = self->find(principal, hash, self->data);
+    gboolean same = status == LARES_OK && lares_ntlm_provider_credential(self, hash) == credential;
+    OPENSSL_cleanse(hash, sizeof hash);
+    return same || (status != LARES_OK && status != LARES_ACCESS && status != LARES_NOENT);
+}
+
 static GVariant *
 provider_get_status(LaresAuthProvider *provider)
 {
@@ -190,4 +220,5 @@ provider_interface_init(LaresAuthProviderInterface *iface)
     iface->get_flavors = provider_get_flavors;
     iface->accept = provider_accept;
     iface->get_status = provider_get_status;
+    iface->stands = provider_stands;
 }

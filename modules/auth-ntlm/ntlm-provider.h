@@ -36,6 +36,8 @@ gboolean lares_ntlm_provider_guest(LaresNtlmProvider *self);
 LaresStatus lares_ntlm_provider_find(LaresNtlmProvider *self, const char *given, char **name, uint8_t hash[16]);
 /* Whether this user may be tried from this address now; who fails ten times in a row has to wait. */
 gboolean lares_ntlm_provider_may_try(LaresNtlmProvider *self, const char *user, const char *address);
+/* A number for this hash, of this process: says nothing about it to whoever sees it. */
+uint64_t lares_ntlm_provider_credential(LaresNtlmProvider *self, const uint8_t hash[16]);
 void lares_ntlm_provider_tried(LaresNtlmProvider *self, const char *user, const char *address, gboolean ok);
 
 LaresAuthContext *lares_ntlm_context_new(LaresNtlmProvider *provider, const LaresPeer *peer);

@@ -36,6 +36,7 @@ smb2_connected(LaresConnection *net, gpointer user)
     c->ref = 1;
     c->service = service;
     c->net = lares_connection_ref(net);
+    c->since = g_get_monotonic_time() / G_USEC_PER_SEC;
     g_mutex_init(&c->lock);
     c->credits = smb2_credits_new(service->settings.max_credits);
     c->channels = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, (GDestroyNotify)smb2_channel_unref);

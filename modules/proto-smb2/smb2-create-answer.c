@@ -33,6 +33,10 @@ check_reconnect(Smb2Op *op, const Smb2Create *c, Smb2Open *open)
         return STATUS_OBJECT_NAME_NOT_FOUND;
     if (g_strcmp0(open->principal, principal) != 0)
         return STATUS_ACCESS_DENIED;
+    if (smb2_share_objection(open->object.share, op->share, op->caller.identity, op->caller.flavor)) {
+        smb2_open_close(open);
+        return STATUS_OBJECT_NAME_NOT_FOUND;
+    }
     return STATUS_SUCCESS;
 }
 

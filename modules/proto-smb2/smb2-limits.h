@@ -25,6 +25,9 @@
 #define SMB2_MAX_DIALECTS 64u
 /* Half-open session set-ups of one connection. */
 #define SMB2_MAX_SETUPS 16u
+/* Of all connections together: they cost memory, but no place among max-sessions. With more, the oldest gives way,
+ * which a client that goes on with its login never is for long. */
+#define SMB2_MAX_HALF_OPEN 1024u
 /* Sessions bound to one connection, and connections of one session. */
 #define SMB2_MAX_CHANNELS                32u
 #define SMB2_MAX_SESSIONS_PER_CONNECTION 4096u

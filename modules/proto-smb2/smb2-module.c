@@ -87,6 +87,7 @@ read_settings(LaresSettings *s, Smb2Settings *out, GError **error)
     out->max_async = (uint32_t)lares_settings_integer(s, "max-waiting");
     out->max_sessions = (uint32_t)lares_settings_integer(s, "max-sessions");
     out->max_trees = (uint32_t)lares_settings_integer(s, "max-trees");
+    out->login_time = (uint32_t)lares_settings_integer(s, "login-time");
     out->multichannel = lares_settings_boolean(s, "multichannel");
     if (!read_encryption(s, &out->encryption, error) || !read_dialect(s, "minimum-dialect", &out->min_dialect, error) ||
         !read_dialect(s, "maximum-dialect", &out->max_dialect, error))
@@ -172,12 +173,14 @@ get_status(LaresProtocol *protocol)
     for (guint i = 0; i < self->service->listeners->len; i++)
         g_variant_builder_add(&ports, "i", lares_listener_get_port(self->service->listeners->pdata[i]));
     g_mutex_lock(&self->service->lock);
-    guint n_sessions = g_hash_table_size(self->service->sessions);
+    guint n_logins = self->service->half_open.length;
+    guint n_sessions = g_hash_table_size(self->service->sessions) - n_logins;
     g_mutex_unlock(&self->service->lock);
     g_variant_builder_add(&builder, "{sv}", "ports", g_variant_builder_end(&ports));
     g_variant_builder_add(&builder, "{sv}", "connections",
                           g_variant_new_int32(g_atomic_int_get(&self->service->n_connections)));
     g_variant_builder_add(&builder, "{sv}", "sessions", g_variant_new_uint32(n_sessions));
+    g_variant_builder_add(&builder, "{sv}", "logins", g_variant_new_uint32(n_logins));
     if (self->service->opens)
         g_variant_builder_add(&builder, "{sv}", "opens", g_variant_new_uint32(smb2_opens_count(self->service->opens)));
     return g_variant_builder_end(&builder);
@@ -212,6 +215,7 @@ static const LaresKey keys[] = {
      "Requests of one connection that wait: change notifications, locks, breaks."},
     {"max-sessions", LARES_KEY_INTEGER, "16384", 16, 1 << 20, "Sessions of all clients together."},
     {"max-trees", LARES_KEY_INTEGER, "1024", 16, 65536, "Shares one session may be connected to at a time."},
+    {"login-time", LARES_KEY_INTEGER, "60", 1, 600, "Seconds a login may take, and a connection may live without one."},
     {"multichannel", LARES_KEY_BOOLEAN, "true", 0, 0, "Whether a session may use several connections."},
     {NULL},
 };

@@ -228,8 +228,9 @@ keep_attributes(Smb2Op *op, const Smb2Create *c)
     uint32_t has;
     if (!made && (smb2_object_attributes(op, &c->open->object, &has) != STATUS_SUCCESS || has == dos.attributes))
         return STATUS_SUCCESS;
-    lares_files_set_dos(op->service->files, &c->open->object, &dos);
-    return STATUS_SUCCESS;
+    /* A store that can keep none shows none. */
+    LaresStatus kept = lares_files_set_dos(op->service->files, &c->open->object, &dos);
+    return kept == LARES_NOTSUPP ? STATUS_SUCCESS : smb2_status(kept);
 }
 
 static uint32_t

@@ -122,29 +122,66 @@ new_session(Smb2Connection *c)
     memcpy(s->client_guid, c->client_guid, sizeof s->client_guid);
     s->expiry = INT64_MAX;
     s->since = g_get_real_time() / G_USEC_PER_SEC;
+    s->begun = g_get_monotonic_time() / G_USEC_PER_SEC;
     g_mutex_init(&s->lock);
     s->trees = g_hash_table_new_full(g_int_hash, g_int_equal, NULL, (GDestroyNotify)smb2_tree_unref);
     s->channels = g_ptr_array_new_with_free_func((GDestroyNotify)smb2_channel_unref);
     return s;
 }
 
-/* A number that is not the last one's neighbour, never 0 or -1. FALSE: there are too many sessions. */
+/* Where logins that nobody ends pile up, the oldest goes. */
+static void
+end_oldest(Smb2Service *service)
+{
+    g_mutex_lock(&service->lock);
+    Smb2Session *oldest = NULL;
+    if (service->half_open.length > SMB2_MAX_HALF_OPEN)
+        oldest = smb2_session_ref(g_queue_peek_head(&service->half_open));
+    g_mutex_unlock(&service->lock);
+    if (oldest) {
+        smb2_session_end(oldest, "too many logins are under way");
+        smb2_session_unref(oldest);
+    }
+}
+
+/* The login is complete: from here on it counts among the sessions. FALSE: there are too many. */
+static gboolean
+count_session(Smb2Session *s)
+{
+    Smb2Service *service = s->service;
+    g_mutex_lock(&service->lock);
+    guint complete = g_hash_table_size(service->sessions) - service->half_open.length;
+    gboolean ok = !s->half_open.data || complete < service->settings.max_sessions;
+    if (ok && s->half_open.data) {
+        g_queue_unlink(&service->half_open, &s->half_open);
+        s->half_open.data = NULL;
+    }
+    g_mutex_unlock(&service->lock);
+    return ok;
+}
+
+/* A number that is not the last one's neighbour, never 0 or -1. FALSE: no random numbers. */
 static gboolean
 enter_service(Smb2Session *s)
 {
     Smb2Service *service = s->service;
     gboolean ok = FALSE;
     g_mutex_lock(&service->lock);
-    while (!ok && g_hash_table_size(service->sessions) < service->settings.max_sessions) {
+    while (!ok) {
         uint32_t id; /* there are clients that keep only half of what the field holds */
         if (RAND_bytes((unsigned char *)&id, sizeof id) != 1)
             break;
         s->id = id;
         ok = id != 0 && id != UINT32_MAX && !g_hash_table_contains(service->sessions, &s->id);
     }
-    if (ok)
+    if (ok) {
         g_hash_table_insert(service->sessions, &s->id, smb2_session_ref(s));
+        s->half_open.data = s;
+        g_queue_push_tail_link(&service->half_open, &s->half_open);
+    }
     g_mutex_unlock(&service->lock);
+    if (ok)
+        end_oldest(service);
     return ok;
 }
 
@@ -358,6 +395,7 @@ set_login(Setup *setup, LaresIdentity *identity, const LaresFlavor *flavor, char
     s->identity = identity;
     s->flavor = flavor;
     s->principal = principal;
+    s->credential = lares_auth_context_get_credential(setup->channel->context);
     s->logins++;
     __atomic_store_n(&s->expiry, lares_auth_context_get_expiry(setup->channel->context), __ATOMIC_RELAXED);
     g_mutex_unlock(&s->lock);
@@ -455,12 +493,20 @@ complete(Setup *setup)
             lares_auth_refused(flavor->name, "smb2", op->caller.peer, who->principal,
                                "another user than the session's wants to join it");
             status = STATUS_ACCESS_DENIED;
+        } else if (!smb2_session_may_come_from(s, op->caller.peer)) {
+            lares_auth_refused(flavor->name, "smb2", op->caller.peer, who->principal,
+                               "the session uses a share that is not for this host");
+            status = STATUS_ACCESS_DENIED;
         }
     } else if (setup->again && !may_follow(s, who, principal)) {
         status = refuse(setup, who->principal, "another user than the session's first wants to take it over");
     }
     if (status == STATUS_SUCCESS && !setup->again)
         status = set_keys(setup, who);
+    if (status == STATUS_SUCCESS && !count_session(s)) {
+        lares_auth_refused(flavor->name, "smb2", op->caller.peer, who->principal, "there are too many sessions");
+        status = STATUS_INSUFFICIENT_RESOURCES;
+    }
     if (status != STATUS_SUCCESS) {
         lares_identity_unref(identity);
         return status;
@@ -477,6 +523,9 @@ complete(Setup *setup)
             g_atomic_int_compare_and_exchange(&s->state, SMB2_SESSION_EXPIRED, SMB2_SESSION_VALID);
     }
     g_atomic_int_set(&channel->established, TRUE);
+    g_atomic_int_set(&op->connection->known, TRUE);
+    if (setup->binding)
+        smb2_session_look_again(s);
     op->sign = !s->guest;
     return STATUS_SUCCESS;
 }

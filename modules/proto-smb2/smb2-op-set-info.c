@@ -258,13 +258,31 @@ set_rename(Smb2Op *op, const uint8_t *p, size_t len)
     return status;
 }
 
+/* What is there gives way to the link, and stays when that fails. */
+static uint32_t
+link_to(Smb2Op *op, const Smb2Walk *to)
+{
+    const LaresObject *file = smb2_open_file(op->open);
+    LaresChangeInfo info;
+    LaresNode *busy = NULL;
+    uint64_t seen = 0;
+    if (!to->found.node)
+        return smb2_status(lares_files_link(op->service->files, &op->caller, file, &to->parent, to->name, &info));
+    LaresStatus result =
+        lares_files_link_replace(op->service->files, &op->caller, file, &to->parent, to->name, &seen, &busy);
+    if (!busy)
+        return result == LARES_FILE_OPEN ? STATUS_ACCESS_DENIED : smb2_status(result);
+    uint32_t status = smb2_park_on(op, busy, seen, NULL, 0);
+    lares_node_unref(busy);
+    return status;
+}
+
 static uint32_t
 set_link(Smb2Op *op, const uint8_t *p, size_t len)
 {
     NewName n;
     Smb2Path path;
     Smb2Walk walk;
-    LaresChangeInfo info;
     uint32_t status = parse_new_name(p, len, &n);
     if (status == STATUS_SUCCESS)
         status = smb2_path_parse(op, n.name, n.len, &path);
@@ -274,16 +292,14 @@ set_link(Smb2Op *op, const uint8_t *p, size_t len)
         status = smb2_path_walk(op, &path, TRUE, &walk);
     if (status != STATUS_SUCCESS)
         return status;
-    LaresFiles *files = op->service->files;
     if (op->open->is_directory)
         status = STATUS_FILE_IS_A_DIRECTORY;
     else if (walk.found.node && !n.replace)
         status = STATUS_OBJECT_NAME_COLLISION;
-    else if (walk.found.node && walk.found.node != op->open->object.node)
-        status = smb2_status(lares_files_remove(files, &op->caller, &walk.parent, walk.name, &info));
-    if (status == STATUS_SUCCESS && walk.found.node != op->open->object.node)
-        status =
-            smb2_status(lares_files_link(files, &op->caller, smb2_open_file(op->open), &walk.parent, walk.name, &info));
+    else if (walk.found.node && walk.found.node->type == LARES_TYPE_DIRECTORY)
+        status = STATUS_ACCESS_DENIED;
+    else if (!walk.found.node || walk.found.node != op->open->object.node)
+        status = link_to(op, &walk);
     smb2_walk_clear(&walk);
     return status;
 }

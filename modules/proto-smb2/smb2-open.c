@@ -94,10 +94,15 @@ smb2_opens_count(Smb2Opens *opens)
 LaresHolder *
 smb2_session_holder(Smb2Session *session)
 {
+    LaresHolder *holder;
     g_mutex_lock(&session->lock);
-    if (!session->opens)
-        session->opens = lares_holder_new("smb2", NULL, NULL, NULL);
-    LaresHolder *holder = lares_holder_ref(session->opens);
+    if (session->opens)
+        holder = lares_holder_ref(session->opens);
+    else
+        holder = lares_holder_new("smb2", NULL, NULL, NULL);
+    /* After the end nobody would give back what the session keeps: then it is its user's alone. */
+    if (!session->opens && g_atomic_int_get(&session->state) != SMB2_SESSION_ENDED)
+        session->opens = lares_holder_ref(holder);
     g_mutex_unlock(&session->lock);
     return holder;
 }
@@ -554,15 +559,34 @@ survives(Smb2Open *open)
     return !breaking && (state & LARES_LEASE_HANDLE) != 0;
 }
 
+static gboolean
+is_away(const Smb2Open *open, gconstpointer data)
+{
+    return !open->session;
+}
+
+GPtrArray *
+smb2_opens_away(Smb2Opens *opens)
+{
+    return collect(opens, is_away, NULL);
+}
+
 static void
 set_away(Smb2Open *open, Smb2Session *of)
 {
     Smb2Opens *opens = open->service->opens;
     LaresIdentity *identity = smb2_session_identity(of);
+    g_mutex_lock(&of->lock);
+    const LaresFlavor *login = of->flavor;
+    uint64_t credential = of->credential;
+    g_mutex_unlock(&of->lock);
     g_mutex_lock(&opens->lock);
     g_mutex_lock(&open->lock);
-    if (!open->last_identity)
-        open->last_identity = g_steal_pointer(&identity);
+    LaresIdentity *before = open->last_identity;
+    open->last_identity = g_steal_pointer(&identity);
+    identity = before;
+    open->last_login = login;
+    open->last_credential = credential;
     open->last_flavor = open->tree ? open->tree->flavor : NULL;
     Smb2Session *session = g_steal_pointer(&open->session);
     Smb2Tree *tree = g_steal_pointer(&open->tree);

@@ -59,10 +59,12 @@ struct _Smb2Open {
     Smb2Session *session; /* references; NULL while it waits for its client; guarded by lock (a reference to it is
                            * what op->session holds) */
     Smb2Tree *tree;
-    LaresIdentity *last_identity;    /* while `session` is NULL: who opened it (a reference); guarded by lock */
-    const LaresFlavor *last_flavor;  /* likewise, of the tree */
-    uint16_t channel_sequence;       /* guarded by lock: 3.3.5.2.10 */
-    uint32_t requests, pre_requests; /* outstanding ones of this and of older sequences; guarded by lock */
+    LaresIdentity *last_identity;   /* while `session` is NULL: who opened it (a reference); guarded by lock */
+    const LaresFlavor *last_flavor; /* likewise, of the tree */
+    const LaresFlavor *last_login;  /* likewise, of the login, and what that was proven with */
+    uint64_t last_credential;
+    uint16_t channel_sequence;                  /* guarded by lock: 3.3.5.2.10 */
+    uint32_t requests, pre_requests;            /* outstanding ones of this and of older sequences; guarded by lock */
     uint8_t lock_sequence[SMB2_LOCK_SEQUENCES]; /* number + 1, 0: not valid; guarded by lock */
     guint disconnects;                          /* guarded by lock: which disconnect a time-out belongs to */
     gint64 position;                            /* FilePositionInformation; guarded by lock */
@@ -91,6 +93,11 @@ uint8_t smb2_open_oplock(Smb2Open *open);
 LaresHolder *smb2_session_holder(Smb2Session *session);
 /* Finds by create guid of this client; a reference. */
 Smb2Open *smb2_opens_by_guid(Smb2Opens *opens, const uint8_t client[16], const uint8_t guid[16]);
+/* All that wait for their clients: references; the array is the caller's. */
+GPtrArray *smb2_opens_away(Smb2Opens *opens);
+/* Whether the share and the directory would still let whoever opened it do that now, on `share` as it is now (NULL:
+ * gone). For opens whose client is away, and comes back. smb2-policy.c */
+gboolean smb2_open_is_allowed(Smb2Open *open, const LaresShare *share);
 /* Finds one that waits for its client; a reference. */
 Smb2Open *smb2_opens_by_persistent(Smb2Opens *opens, uint64_t id);
 /* Gives a waiting open to the session and tree of `op`, under a new volatile id. FALSE: somebody else was faster. */

@@ -5,9 +5,6 @@
  * Thread: any. Locks: smb2.h. */
 #include "smb2-message.h"
 
-/* A login that was begun and not ended is forgotten after this many seconds. */
-#define LOGIN_TIME 60
-
 /* ---- References ---------------------------------------------------------------------------------------------------
  */
 
@@ -111,15 +108,33 @@ smb2_session_principal(Smb2Session *s)
     return principal;
 }
 
+const char *
+smb2_login_objection(Smb2Service *service, LaresIdentity *who, const LaresFlavor *login, uint64_t credential,
+                     LaresIdentity **fresh)
+{
+    *fresh = NULL;
+    if (login && who->principal &&
+        !lares_auth_provider_stands(lares_flavor_provider(login), who->principal, credential))
+        return "what this user logged in with was changed or switched off";
+    if (lares_directory_refresh(service->directory, who, fresh) != LARES_OK)
+        return "the directory refuses this user now";
+    return NULL;
+}
+
 LaresIdentity *
 smb2_session_fresh(Smb2Session *s)
 {
     LaresIdentity *identity = smb2_session_identity(s), *fresh = NULL;
     if (!identity || G_LIKELY(identity->generation == lares_directory_generation()))
         return identity;
-    if (lares_directory_refresh(s->service->directory, identity, &fresh) != LARES_OK) {
-        lares_audit("session-end", "user", identity->name, "protocol", "smb2", "reason",
-                    "the directory refuses this user now", NULL);
+    g_mutex_lock(&s->lock);
+    const LaresFlavor *login = s->flavor;
+    uint64_t credential = s->credential;
+    g_mutex_unlock(&s->lock);
+    const char *reason = smb2_login_objection(s->service, identity, login, credential, &fresh);
+    if (reason) {
+        lares_audit("session-end", "user", identity->name, "flavor", login ? login->name : NULL, "protocol", "smb2",
+                    "reason", reason, NULL);
         lares_identity_unref(identity);
         smb2_session_end(s, NULL);
         return NULL;
@@ -165,6 +180,10 @@ leave_service(Smb2Session *s)
     gboolean was = g_hash_table_lookup(s->service->sessions, &s->id) == s;
     if (was)
         g_hash_table_remove(s->service->sessions, &s->id);
+    if (was && s->half_open.data) {
+        g_queue_unlink(&s->service->half_open, &s->half_open);
+        s->half_open.data = NULL;
+    }
     g_mutex_unlock(&s->service->lock);
     return was;
 }
@@ -304,11 +323,8 @@ trees_of(Smb2Session *s)
 static void
 look_at(Smb2Session *s)
 {
-    if (g_atomic_int_get(&s->state) == SMB2_SESSION_IN_PROGRESS) {
-        if (s->since + LOGIN_TIME < g_get_real_time() / G_USEC_PER_SEC)
-            smb2_session_end(s, "the login was not completed");
+    if (g_atomic_int_get(&s->state) == SMB2_SESSION_IN_PROGRESS)
         return;
-    }
     LaresIdentity *identity = smb2_session_fresh(s);
     if (!identity)
         return;
@@ -322,17 +338,56 @@ look_at(Smb2Session *s)
     }
 }
 
+/* Connections on which nobody has logged in, and on which nobody will. */
+static void
+close_strangers(Smb2Service *service)
+{
+    gint64 now = g_get_monotonic_time() / G_USEC_PER_SEC;
+    GHashTableIter iter;
+    gpointer key;
+    g_mutex_lock(&service->lock);
+    g_hash_table_iter_init(&iter, service->connections);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        Smb2Connection *c = key;
+        if (!g_atomic_int_get(&c->known) && c->since + service->settings.login_time < now)
+            lares_connection_close(c->net);
+    }
+    g_mutex_unlock(&service->lock);
+}
+
+static void
+end_late_logins(Smb2Service *service)
+{
+    gint64 before = g_get_monotonic_time() / G_USEC_PER_SEC - service->settings.login_time;
+    Smb2Session *late;
+    do {
+        g_mutex_lock(&service->lock);
+        late = g_queue_peek_head(&service->half_open);
+        late = late && late->begun < before ? smb2_session_ref(late) : NULL;
+        g_mutex_unlock(&service->lock);
+        if (late) {
+            smb2_session_end(late, "the login was not completed");
+            smb2_session_unref(late);
+        }
+    } while (late);
+}
+
 void
 smb2_sessions_sweep(Smb2Service *service)
 {
     guint generations = lares_directory_generation() + lares_shares_generation(service->shares);
     guint slow = ++service->sweeps % 20;
+    if (service->sweeps % 4 == 0) {
+        end_late_logins(service);
+        close_strangers(service);
+    }
     if (generations == service->swept && slow)
         return;
     service->swept = generations;
     g_autoptr(GPtrArray) all = all_sessions(service);
     for (guint i = 0; i < all->len; i++)
         look_at(all->pdata[i]);
+    smb2_opens_sweep(service);
 }
 
 /* ---- Management ---------------------------------------------------------------------------------------------------

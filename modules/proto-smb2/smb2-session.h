@@ -47,8 +47,11 @@ Smb2Session *smb2_session_find(Smb2Service *service, uint64_t id);
 void smb2_session_end(Smb2Session *session, const char *reason);
 /* The same, but durable opens stay for their time: LOGOFF, a lost connection, a client that comes back. */
 void smb2_session_leave(Smb2Session *session, const char *reason);
-/* Who it is now, a new reference; NULL ends the session: the directory refuses. */
+/* Who it is now, a new reference; NULL ends the session: the directory, or the way it logged in, refuses. */
 LaresIdentity *smb2_session_fresh(Smb2Session *session);
+/* Why who logged in so may not stay; NULL: he may, and *fresh is who he is now. */
+const char *smb2_login_objection(Smb2Service *service, LaresIdentity *who, const LaresFlavor *login,
+                                 uint64_t credential, LaresIdentity **fresh);
 /* The state, after a look at the clock. */
 Smb2SessionState smb2_session_state(Smb2Session *session);
 /* The last request of the connection has returned: its channels go, and the sessions that have no other. */
@@ -66,6 +69,10 @@ gboolean smb2_sessions_end(Smb2Service *service, const char *id);
 Smb2Tree *smb2_tree_find(Smb2Session *session, uint32_t id);
 /* Takes it out of its session and closes its opens. FALSE: somebody else did. */
 gboolean smb2_tree_end(Smb2Tree *tree, const char *reason);
+/* Whether the shares of all its trees are for this host, too. */
+gboolean smb2_session_may_come_from(Smb2Session *session, const LaresPeer *peer);
+/* Something about the session has changed that its trees' policies may depend on. */
+void smb2_session_look_again(Smb2Session *session);
 /* Whether TREE_CONNECT would let the session use the share: what it may be told of. */
 gboolean smb2_share_visible(Smb2Session *session, const LaresShare *share, const LaresPeer *peer);
 /* By its name, else by the only one that differs in case alone. A new reference or NULL. */

@@ -156,24 +156,74 @@ audit_refusal(const char *share, const Smb2Session *s, const LaresIdentity *iden
 /* ---- Again --------------------------------------------------------------------------------------------------------
  */
 
-static const LaresPeer *
-peer_of(Smb2Session *s, LaresPeer *copy)
+/* Whether the share is for every host that the session comes from: a request may come over any of its connections. */
+static gboolean
+allows_hosts(const LaresShare *share, Smb2Session *s)
 {
-    const LaresPeer *found = NULL;
+    gboolean ok = TRUE;
     g_mutex_lock(&s->lock);
-    if (s->channels->len) {
-        *copy = *lares_connection_peer(((Smb2Channel *)s->channels->pdata[0])->connection->net);
-        found = copy;
-    }
+    g_autoptr(GPtrArray) channels = g_ptr_array_copy(s->channels, (GCopyFunc)(void (*)(void))smb2_channel_ref, NULL);
     g_mutex_unlock(&s->lock);
-    return found;
+    g_ptr_array_set_free_func(channels, (GDestroyNotify)smb2_channel_unref);
+    for (guint i = 0; i < channels->len && ok; i++) {
+        Smb2Channel *channel = channels->pdata[i];
+        ok = !g_atomic_int_get(&channel->established) ||
+             lares_share_allows_host(share, lares_connection_peer(channel->connection->net));
+    }
+    return ok;
 }
 
-/* Why the tree may not be used any more; NULL: it may. */
-static const char *
-objection(Smb2Tree *tree, const LaresShare *share)
+gboolean
+smb2_session_may_come_from(Smb2Session *s, const LaresPeer *peer)
 {
-    LaresPeer copy;
+    g_autoptr(GPtrArray) shares = g_ptr_array_new_with_free_func((GDestroyNotify)lares_share_unref);
+    GHashTableIter iter;
+    gpointer value;
+    gboolean ok = TRUE;
+    g_mutex_lock(&s->lock);
+    g_hash_table_iter_init(&iter, s->trees);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        if (((Smb2Tree *)value)->share)
+            g_ptr_array_add(shares, lares_share_ref(((Smb2Tree *)value)->share));
+    }
+    g_mutex_unlock(&s->lock);
+    for (guint i = 0; i < shares->len && ok; i++)
+        ok = lares_share_allows_host(shares->pdata[i], peer);
+    return ok;
+}
+
+void
+smb2_session_look_again(Smb2Session *s)
+{
+    g_mutex_lock(&s->lock);
+    s->logins++;
+    g_mutex_unlock(&s->lock);
+}
+
+static gboolean
+same_cred(const LaresCred *a, const LaresCred *b)
+{
+    return a->uid == b->uid && a->gid == b->gid && a->n_groups == b->n_groups &&
+           (a->n_groups == 0 || memcmp(a->groups, b->groups, a->n_groups * sizeof *a->groups) == 0);
+}
+
+const char *
+smb2_share_objection(const LaresShare *was, const LaresShare *now, const LaresIdentity *who, const LaresFlavor *flavor)
+{
+    LaresCred before, after;
+    if (now->read_only && !was->read_only)
+        return "the share is read-only now";
+    if (now->store && was->store && now->store != was->store)
+        return "the share's folder has changed";
+    lares_share_cred(was, who, flavor, &before);
+    lares_share_cred(now, who, flavor, &after);
+    return same_cred(&before, &after) ? NULL : "the share's squash has changed";
+}
+
+/* Why the tree, which was for `was`, may not be used any more; NULL: it may. */
+static const char *
+objection(Smb2Tree *tree, const LaresShare *was, const LaresShare *share)
+{
     Policy policy;
     if (!share || !share->enabled)
         return "the share is gone";
@@ -183,12 +233,13 @@ objection(Smb2Tree *tree, const LaresShare *share)
     /* A client that was not told to sign or encrypt does not begin to: it has to connect again. */
     if (policy.flavor->protection > tree->flavor->protection)
         return "the share's list of flavors asks for more now";
-    const LaresPeer *peer = peer_of(tree->session, &copy);
-    if (peer && !lares_share_allows_host(share, peer))
-        return "the share's list of hosts has changed";
+    if (!allows_hosts(share, tree->session))
+        return "the share is not for all hosts that the session comes from";
     if (!lares_share_allows(share, tree->flavor))
         return "the share's list of flavors has changed";
-    return NULL;
+    /* What is open was opened as somebody, to do something: it is not made to fit, it ends. */
+    g_autoptr(LaresIdentity) who = smb2_session_identity(tree->session);
+    return who ? smb2_share_objection(was, share, who, tree->flavor) : NULL;
 }
 
 /* A new login of the same session ([MS-SMB2] 3.3.5.5.2) may be nobody in particular: what the tree was connected with
@@ -221,8 +272,8 @@ smb2_tree_fresh(Smb2Tree *tree, LaresShare **share)
         return TRUE;
     LaresShare *now = lares_shares_by_id(s->service->shares, (*share)->id);
     const char *reason = same_login || login_fits(tree, now) ? NULL : "the new login does not satisfy the share";
-    if (!reason && !same_share)
-        reason = objection(tree, now);
+    if (!reason)
+        reason = objection(tree, *share, now);
     lares_share_unref(*share);
     *share = NULL;
     if (reason) {
@@ -313,7 +364,6 @@ enter(Smb2Tree *tree)
         do
             tree->id = ++s->next_tree;
         while (tree->id == 0 || tree->id == UINT32_MAX || g_hash_table_contains(s->trees, &tree->id));
-        tree->logins = s->logins;
         g_hash_table_insert(s->trees, &tree->id, smb2_tree_ref(tree));
     }
     g_mutex_unlock(&s->lock);
@@ -329,6 +379,8 @@ check_share(Smb2Op *op, const LaresShare *share, Policy *policy)
     g_autofree char *made = NULL;
     if (!lares_share_allows_host(share, op->caller.peer)) {
         reason = "the share is not for this host";
+    } else if (!allows_hosts(share, s)) {
+        reason = "the share is not for all hosts that the session comes from";
     } else if (!find_policy(share, &a, policy)) {
         g_autofree char *list = wanted(share);
         reason = made = g_strdup_printf("the share wants one of %s; this session has %s%s%s", list,
@@ -355,8 +407,17 @@ put_response(Smb2Op *op, const Smb2Tree *tree)
     smb2_put_u32(out, tree->maximal_access);
 }
 
+static guint
+logins_of(Smb2Session *s)
+{
+    g_mutex_lock(&s->lock);
+    guint logins = s->logins;
+    g_mutex_unlock(&s->lock);
+    return logins;
+}
+
 static Smb2Tree *
-new_tree(Smb2Op *op, LaresShare *share, const Policy *policy, guint generation)
+new_tree(Smb2Op *op, LaresShare *share, const Policy *policy, guint generation, guint logins)
 {
     Smb2Tree *tree = g_new0(Smb2Tree, 1);
     tree->ref = 1;
@@ -366,6 +427,7 @@ new_tree(Smb2Op *op, LaresShare *share, const Policy *policy, guint generation)
     tree->flavor = policy->flavor;
     tree->maximal_access = maximal_access(share);
     tree->generation = generation;
+    tree->logins = logins;
     tree->since = g_get_real_time() / G_USEC_PER_SEC;
     if (share)
         tree->share_flags = SMB2_SHAREFLAG_NO_CACHING; /* no offline copies: their conflicts are nobody's here */
@@ -383,7 +445,7 @@ SMB2_OP(tree_connect)
     uint32_t status;
     Policy policy = {NULL};
     LaresShare *share = NULL;
-    guint generation = lares_shares_generation(op->service->shares);
+    guint generation = lares_shares_generation(op->service->shares), logins = logins_of(op->session);
     const char *name = share_name(op, &status);
     if (!name)
         return status;
@@ -399,7 +461,7 @@ SMB2_OP(tree_connect)
             return status;
         }
     }
-    Smb2Tree *tree = new_tree(op, share, &policy, generation);
+    Smb2Tree *tree = new_tree(op, share, &policy, generation, logins);
     if (!enter(tree)) {
         smb2_tree_unref(tree);
         return STATUS_INSUFFICIENT_RESOURCES;

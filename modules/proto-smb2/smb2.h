@@ -42,7 +42,8 @@ typedef struct {
     uint32_t max_credits; /* of one connection */
     uint32_t max_async;   /* parked commands of one connection */
     uint32_t max_sessions;
-    uint32_t max_trees; /* of one session */
+    uint32_t max_trees;  /* of one session */
+    uint32_t login_time; /* seconds that a login may take, and that a connection may live without one */
     gboolean multichannel;
 } Smb2Settings;
 
@@ -62,7 +63,8 @@ struct _Smb2Service {
     GMutex lock;
     GHashTable *sessions;    /* uint64_t* -> Smb2Session (a reference); guarded by lock */
     GHashTable *connections; /* set of Smb2Connection (no reference: taken out before it ends); guarded by lock */
-    guint sweeps, swept;     /* main thread: smb2_sessions_sweep() */
+    GQueue half_open;    /* of Smb2Session in `sessions` whose login is not complete, oldest first; guarded by lock */
+    guint sweeps, swept; /* main thread: smb2_sessions_sweep() */
 };
 
 /* ---- Connection ------------------------------------------------------------------------------------------------- */
@@ -93,6 +95,8 @@ struct _Smb2Connection {
     uint64_t next_async;          /* guarded by lock */
     size_t parked_bytes;          /* of records with commands that wait; guarded by lock */
     gboolean closed;              /* guarded by lock */
+    gint64 since;                 /* monotonic second */
+    gint known;                   /* atomic: somebody logged in here */
     uint64_t early_cancel[4];     /* CANCELs that overtook their command; guarded by lock */
     guint n_early_cancels;        /* guarded by lock */
 };
@@ -123,6 +127,9 @@ struct _Smb2Session {
     const LaresFlavor *flavor;   /* of the login: a flavor of the mechanism, "sys" for guests; guarded by lock */
     char *principal;             /* "krb5:ada@HOME.LAN", "ntlm:ada", "sys" for guests: who may reconnect a durable open;
                                   * guarded by lock (copy it) */
+    uint64_t credential;         /* what it was proven with: lares_auth_provider_stands(); guarded by lock */
+    gint64 begun;                /* monotonic second; constant */
+    GList half_open;             /* in the service's queue while `data` is set; guarded by the service's lock */
     char *owner;                 /* `principal` of the first login: constant, what the keys belong to */
     gint64 expiry;               /* wall-clock second; guarded by lock */
     gboolean guest;              /* nobody in particular: SMB2_SESSION_FLAG_IS_GUEST */
@@ -490,3 +497,9 @@ void smb2_opens_of_session_close(Smb2Session *session);
 void smb2_opens_of_session_disconnect(Smb2Session *session);
 /* Number of opens, for status. */
 guint smb2_opens_count(Smb2Opens *opens);
+/* Why what was opened on `was` may not be used on `now` by the same caller, though he may use the share itself; NULL:
+ * it may. */
+const char *smb2_share_objection(const LaresShare *was, const LaresShare *now, const LaresIdentity *who,
+                                 const LaresFlavor *flavor);
+/* Closes those whose client is away and would not be let in any more. Main thread. */
+void smb2_opens_sweep(Smb2Service *service);

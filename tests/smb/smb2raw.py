@@ -140,8 +140,8 @@ class Session:
 
 
 class Conn:
-    def __init__(self, port, timeout=10):
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout)
+    def __init__(self, port, timeout=10, source=None):
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout, (source, 0) if source else None)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.mid = 0
         self.dialect = 0
@@ -266,6 +266,85 @@ class Conn:
         s = Session(self, r.session, session_key(nfsgss, context), hashed)
         assert r.flags & SIGNED and s.sign(r.data)[48:64] == r.signature, "the last response is not signed"
         return s
+
+    def login_ntlm(self, user, password, legs=2):
+        """NTLMv2 without SPNEGO around it and without a key exchange; the response where it is refused, or after one leg."""
+        flags = 0x22088215
+        message = header(SESSION_SETUP, self.next_mid()) + self.setup_body(
+            b"NTLMSSP\0" + struct.pack("<II16s", 1, flags, b""))
+        hashed = hashlib.sha512(self.hash + message).digest()
+        self.send(message)
+        r = self.recv()[0]
+        if r.status != MORE or legs == 1:
+            return r
+        hashed = hashlib.sha512(hashed + r.data).digest()
+        at, n = struct.unpack_from("<HH", r.body, 4)
+        token, key = ntlm_answer(r.data[at:at + n], user, password, flags)
+        message = header(SESSION_SETUP, self.next_mid(), r.session) + self.setup_body(token)
+        hashed = hashlib.sha512(hashed + message).digest()
+        self.send(message)
+        r = self.recv()[0]
+        if r.status != SUCCESS:
+            return r
+        s = Session(self, r.session, key, hashed)
+        assert r.flags & SIGNED and s.sign(r.data)[48:64] == r.signature, "the last response is not signed"
+        return s
+
+    def bind(self, session, spn="cifs@nas.lares.test"):
+        """Joins a session of another connection (same guid): its session here, or the response that refuses."""
+        import nfsgss
+        context = nfsgss.Context(spn)
+        token = context.step()
+        message = session.sign(header(SESSION_SETUP, self.next_mid(), session.id, flags=SIGNED) +
+                               self.setup_body(token, flags=1))
+        hashed = hashlib.sha512(self.hash + message).digest()
+        self.send(message)
+        r = self.recv()[0]
+        if r.status != SUCCESS:
+            return r
+        at, n = struct.unpack_from("<HH", r.body, 4)
+        context.step(r.data[at:at + n])
+        s = Session(self, session.id, session_key(nfsgss, context), hashed)
+        assert r.flags & SIGNED and s.sign(r.data)[48:64] == r.signature, "the last response is not signed"
+        return s
+
+
+def md4(data):
+    """RFC 1320; hashlib has it no more."""
+    def rol(x, n):
+        x &= 0xFFFFFFFF
+        return x << n & 0xFFFFFFFF | x >> 32 - n
+    state = [0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476]
+    data += b"\x80" + bytes(-(len(data) + 9) % 64) + struct.pack("<Q", 8 * len(data))
+    rounds = (
+        (lambda b, c, d: b & c | ~b & d, 0, (3, 7, 11, 19), range(16)),
+        (lambda b, c, d: b & c | b & d | c & d, 0x5A827999, (3, 5, 9, 13), [i // 4 + i % 4 * 4 for i in range(16)]),
+        (lambda b, c, d: b ^ c ^ d, 0x6ED9EBA1, (3, 9, 11, 15), (0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15)))
+    for block in range(0, len(data), 64):
+        x = struct.unpack_from("<16I", data, block)
+        a, b, c, d = state
+        for f, constant, shifts, order in rounds:
+            for i, k in enumerate(order):
+                a, b, c, d = d, rol(a + f(b, c, d) + x[k] + constant, shifts[i % 4]), b, c
+        state = [(v + w) & 0xFFFFFFFF for v, w in zip(state, (a, b, c, d))]
+    return struct.pack("<4I", *state)
+
+
+def ntlm_answer(challenge, user, password, flags):
+    """AUTHENTICATE for a CHALLENGE, and the session key ([MS-NLMP] 3.3.2)."""
+    def mac(key, data):
+        return hmac.new(key, data, hashlib.md5).digest()
+    n, _, at = struct.unpack_from("<HHI", challenge, 40)
+    pairs, nonce = challenge[at:at + n], os.urandom(8)
+    key = mac(md4(password.encode("utf-16-le")), user.upper().encode("utf-16-le"))
+    blob = b"\x01\x01" + bytes(6) + struct.pack("<Q", 133000000000000000) + nonce + bytes(4) + pairs + bytes(4)
+    proof = mac(key, challenge[24:32] + blob)
+    name, nt, head = user.encode("utf-16-le"), proof + blob, b"NTLMSSP\0" + struct.pack("<I", 3)
+    at = 64
+    for part in (b"", nt, b"", name, b"", b""):  # LM, NT, domain, user, machine, key
+        head += struct.pack("<HHI", len(part), len(part), at)
+        at += len(part)
+    return head + struct.pack("<I", flags) + nt + name, mac(key, proof)
 
 
 def session_key(gss, context):

@@ -3,42 +3,16 @@
 """What SMB must refuse before any file is touched: signatures, encryption, sequence, sessions, shapes, compounds."""
 
 import os
-import shutil
 import struct
 import sys
-import tempfile
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib"), os.path.join(HERE, "..", "wire")]
-from lares_server import call_verb  # noqa: E402
-from laresd import Laresd, free_port  # noqa: E402
-from realm import Realm  # noqa: E402
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from smb2rig import Rig, run  # noqa: E402
 import smb2raw as smb  # noqa: E402
 
 
-class Checks:
-    def __init__(self, port, control, laresd):
-        self.port, self.control, self.laresd = port, control, laresd
-
-    def conn(self, dialect=0x0311, **kw):
-        c = smb.Conn(self.port)
-        c.negotiate(dialects=(dialect,), **kw)
-        return c
-
-    def session(self, dialect=0x0311, **kw):
-        c = self.conn(dialect, **kw)
-        s = c.login()
-        assert isinstance(s, smb.Session), hex(s.status)
-        return c, s
-
-    @staticmethod
-    def ccache(user):
-        return os.path.join(os.path.dirname(os.environ["KRB5CCNAME"]), "cc-" + user)
-
-    def verb(self, verb, **args):
-        return call_verb(self.control, verb, **args)
-
+class Checks(Rig):
     # ---- signatures
 
     def check_echo_signed_and_sealed(self):
@@ -422,17 +396,6 @@ class Checks:
 
     # ---- opens, and what waits on them
 
-    def create(self, c, s, t, name, access=0x001F01FF, disposition=3, options=0):
-        """The file id of `name` ("": the share's root), or the response that refuses it. 3: opens or makes."""
-        path = name.encode("utf-16-le")
-        body = struct.pack("<HBBIQQIIIIIHHII", 57, 0, 0, 2, 0, 0, access, 0, 7, disposition, options, 120, len(path), 0,
-                           0) + (path or b"\0")
-        r = c.call(smb.CREATE, body, session=s, tree=t)
-        return r.body[64:80] if r.status == smb.SUCCESS else r
-
-    def signed(self, c, s, t, command, body, **kw):
-        return s.sign(smb.header(command, c.next_mid(), s.id, t, smb.SIGNED, **kw) + body)
-
     def check_a_file_renamed_while_it_is_asked_about(self):
         c, s = self.session()
         c.call(smb.ECHO, smb.ECHO_BODY, session=s, credits=2000)
@@ -591,52 +554,5 @@ class Checks:
         assert r.status == smb.USER_SESSION_DELETED, hex(r.status)
 
 
-def main():
-    directory = tempfile.mkdtemp(prefix="smb-core-")
-    os.chmod(directory, 0o755)
-    failed = 0
-    try:
-        with Realm(directory + "/realm", users=["alice", "bob"], services=["cifs/nas.lares.test"]) as realm:
-            os.environ["KRB5_CONFIG"] = str(realm.krb5_conf)
-            os.environ["KRB5CCNAME"] = directory + "/cc-alice"
-            for user in ("alice", "bob"):
-                realm.kinit(user, directory + "/cc-" + user)
-            port = free_port()
-            modules = {"auth-sys": {}, "auth-ntlm": {}, "store-posix": {}, "proto-rest": {},
-                       "auth-krb5": {"keytab": str(realm.service_keytab)},
-                       "proto-smb2": {"listen": "127.0.0.1:%d" % port}}
-            os.mkdir(directory + "/laresd")
-            d = Laresd(modules, server={"host-name": "nas.lares.test"}, directory=directory + "/laresd", keep=True,
-                       raw="[identity]\nrealms=%s\n" % realm.name, env={"KRB5_CONFIG": str(realm.krb5_conf)},
-                       start=False)
-            d.wait = [port, d.control]
-            d.start()
-            for name, sec in (("share", "krb5"), ("sealed", "krb5p"), ("guests", "sys")):
-                os.mkdir(directory + "/" + name)
-                os.chmod(directory + "/" + name, 0o777)
-                call_verb(d.control, "share.create", name=name, path=directory + "/" + name, sec=[sec])
-            checks = Checks(port, d.control, d)
-            names = [n for n in dir(checks) if n.startswith("check_")]
-            only = sys.argv[1:]
-            print("1..%d" % len(names))
-            for i, name in enumerate(names, 1):
-                words = name[6:].replace("_", " ")
-                if only and name[6:] not in only:
-                    continue
-                try:
-                    getattr(checks, name)()
-                    print("ok %d - %s" % (i, words), flush=True)
-                except Exception as e:  # the others are run all the same
-                    failed += 1
-                    print("not ok %d - %s\n# %s: %s" % (i, words, type(e).__name__, e), flush=True)
-                    if os.environ.get("TRACE"):
-                        import traceback
-                        traceback.print_exc()
-            d.stop()
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-    return failed != 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(Checks))
