@@ -60,6 +60,7 @@ lares_connection_new(LaresListener *listener, int fd, const LaresPeer *peer)
     c->received = c->sent = 0;
     c->last_done = 0;
     c->cost = UINT32_MAX; /* until it is known to be cheap */
+    c->held_since = 0;
     c->partial_since = c->blocked_since = 0;
     c->partial_bytes = c->blocked_bytes = 0;
     g_atomic_int_set(&c->ref, 2); /* the net's, until it is over, and the caller's */

@@ -26,8 +26,10 @@ G_BEGIN_DECLS
 #define LARES_NET_COPY_REPLY (8u * 1024)  /* replies up to this are copied when they have to wait */
 #define LARES_NET_POOL_BYTES (32u * 1024 * 1024) /* spare large buffers that are kept */
 #define LARES_NET_POOL_CHUNK 64u
-#define LARES_NET_RUN        32u    /* records of one connection in a row before others get their turn */
-#define LARES_NET_EAGER_NS   30000u /* requests that take longer are worth waking another worker for */
+#define LARES_NET_RUN        32u     /* records of one connection in a row before others get their turn */
+#define LARES_NET_EAGER_NS   30000u  /* requests that take longer are worth waking another worker for */
+#define LARES_NET_HANGS_NS   1000000 /* a request that takes longer is looked after */
+#define LARES_NET_HOLD_NS    250000u /* so long a reply waits for the next one, at most, and so cheap that one must be */
 
 typedef enum { LARES_EVENT_WAKE, LARES_EVENT_STOP, LARES_EVENT_LISTENER, LARES_EVENT_CONNECTION } LaresEventKind;
 
@@ -137,6 +139,7 @@ struct _LaresConnection {
     uint64_t received, sent;             /* atomic */
     gint64 last_done;                    /* ns, end of the last request */
     uint32_t cost;                       /* ns, fast up and slow down */
+    gint64 held_since;                   /* ns: when the first of the replies that wait for others was held */
     gint64 partial_since, blocked_since; /* ns */
     size_t partial_bytes, blocked_bytes; /* progress since then */
 };
@@ -160,6 +163,8 @@ typedef struct {
     gpointer data;
 } LaresDeferred;
 
+typedef struct _LaresLookout LaresLookout;
+
 struct _LaresNet {
     int epoll;
     int wake_fd, stop_fd;
@@ -175,8 +180,9 @@ struct _LaresNet {
     GMutex lock;
     GCond changed; /* a listener lost its last connection; a worker ended */
     GQueue ready;
-    GQueue deferred; /* of LaresDeferred */
-    gint jobs;       /* atomic: length of both */
+    GQueue deferred;       /* of LaresDeferred */
+    gint jobs;             /* atomic: length of both */
+    LaresLookout *lookout; /* before the first worker and behind the last */
     GPtrArray *workers;
     guint n_workers; /* running */
     guint next_number;
@@ -190,7 +196,6 @@ struct _LaresNet {
 
     gint idle;        /* atomic: workers in epoll_wait() */
     gint waking;      /* atomic: wake-ups on their way */
-    gint lookout;     /* atomic: an idle worker looks every now and then whether others hang */
     gint growing;     /* atomic: the main thread watches whether more workers are needed */
     gint stopping;    /* atomic */
     gint stalled;     /* atomic: connections with a part of a record or a full socket */
@@ -253,7 +258,8 @@ lares_net_crowded(LaresNet *net)
 void lares_net_relieve(LaresNet *net);
 
 /* output.c */
-/* lock held (dropped while sending). Frames and sends or keeps the reply; `hold`: more replies follow at once. */
+/* lock held (dropped while sending). Frames and sends or keeps the reply; `hold`: it may wait for the next one, the
+ * caller goes on with this connection and flushes in the end. */
 void lares_output_reply(LaresWorker *worker, LaresConnection *c, LaresReply *reply, gboolean hold);
 void lares_output_flush(LaresConnection *c);
 void lares_output_drop(LaresNet *net, LaresOut *list);
@@ -266,6 +272,12 @@ void lares_net_push(LaresConnection *c, gboolean wake);
 void lares_net_poke(LaresNet *net);
 gboolean lares_net_add_worker(LaresNet *net, GError **error);
 void lares_net_serve(LaresWorker *worker, LaresConnection *c);
+
+/* lookout.c */
+LaresLookout *lares_lookout_new(LaresNet *net, GError **error);
+void lares_lookout_free(LaresLookout *lookout);
+/* A request runs that nobody may notice if it hangs. Nearly free while the lookout is awake. */
+void lares_lookout_wanted(LaresNet *net);
 
 /* net.c */
 void lares_net_watch_growth(LaresNet *net);

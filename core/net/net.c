@@ -195,6 +195,10 @@ lares_net_new(guint workers, guint max_workers, guint stall_timeout, size_t memo
         lares_net_free(net);
         return NULL;
     }
+    if (!(net->lookout = lares_lookout_new(net, error))) {
+        lares_net_free(net);
+        return NULL;
+    }
     for (guint i = 0; i < net->base_workers; i++) {
         if (!lares_net_add_worker(net, error)) {
             lares_net_free(net);
@@ -212,11 +216,11 @@ stop_workers(LaresNet *net)
     g_atomic_int_set(&net->stopping, 1);
     if (net->stop_fd >= 0 && write(net->stop_fd, &one, sizeof one) < 0)
         lares_error("net", "cannot stop the workers: %s", g_strerror(errno));
-    /* Those that still run look at the others. */
     for (guint i = 0; i < net->workers->len; i++) {
         LaresWorker *worker = net->workers->pdata[i];
         g_thread_join(g_steal_pointer(&worker->thread));
     }
+    g_clear_pointer(&net->lookout, lares_lookout_free); /* it looks at the workers */
     for (guint i = 0; i < net->workers->len; i++)
         worker_free(net->workers->pdata[i]);
     g_ptr_array_unref(net->workers);

@@ -398,6 +398,8 @@ lares_output_reply(LaresWorker *worker, LaresConnection *c, LaresReply *reply, g
     }
     put_header(reply->out.base, c->service->framing, len);
     if (reply->n_ranges == 0 && reply->out.len <= LARES_NET_COPY_REPLY && (hold || c->sending || c->out_head)) {
+        if (hold && !c->out_head)
+            c->held_since = worker->now;
         queue_copy(c, reply->out.base, reply->out.len);
         if (!hold)
             lares_output_flush(c);

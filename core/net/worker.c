@@ -5,7 +5,7 @@
  * long ("eager") it is armed again before the request runs, so that another worker reads the next record, and records
  * that are already there wake one. While they are cheap, one worker serves them in a row, which costs fewer system
  * calls and no switches, and their replies leave together. So that a request that suddenly hangs does not hold up those
- * behind it, an idle worker (the lookout) looks every 2 ms while others are busy and takes over what was left lying.
+ * behind it, somebody looks after what was left lying (lookout.c).
  *
  * Thread: workers. Locks: see net-private.h. */
 #include "net/net-private.h"
@@ -15,9 +15,6 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define LOOKOUT_MS    2
-#define LOOKOUT_CALM  3
-#define HANGS_NS      1000000
 #define RECENT_NS     5000000
 #define SURPLUS_MS    10000
 #define REPLY_INITIAL 1024
@@ -67,14 +64,6 @@ lares_net_defer(LaresHost *host, void (*work)(gpointer data), gpointer data)
     lares_net_poke(net);
 }
 
-/* Cheap requests in a row must not wait for one that hangs: make sure that somebody looks. */
-static void
-ensure_lookout(LaresNet *net)
-{
-    if (!g_atomic_int_get(&net->lookout) && g_atomic_int_get(&net->idle) > 0)
-        lares_net_poke(net);
-}
-
 /* ---- One request ---------------------------------------------------------------------------------------------- */
 
 /* XDR and structures in records are read as 32-bit words. */
@@ -88,9 +77,33 @@ align_record(LaresWorker *worker, const LaresRecord *record)
 
 typedef enum {
     RUN_CALL_ANOTHER = 1 << 0, /* there is more for another worker */
-    RUN_CHEAP = 1 << 1,        /* it will probably be over soon */
-    RUN_HOLD = 1 << 2          /* the next reply follows at once */
+    RUN_WATCHED = 1 << 1,      /* others wait for its end, which is probably soon */
+    RUN_HOLD = 1 << 2          /* its reply may wait for the next one */
 } RunFlags;
+
+/* lock held. Whether to keep a small reply for a moment, so that those of several requests leave in one call: the next
+ * request is there already and this worker takes it at once, and neither that one nor the oldest reply that waits lets
+ * the peer wait long. If it does take long, the lookout sends what was left. A lone request's reply never waits. */
+static gboolean
+may_wait(const LaresConnection *c, gint64 now)
+{
+    return !c->reading && lares_frames_pending(&c->frames) && c->cost <= LARES_NET_HOLD_NS &&
+           (!c->out_head || now - c->held_since <= LARES_NET_HOLD_NS);
+}
+
+/* lock held. An average in which one long request among short ones counts little: it is probably one whose thread had
+ * to wait for a processor, and other threads would wait for the same one. A row of them counts soon. */
+static void
+note_cost(LaresConnection *c, uint32_t took)
+{
+    uint32_t cost = c->cost;
+    if (cost == UINT32_MAX)
+        c->cost = MIN(took, UINT32_MAX / 8);
+    else if (took < cost)
+        c->cost = cost - (cost - took) / 8;
+    else
+        c->cost = cost + (MIN(took, 4 * cost + LARES_NET_EAGER_NS / 4) - cost) / 8;
+}
 
 /* lock held, dropped while the request runs. */
 static void
@@ -101,8 +114,8 @@ run_request(LaresWorker *worker, LaresConnection *c, LaresRecord *record, RunFla
     /* Not with the lock held: whoever wakes may take this processor at once, and would only wait for the lock. */
     if (flags & RUN_CALL_ANOTHER)
         lares_net_poke(c->net);
-    if (flags & RUN_CHEAP)
-        ensure_lookout(c->net);
+    if (flags & RUN_WATCHED)
+        lares_lookout_wanted(c->net);
     gint64 start = worker->now ? worker->now : lares_net_clock();
     __atomic_store_n(&worker->since, start, __ATOMIC_RELAXED);
 
@@ -119,11 +132,11 @@ run_request(LaresWorker *worker, LaresConnection *c, LaresRecord *record, RunFla
     __atomic_store_n(&worker->completed, worker->completed + 1, __ATOMIC_RELAXED);
     g_mutex_lock(&c->lock);
     uint32_t took = (uint32_t)MIN(worker->now - start, (gint64)UINT32_MAX);
-    if (request.reply.serial && took < HANGS_NS)
+    if (request.reply.serial && took < LARES_NET_HANGS_NS)
         took /= SERIAL_SHARE;
-    c->cost = c->cost == UINT32_MAX ? took : MAX(took, c->cost - c->cost / 16);
+    note_cost(c, took);
     c->last_done = worker->now;
-    lares_output_reply(worker, c, &request.reply, (flags & RUN_HOLD) != 0);
+    lares_output_reply(worker, c, &request.reply, (flags & RUN_HOLD) && may_wait(c, worker->now));
     c->in_flight--;
 }
 
@@ -151,8 +164,8 @@ lares_net_serve(LaresWorker *worker, LaresConnection *c)
         else if (eager)
             lares_connection_arm(c);
         run_request(worker, c, &record,
-                    (more && eager ? RUN_CALL_ANOTHER : 0) | (eager ? 0 : RUN_CHEAP) |
-                        (pending && !eager && n + 1 < LARES_NET_RUN ? RUN_HOLD : 0));
+                    (more && eager ? RUN_CALL_ANOTHER : 0) | (eager && !c->out_head ? 0 : RUN_WATCHED) |
+                        (n + 1 < LARES_NET_RUN ? RUN_HOLD : 0));
         lares_arena_reset(worker->arena);
     }
     lares_connection_leave(c);
@@ -208,36 +221,6 @@ handle_event(LaresWorker *worker, const struct epoll_event *e)
     }
 }
 
-static guint
-busy_workers(LaresNet *net)
-{
-    gint n = (gint)__atomic_load_n(&net->n_workers, __ATOMIC_RELAXED) - g_atomic_int_get(&net->idle);
-    return n > 0 ? (guint)n : 0;
-}
-
-/* A connection whose worker hangs in a request while nobody else would read on. */
-static LaresConnection *
-find_left_lying(LaresWorker *self)
-{
-    LaresNet *net = self->net;
-    LaresConnection *hanging[16];
-    guint n = 0;
-    gint64 now = lares_net_clock();
-    g_mutex_lock(&net->lock);
-    for (guint i = 0; i < net->workers->len && n < G_N_ELEMENTS(hanging); i++) {
-        LaresWorker *w = net->workers->pdata[i];
-        gint64 since = __atomic_load_n(&w->since, __ATOMIC_RELAXED);
-        LaresConnection *c = __atomic_load_n(&w->current, __ATOMIC_ACQUIRE);
-        if (c && since && now - since > HANGS_NS)
-            hanging[n++] = c; /* connections' memory stays: looking is always allowed */
-    }
-    g_mutex_unlock(&net->lock);
-    for (guint i = 0; i < n; i++)
-        if (lares_connection_take_over(hanging[i]))
-            return hanging[i];
-    return NULL;
-}
-
 /* Starts watching whether all workers hang; timers belong to the main thread. */
 static void
 last_idle_left(LaresNet *net)
@@ -253,34 +236,8 @@ wait_for_event(LaresWorker *worker, struct epoll_event *e)
 {
     LaresNet *net = worker->net;
     gboolean surplus = __atomic_load_n(&net->n_workers, __ATOMIC_RELAXED) > net->base_workers;
-    guint calm = 0;
-    int n;
     g_atomic_int_inc(&net->idle);
-    gboolean lookout = busy_workers(net) > 0 && g_atomic_int_compare_and_exchange(&net->lookout, 0, 1);
-    for (;;) {
-        int timeout = g_atomic_int_get(&net->jobs) ? 0 : lookout ? LOOKOUT_MS : surplus ? SURPLUS_MS : -1;
-        n = epoll_wait(net->epoll, e, 1, timeout);
-        if (n != 0 || !lookout || g_atomic_int_get(&net->jobs))
-            break;
-        LaresConnection *c = find_left_lying(worker);
-        if (c) {
-            *e = (struct epoll_event){0};
-            g_atomic_int_set(&net->lookout, 0);
-            lookout = FALSE;
-            if (g_atomic_int_add(&net->idle, -1) == 1)
-                last_idle_left(net);
-            lares_net_serve(worker, c);
-            lares_connection_unref(c);
-            return WAITED_NOTHING;
-        }
-        calm = busy_workers(net) ? 0 : calm + 1;
-        if (calm > LOOKOUT_CALM) {
-            g_atomic_int_set(&net->lookout, 0);
-            lookout = FALSE;
-        }
-    }
-    if (lookout)
-        g_atomic_int_set(&net->lookout, 0);
+    int n = epoll_wait(net->epoll, e, 1, g_atomic_int_get(&net->jobs) ? 0 : surplus ? SURPLUS_MS : -1);
     if (g_atomic_int_add(&net->idle, -1) == 1 && (n > 0 || g_atomic_int_get(&net->jobs)))
         last_idle_left(net);
     if (n > 0)

@@ -184,6 +184,33 @@ def test_burst_in_one_write_uses_several_workers():
         assert time.monotonic() - began < 0.6
 
 
+def segments_in(s):
+    """How many segments with data came so far (tcpi_data_segs_in)."""
+    return struct.unpack_from("I", s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192), 152)[0]
+
+
+def test_small_replies_leave_together():
+    """Those of requests that are there at the same time, and nothing is lost or out of order by it."""
+    with daemon({"workers": 4}) as d, d.connect() as s:
+        counts, lone = [], []
+        for turn in range(20):
+            for _ in range(20):  # known to be cheap, whatever else the machine does
+                s.sendall(record(ECHO))
+                reply(s)
+            before, began = segments_in(s), time.monotonic()
+            s.sendall(record(ECHO))
+            reply(s)
+            lone.append(time.monotonic() - began)
+            assert segments_in(s) == before + 1
+            before = segments_in(s)
+            s.sendall(b"".join(record(ECHO, 0, struct.pack(">I", i)) for i in range(24)))
+            assert sorted(struct.unpack_from(">I", reply(s), 8)[0] for _ in range(24)) == list(range(24))
+            counts.append(segments_in(s) - before)
+        print("# 24 replies in %s segments; one alone took %d us" % (sorted(counts), min(lone) * 1e6))
+        assert min(counts) <= 4, counts
+        assert sum(counts) < 20 * 16 or SANITIZED, counts
+
+
 def test_replies_do_not_wait_for_a_request_that_hangs():
     """Replies that were held back to leave together must leave when the last of the batch hangs."""
     with daemon({"workers": 4}) as d, d.connect() as s:
