@@ -188,9 +188,7 @@ run_in_sequence(Nfs4Compound *c, Nfs4Client *client, Nfs4OpenArgs *args)
     if (!owner)
         return nfs4_client_full(c, client, "max-owners");
     size_t body_at = c->out->len;
-    uint32_t status = NFS4ERR_BAD_SEQID; /* another user's: clients take a new owner then */
-    if (nfs4_owner_claim(c, owner, args->seqid))
-        status = nfs4_owner_begin(c, owner, args->seqid);
+    uint32_t status = nfs4_owner_begin_open(c, owner, args->seqid);
     if (status == NFS4_OK)
         status = nfs4_owner_end(c, owner, args->seqid, body_at, run(c, owner, args));
     else if (status == NFS4_OWNER_REPLAYED)

@@ -201,13 +201,30 @@ note_created(Nfs4OpenArgs *args, Nfs4OpenResult *result)
     }
 }
 
+/* No more opens are given, but one that is there needs none: the client asks with create as often as without, and would
+ * otherwise wait for ever for what it holds. `refusal` is the answer to everything else. */
+static uint32_t
+open_held(Nfs4Compound *c, Nfs4Owner *owner, Nfs4OpenArgs *args, const char *name, uint32_t refusal,
+          Nfs4OpenResult *result)
+{
+    LaresObject object;
+    if (lares_files_lookup(c->files, &c->caller, &c->current, name, TRUE, &object) != LARES_OK)
+        return refusal;
+    Nfs4Grant *grant = find_grant(owner, object.node);
+    lares_object_clear(&object);
+    if (!grant)
+        return refusal;
+    nfs4_grant_unref(grant);
+    return open_existing(c, owner, args, name, result);
+}
+
 static uint32_t
 create_and_open(Nfs4Compound *c, Nfs4Owner *owner, Nfs4OpenArgs *args, const char *name, Nfs4OpenResult *result)
 {
     LaresHolder *holder;
     uint32_t may = get_holder(c, owner->client, &holder);
     if (may != NFS4_OK)
-        return may;
+        return open_held(c, owner, args, name, may, result);
     LaresCreate how;
     LaresOpen *open = NULL;
     gboolean created = FALSE;

@@ -119,12 +119,12 @@ replay(Nfs4Compound *c, Nfs4Owner *owner)
     return owner->last_status;
 }
 
-gboolean
-nfs4_owner_claim(const Nfs4Compound *c, Nfs4Owner *owner, uint32_t seqid)
+/* owner->busy held. FALSE: another user's, who has something open. */
+static gboolean
+claim(const Nfs4Compound *c, Nfs4Owner *owner, uint32_t seqid)
 {
     uint32_t uid = c->caller.identity->uid;
     gboolean is_mine = TRUE;
-    g_mutex_lock(&owner->busy);
     if (__atomic_load_n(&owner->uid, __ATOMIC_RELAXED) != uid) {
         g_mutex_lock(&owner->client->lock);
         is_mine = owner->grants.length == 0;
@@ -138,27 +138,45 @@ nfs4_owner_claim(const Nfs4Compound *c, Nfs4Owner *owner, uint32_t seqid)
         nfs4_owner_drop_grants(owner);
         owner->used = FALSE;
     }
-    g_mutex_unlock(&owner->busy);
     return is_mine;
+}
+
+/* owner->busy held; kept if the result is NFS4_OK, else given up. */
+static uint32_t
+take_turn(Nfs4Compound *c, Nfs4Owner *owner, uint32_t seqid)
+{
+    uint32_t status = NFS4ERR_BAD_SEQID;
+    switch (nfs4_step_seqid(owner->used, owner->seqid, seqid)) {
+    case NFS4_SEQ_NEXT:
+        return NFS4_OK;
+    case NFS4_SEQ_REPLAY:
+        status = replay(c, owner);
+        /* The loop must not run on: an answer that was kept is final, also when it says NFS4_OK. */
+        if (status == NFS4_OK)
+            status = NFS4_OWNER_REPLAYED;
+        break;
+    default:
+        break;
+    }
+    g_mutex_unlock(&owner->busy);
+    return status;
 }
 
 uint32_t
 nfs4_owner_begin(Nfs4Compound *c, Nfs4Owner *owner, uint32_t seqid)
 {
     g_mutex_lock(&owner->busy);
-    uint32_t status;
-    switch (nfs4_step_seqid(owner->used, owner->seqid, seqid)) {
-    case NFS4_SEQ_NEXT:
-        return NFS4_OK;
-    case NFS4_SEQ_REPLAY:
-        status = replay(c, owner);
-        g_mutex_unlock(&owner->busy);
-        /* The loop must not run on: an answer that was kept is final, also when it says NFS4_OK. */
-        return status == NFS4_OK ? NFS4_OWNER_REPLAYED : status;
-    default:
-        g_mutex_unlock(&owner->busy);
-        return NFS4ERR_BAD_SEQID;
-    }
+    return take_turn(c, owner, seqid);
+}
+
+uint32_t
+nfs4_owner_begin_open(Nfs4Compound *c, Nfs4Owner *owner, uint32_t seqid)
+{
+    g_mutex_lock(&owner->busy);
+    if (claim(c, owner, seqid))
+        return take_turn(c, owner, seqid);
+    g_mutex_unlock(&owner->busy);
+    return NFS4ERR_BAD_SEQID; /* clients take a new owner then */
 }
 
 /* RFC 7530 9.1.7: these leave the sequence where it is. */

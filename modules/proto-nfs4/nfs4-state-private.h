@@ -318,12 +318,12 @@ Nfs4Owner *nfs4_owner_ref(Nfs4Owner *owner);
 void nfs4_owner_unref(Nfs4Owner *owner);
 /* Not on the wire: a retry whose kept answer is NFS4_OK; its body is written. */
 #define NFS4_OWNER_REPLAYED (UINT32_MAX - 2)
-/* 4.0, OPEN by name: is the owner the caller's? One that has nothing open and belongs to somebody else becomes the
- * caller's; else an unconfirmed one that starts again loses what it opened. Before nfs4_owner_begin(). */
-gboolean nfs4_owner_claim(const Nfs4Compound *c, Nfs4Owner *owner, uint32_t seqid);
 /* 4.0: locks the owner for one operation and judges the seqid. NFS4_OK: go on, then call nfs4_owner_end(). Anything
  * else is the answer (for a retry the kept one, its body already written); the owner is unlocked again. */
 uint32_t nfs4_owner_begin(Nfs4Compound *c, Nfs4Owner *owner, uint32_t seqid);
+/* The same for OPEN. An owner that has nothing open and belongs to another user becomes the caller's first
+ * (NFS4ERR_BAD_SEQID when it has something); else an unconfirmed one that starts again loses what it opened. */
+uint32_t nfs4_owner_begin_open(Nfs4Compound *c, Nfs4Owner *owner, uint32_t seqid);
 /* Keeps the answer (what was written since nfs4_owner_begin) and moves the seqid on, if `status` does
  * (RFC 7530 9.1.7). Gives `status` back. */
 uint32_t nfs4_owner_end(Nfs4Compound *c, Nfs4Owner *owner, uint32_t seqid, size_t body_at, uint32_t status);

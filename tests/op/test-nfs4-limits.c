@@ -63,6 +63,10 @@ test_opens(gconstpointer data)
     g_assert_cmpuint(talk_open(greedy, "o0", 3, "more", &more), ==, FULL(minor));
     g_assert_false(is_there(greedy, "more")); /* refused before it was made */
     read_without_open(greedy, "f1");
+    /* What an owner has open it may open again, with create, too: that takes nothing. */
+    g_assert_cmpuint(talk_open(greedy, "o1", 3, "f1", &more), ==, NFS4_OK);
+    g_assert_cmpmem(more.other, sizeof more.other, stateid[1].other, sizeof stateid[1].other);
+    g_assert_cmpuint(talk_open(greedy, "o1", 4, "f2", &more), ==, FULL(minor)); /* another owner's */
     must_open(other, "o0", "f0");
     must_open(other, "o1", "theirs");
     /* The refusal left the sequence of o0 where it was. */
