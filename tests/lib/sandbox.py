@@ -13,6 +13,7 @@ import re
 import struct
 import subprocess
 import sys
+import tempfile
 
 CLONE_NEWNS = 0x00020000
 ALL_NAMESPACES = 0x7E020080
@@ -50,12 +51,13 @@ def read_only(*paths):
 
 def private_devices():
     kept = ("null", "zero", "full", "random", "urandom", "tty")
-    run("mkdir", "-p", "/run/sandbox-dev")
-    run("mount", "-t", "tmpfs", "-o", "mode=755,nosuid,noexec", "none", "/run/sandbox-dev")
+    made = tempfile.mkdtemp(prefix="lares-sandbox-", dir="/run")  # one's own: removing it ends mounts of others on it
+    run("mount", "-t", "tmpfs", "-o", "mode=755,nosuid,noexec", "none", made)
     for name in kept:
-        open("/run/sandbox-dev/" + name, "w").close()
-        run("mount", "--bind", "/dev/" + name, "/run/sandbox-dev/" + name)
-    run("mount", "--move", "/run/sandbox-dev", "/dev")
+        open(made + "/" + name, "w").close()
+        run("mount", "--bind", "/dev/" + name, made + "/" + name)
+    run("mount", "--move", made, "/dev")
+    os.rmdir(made)
 
 
 def restrict_files(unit):

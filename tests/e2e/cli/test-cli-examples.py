@@ -73,13 +73,15 @@ def seclude():
     if libc.unshare(CLONE_NEWNS | CLONE_NEWNET) != 0:
         return False
     mount("--make-rprivate", "/")
-    os.makedirs("/run/lares-examples", exist_ok=True)
-    mount("-t", "tmpfs", "none", "/run/lares-examples")
+    made = tempfile.mkdtemp(prefix="lares-examples-", dir="/run")
+    mount("-t", "tmpfs", "none", made)
     for d in ("etc", "root"):
-        where = "/run/lares-examples/" + d
+        where = made + "/" + d
         os.makedirs(where + "/upper")
         os.mkdir(where + "/work")
         mount("-t", "overlay", "-o", "lowerdir=/%s,upperdir=%s/upper,workdir=%s/work" % (d, where, where), "none", "/" + d)
+    subprocess.run(["umount", "--lazy", made], check=True)  # the overlays hold on to it
+    os.rmdir(made)
     if not BUILD.startswith("/srv/"):
         mount("-t", "tmpfs", "none", "/srv")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
