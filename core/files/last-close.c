@@ -63,8 +63,8 @@ note_entry(const LaresDirEntry *entry, gpointer user)
     return FALSE;
 }
 
-static LaresStatus
-set_unlink(LaresFiles *files, LaresOpen *open, const LaresObject *dir, const char *name, const LaresCred *cred)
+static LaresUnlink *
+last_close_new(LaresFiles *files, LaresOpen *open, const LaresObject *dir, const char *name, const LaresCred *cred)
 {
     LaresNode *node = lares_open_node(open);
     LastClose *last = g_new0(LastClose, 1);
@@ -79,7 +79,31 @@ set_unlink(LaresFiles *files, LaresOpen *open, const LaresObject *dir, const cha
     last->n_groups = cred->n_groups;
     last->groups = g_memdup2(cred->groups, cred->n_groups * sizeof *cred->groups);
     last->name = g_strdup(name);
-    return lares_state_set_unlink(open, &last->base);
+    return &last->base;
+}
+
+static LaresStatus
+set_unlink(LaresFiles *files, LaresOpen *open, const LaresObject *dir, const char *name, const LaresCred *cred)
+{
+    return lares_state_set_unlink(open, last_close_new(files, open, dir, name, cred));
+}
+
+LaresStatus
+lares_files_contend_name(LaresFiles *files, const LaresObject *object, LaresOpen *self, uint64_t *seen)
+{
+    return lares_state_has_guards() ? lares_state_contend(object->node, self, LARES_CONTEND_HANDLE, seen) : LARES_OK;
+}
+
+LaresStatus
+lares_files_delete_link(LaresFiles *files, const LaresCaller *caller, LaresOpen *open, const LaresObject *dir,
+                        const char *name)
+{
+    LaresStatus status = lares_files_writable(dir);
+    if (status != LARES_OK)
+        return status;
+    LaresCred cred = lares_files_cred(caller, dir);
+    last_close_run(last_close_new(files, open, dir, name, &cred));
+    return LARES_OK;
 }
 
 LaresStatus

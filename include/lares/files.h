@@ -178,6 +178,13 @@ LARES_API LaresStatus lares_files_create_how(LaresFiles *files, const LaresCalle
  * may be NULL). LARES_NOTEMPTY for a directory with entries. */
 LARES_API LaresStatus lares_files_delete_on_close(LaresFiles *files, const LaresCaller *caller, LaresOpen *open,
                                                   const LaresObject *dir, const char *name, gboolean on);
+/* The same at once: for a file with other names, where nobody else has it open by this one. */
+LARES_API LaresStatus lares_files_delete_link(LaresFiles *files, const LaresCaller *caller, LaresOpen *open,
+                                              const LaresObject *dir, const char *name);
+/* Before a name goes: others may not keep handles of the file for later any more. LARES_DELAY with *seen while one of
+ * them still does. */
+LARES_API LaresStatus lares_files_contend_name(LaresFiles *files, const LaresObject *object, LaresOpen *self,
+                                               uint64_t *seen);
 /* As lares_files_rename(), by who has the object open as `self` (may be NULL; it is not in its own way).
  * LARES_FILE_OPEN when somebody denies deletion (of the object or of what it replaces), LARES_EXIST without `replace`,
  * LARES_DELAY with *seen (may be NULL) and *busy (may be NULL: the node to wait for, a reference). */

@@ -92,6 +92,7 @@ static void
 leave_waiting(Smb2Message *m, Smb2Op *op)
 {
     Smb2Parked *parked = smb2_parked_ref(op->parked);
+    smb2_response_apart(m, op);
     if (!smb2_parked_announced(parked))
         smb2_response_end(m, op, STATUS_PENDING, smb2_parked_async_id(parked), TRUE);
     else
@@ -227,6 +228,7 @@ clear(Smb2Message *m)
     g_clear_pointer(&m->channel, smb2_channel_unref);
     g_clear_pointer(&m->tree, smb2_tree_unref);
     g_clear_pointer(&m->previous_sign, smb2_channel_unref);
+    g_clear_pointer(&m->sealed_sign, smb2_channel_unref);
     g_clear_pointer(&m->previous_hash_owner, smb2_channel_unref);
 }
 

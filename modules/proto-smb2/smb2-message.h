@@ -39,6 +39,11 @@ typedef struct {
     const Smb2SignKey *previous_key;
     uint8_t *previous_hash;           /* update this hash with it, or NULL */
     Smb2Channel *previous_hash_owner; /* a reference that keeps it */
+    /* The last response that was completed because another one began behind it, for smb2_response_apart(): where it
+     * begins and ends without padding, and its key as above. */
+    size_t sealed, sealed_end;
+    Smb2Channel *sealed_sign;
+    const Smb2SignKey *sealed_key;
 } Smb2Message;
 
 #define SMB2_NO_RESPONSE SIZE_MAX
@@ -68,6 +73,8 @@ uint32_t smb2_check_command(Smb2Message *m, Smb2Op *op, const Smb2Command *row);
 void smb2_message_start(Smb2Message *m);
 /* Room for a response's header: op->response. */
 void smb2_response_begin(Smb2Message *m, Smb2Op *op);
+/* What is complete leaves in a record of its own; the response that was begun starts over behind it. */
+void smb2_response_apart(Smb2Message *m, Smb2Op *op);
 /* The body stands behind it: completes the header; `credits`: grants some. */
 void smb2_response_end(Smb2Message *m, Smb2Op *op, uint32_t status, uint64_t async_id, gboolean credits);
 /* The chain is complete: what is in the writer may leave. FALSE: nothing is to be sent. */

@@ -99,6 +99,9 @@ set_disposition(Smb2Op *op, gboolean on)
         return status;
     if (on && info.basic.attributes & SMB2_ATTR_READONLY)
         return STATUS_CANNOT_DELETE;
+    uint64_t seen = 0;
+    if (on && lares_files_contend_name(op->service->files, &open->object, open->open, &seen) == LARES_DELAY)
+        return smb2_park_on(op, open->object.node, seen, NULL, 0);
     if (open->base.node)
         return smb2_status(
             lares_files_stream_delete_on_close(op->service->files, &op->caller, open->open, &open->base, on));

@@ -247,7 +247,37 @@ opens_remove(Smb2Opens *opens, Smb2Open *open)
     return was_there;
 }
 
-/* With FILE_DELETE_ON_CLOSE the file is to go from now on ([MS-FSA] 2.1.5.4), as whoever opened it. */
+/* Is the name that `open` was opened by one of several, and not in the way of another open? */
+static gboolean
+link_may_go(Smb2Open *open, const LaresCaller *caller, const LaresNode *dir, const char *name)
+{
+    Smb2Opens *opens = open->service->opens;
+    GHashTableIter iter;
+    gpointer value;
+    LaresAttrs attrs;
+    gboolean mine = TRUE;
+    if (open->is_directory || lares_open_count(open->open) < 2 ||
+        lares_files_getattr(open->service->files, caller, &open->object, LARES_ATTR_NLINK, &attrs, NULL) != LARES_OK ||
+        attrs.nlink < 2)
+        return FALSE;
+    g_autoptr(GPtrArray) others = g_ptr_array_new_with_free_func((GDestroyNotify)smb2_open_unref);
+    g_mutex_lock(&opens->lock);
+    g_hash_table_iter_init(&iter, opens->by_volatile);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        if (value != open && ((Smb2Open *)value)->object.node == open->object.node)
+            g_ptr_array_add(others, smb2_open_ref(value));
+    g_mutex_unlock(&opens->lock);
+    for (guint i = 0; mine && i < others->len; i++) {
+        Smb2Open *other = others->pdata[i];
+        g_mutex_lock(&other->lock);
+        mine = other->parent.node != dir || g_strcmp0(other->name, name) != 0;
+        g_mutex_unlock(&other->lock);
+    }
+    return mine;
+}
+
+/* With FILE_DELETE_ON_CLOSE the file is to go from now on ([MS-FSA] 2.1.5.5), as whoever opened it: this name of it
+ * with the last open by this name, whatever other names are open. */
 static void
 mark_for_deletion(Smb2Open *open)
 {
@@ -267,6 +297,8 @@ mark_for_deletion(Smb2Open *open)
         LaresCaller caller = {identity, flavor, &nobody, "smb2", NULL};
         if (open->base.node)
             lares_files_stream_delete_on_close(open->service->files, &caller, open->open, &open->base, TRUE);
+        else if (link_may_go(open, &caller, parent.node, name))
+            lares_files_delete_link(open->service->files, &caller, open->open, &parent, name);
         else
             lares_files_delete_on_close(open->service->files, &caller, open->open, &parent, name, TRUE);
     }

@@ -25,7 +25,10 @@ seal_previous(Smb2Message *m)
     }
     if (m->previous_hash)
         smb2_preauth_update(m->previous_hash, response, len);
-    g_clear_pointer(&m->previous_sign, smb2_channel_unref);
+    g_clear_pointer(&m->sealed_sign, smb2_channel_unref);
+    m->sealed_sign = g_steal_pointer(&m->previous_sign);
+    m->sealed_key = m->previous_key;
+    m->sealed = m->previous_hash ? SMB2_NO_RESPONSE : m->previous; /* what was hashed stays as it is */
     g_clear_pointer(&m->previous_hash_owner, smb2_channel_unref);
     m->previous_hash = NULL;
     m->previous = SMB2_NO_RESPONSE;
@@ -36,12 +39,29 @@ smb2_response_begin(Smb2Message *m, Smb2Op *op)
 {
     LaresWriter *out = &m->reply->out;
     if (m->previous != SMB2_NO_RESPONSE) {
+        m->sealed_end = out->len;
         smb2_align(out, m->first, 8);
         smb2_patch_u32(out, m->previous + SMB2_H_NEXT, (uint32_t)(out->len - m->previous));
         seal_previous(m);
     }
     op->response = out->len;
     smb2_put_zeros(out, SMB2_HEADER_SIZE);
+}
+
+/* An interim response goes alone: Linux 6.1 drops a whole encrypted record when one of its responses is such a one. */
+void
+smb2_response_apart(Smb2Message *m, Smb2Op *op)
+{
+    LaresWriter *out = &m->reply->out;
+    if (m->sealed == SMB2_NO_RESPONSE || out->failed)
+        return;
+    lares_reply_rewind(m->reply, m->sealed_end, m->reply->n_ranges);
+    smb2_patch_u32(out, m->sealed + SMB2_H_NEXT, 0);
+    m->previous = m->sealed;
+    m->previous_key = m->sealed_key;
+    m->previous_sign = g_steal_pointer(&m->sealed_sign);
+    smb2_message_flush(m);
+    smb2_response_begin(m, op);
 }
 
 static uint16_t
@@ -157,7 +177,8 @@ smb2_message_start(Smb2Message *m)
     if (m->encrypted)
         smb2_put_zeros(&m->reply->out, SMB2_TRANSFORM_SIZE);
     m->first = m->reply->out.len;
-    m->previous = SMB2_NO_RESPONSE;
+    m->previous = m->sealed = SMB2_NO_RESPONSE;
+    g_clear_pointer(&m->sealed_sign, smb2_channel_unref);
     m->n_responses = 0;
 }
 

@@ -3,6 +3,7 @@
 """Runs the checks of checks/ in a mounted folder, inside the guest, as root.
 
     battery.py --dir MOUNT [--second MOUNT2] --vers 4.2 --sec krb5p [--results FILE] [--only WORDS] [--quick]
+    battery.py --smb … --vers 3.1.1 --sec krb5i …      on mounts of cifs.ko; --quick also leaves checks out
 
 MOUNT must let alice create folders. MOUNT2 is the same export mounted with nosharecache. Each check runs in a
 process of its own with a time limit; one that hangs costs that check only. One `PASS|FAIL|SKIP name[: reason]`
@@ -21,7 +22,7 @@ import traceback
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from checks import CHECKS, Context, NotOffered, Skip  # noqa: E402
-from checks import attributes, data, locks, names, programs  # noqa: E402,F401 pylint: disable=unused-import
+from checks import attributes, data, locks, names, programs, smb  # noqa: E402,F401 pylint: disable=unused-import
 
 USERS = {"alice": (4101, [4101, 4200]), "bob": (4102, [4102, 4200])}
 
@@ -31,7 +32,7 @@ class Runner:
 
     def __init__(self, options):
         self.options = options
-        self.minor = int(options.vers.split(".")[1])
+        self.minor = {"2.1": 1}.get(options.vers, 2) if options.smb else int(options.vers.split(".")[1])
         self.top = f"battery-{options.vers}-{options.sec}-{os.getpid()}-{time.time_ns() % 1000}"
         self.score = {"PASS": 0, "FAIL": 0, "SKIP": 0}
 
@@ -135,7 +136,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--dir", required=True)
     parser.add_argument("--second")
-    parser.add_argument("--vers", required=True, choices=["4.0", "4.1", "4.2"])
+    parser.add_argument("--vers", required=True, choices=["4.0", "4.1", "4.2", "2.1", "3.0", "3.1.1"])
+    parser.add_argument("--smb", action="store_true", help="the mounts are SMB")
     parser.add_argument("--sec", required=True)
     parser.add_argument("--prefix", default="")
     parser.add_argument("--results")
@@ -148,7 +150,8 @@ def main():
     runner = Runner(options)
     wanted = tuple(w for w in options.only.split(",") if w)
     for entry in CHECKS:
-        if entry.since <= runner.minor and (not wanted or entry.name.startswith(wanted)):
+        fits = smb.fits(entry, options.quick) if options.smb else not entry.smb
+        if fits and entry.since <= runner.minor and (not wanted or entry.name.startswith(wanted)):
             runner.run(entry)
     print(f"# {options.vers} {options.sec}: " + ", ".join(f"{n} {v}" for v, n in runner.score.items()))
     return 1 if runner.score["FAIL"] else 0

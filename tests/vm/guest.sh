@@ -162,3 +162,25 @@ mounted_sec() { # [DIR]: the flavor that the kernel uses
 }
 
 drop_caches() { echo 3 > /proc/sys/vm/drop_caches; }
+
+# -- SMB
+
+# cifs.ko with its upcall for tickets (request-key runs cifs.upcall by /etc/request-key.d/cifs.spnego.conf), and alice's
+# NTLM password as the driver gave it to the server.
+setup_smb() {
+    modprobe cifs || return
+    printf 'username=alice\npassword=%s\n' "$NTLM_PASSWORD" > /tmp/alice.ntlm
+    chmod 600 /tmp/alice.ntlm
+}
+
+smb_mount() { # VERS SEC [DIR [OPTIONS [SHARE]]]: as alice, for alice; SEC as in mount.cifs, with ",seal" for encryption
+    local vers=$1 sec=$2 dir=${3:-/mnt/smb} login=cruid=$ALICE,username=alice
+    case $sec in ntlm*) login=credentials=/tmp/alice.ntlm ;; esac
+    mkdir -p "$dir"
+    timeout -k 5 $((60 * PATIENCE)) mount -t cifs -o "vers=$vers,sec=$sec,$login,uid=alice,gid=alice,mfsymlinks,port=$SMB_PORT${4:+,$4}" \
+        "//$SERVER/${5:-share}" "$dir"
+}
+
+smb_umount() { # [DIR]
+    timeout -k 2 $((30 * PATIENCE)) umount "${1:-/mnt/smb}" 2> /dev/null || umount -f -l "${1:-/mnt/smb}"
+}

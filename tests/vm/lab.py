@@ -85,11 +85,12 @@ def make_job(directory, script, krb5_conf=None, keytabs=None, **variables):
 class Lab:
     """A realm, a server of the given kind, and a folder for shares, all below one directory.
 
-    Realm options (max_life, service_life, clockskew) are passed on. keep leaves the directory for inspection.
+    smb: the server speaks SMB too. Realm options (max_life, service_life, clockskew) are passed on. keep leaves the directory for inspection.
     """
 
-    def __init__(self, kind, keep=None, krb5=True, **realm_options):
+    def __init__(self, kind, keep=None, krb5=True, smb=False, **realm_options):
         self.kind = kind
+        self.smb = smb
         self.keep = keep
         self.dir = pathlib.Path(keep or tempfile.mkdtemp(prefix="lares-vm-"))
         if keep:
@@ -99,7 +100,8 @@ class Lab:
         self.realm = None
         if krb5:
             self.realm = Realm(self.dir / "realm", users=["alice", "bob"], **realm_options,
-                               services=[f"nfs/{SERVER_NAME}", "nfs/localhost", f"host/{SERVER_NAME}"])
+                               services=[f"nfs/{SERVER_NAME}", "nfs/localhost", f"host/{SERVER_NAME}"] +
+                               ([f"cifs/{SERVER_NAME}"] if smb else []))
         self.server = None
         self.mounted = False
 
@@ -114,6 +116,8 @@ class Lab:
                 # Only services of the server live shortly; the machines' own keys are like users'.
                 self.realm.add_services(machines, keytab=self.dir / "host.keytab", life=self.realm.max_life)
             self.server = make_server(self.kind, self.dir / "server", self.realm)
+            if self.smb:
+                self.server.speak_smb()
         except BaseException:
             self.__exit__()
             raise
@@ -161,7 +165,7 @@ class Lab:
 
     def job(self, name, script, share="share", **variables):
         return make_job(self.dir / f"job-{name}", script, self.realm and self.realm.client_config(),
-                        self.keytabs(), PORT=self.server.port, EXPORT=self.server.export(share), **variables)
+                        self.keytabs(), PORT=self.server.port, SMB_PORT=self.server.smb_port or "", EXPORT=self.server.export(share), **variables)
 
     def keytabs(self):
         if not self.realm:

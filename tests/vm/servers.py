@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The servers that the real-client tests can run against, behind one small interface.
 
-A server has: port, start(), stop(), kill() (SIGKILL), add_share(name, directory, sec), set_sec(name, sec),
+A server has: port, smb_port (None where it speaks NFS only), start(), stop(), kill() (SIGKILL), add_share(name, directory, sec), set_sec(name, sec),
 disable_user(user), enable_user(user), offers (a set of what the tests may ask for). All of them give alice, bob and the group team
 the numbers of the guests (see guest.sh) and map alice@REALM to alice.
 """
@@ -80,6 +80,7 @@ class Server:
         self.dir.mkdir(parents=True, exist_ok=True)
         self.realm = realm
         self.port = free_port()
+        self.smb_port = None
         self.process = None
         self.shares = {}
 
@@ -162,6 +163,7 @@ class Lares(Server):
     lease = 10
 
     MODULES = ("auth-sys", "auth-krb5", "store-posix", "proto-nfs4", "proto-rest")
+    SMB_MODULES = ("auth-ntlm", "proto-smb2")
 
     def __init__(self, directory, realm=None):
         super().__init__(directory, realm)
@@ -170,16 +172,22 @@ class Lares(Server):
         self.control = self.dir / "run" / "control.sock"
         self.made = set()
 
+    def speak_smb(self):
+        """Before the first start: SMB as well as NFS."""
+        self.smb_port = free_port()
+
     def write_config(self):
         modules, config = self.dir / "modules", self.dir / "modules.d"
         for folder in (modules, config):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-        for name in self.MODULES:
+        for name in self.MODULES + (self.SMB_MODULES if self.smb_port else ()):
             if name == "auth-krb5" and not self.realm:
                 continue
             (modules / f"{name}.so").symlink_to(self.build / "modules" / name / f"{name}.so")
         settings = {"proto-nfs4": f"listen=127.0.0.1:{self.port}\nlease-time={self.lease}\ngrace-time={self.grace}\n"}
+        if self.smb_port:
+            settings["proto-smb2"] = f"listen=127.0.0.1:{self.smb_port}\n"
         if self.realm:
             settings["auth-krb5"] = f"keytab={self.realm.service_keytab}\nclock-skew={self.realm.clockskew}\n"
         for name, text in settings.items():
@@ -193,6 +201,8 @@ class Lares(Server):
         self.spawn([str(self.build / "core" / "laresd"), "--config", str(self.dir / "lares.conf"),
                     "--modules-dir", str(self.dir / "modules"), "--module-config-dir", str(self.dir / "modules.d"),
                     "--state-dir", str(self.dir / "state"), "--run-dir", str(self.dir / "run")], env)
+        if self.smb_port and not wait_port(self.smb_port, self.process):
+            raise ServerError("no SMB: " + (self.dir / "server.out").read_text()[-2000:])
         for name, (directory, sec) in self.shares.items():
             if name not in self.made:
                 self.verb("share.create", name=name, path=str(directory), sec=sec, squash="none")

@@ -25,16 +25,16 @@ class NotOffered(Exception):
 
 
 class Entry:
-    """One row: name, function, first minor version that has it, needs root, seconds it may take."""
+    """One row: name, function, first minor version that has it, needs root, seconds it may take, for SMB mounts only."""
 
-    def __init__(self, name, function, since, root, limit):
-        self.name, self.function, self.since, self.root, self.limit = name, function, since, root, limit
+    def __init__(self, name, function, since, root, limit, smb):
+        self.name, self.function, self.since, self.root, self.limit, self.smb = name, function, since, root, limit, smb
 
 
-def check(name, since=0, root=False, limit=60):
-    """Register a check. since: the lowest NFSv4 minor version in which it makes sense."""
+def check(name, since=0, root=False, limit=60, smb=False):
+    """Register a check. since: the lowest NFSv4 minor version in which it makes sense (SMB: 2 is 3.0)."""
     def register(function):
-        CHECKS.append(Entry(name, function, since, root, limit))
+        CHECKS.append(Entry(name, function, since, root, limit, smb))
         return function
     return register
 

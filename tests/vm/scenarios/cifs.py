@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""SMB with the kernel's own client: each version with each way to log in, the whole battery once, a part of it for the rest.
+
+SMB 2.1 has no encryption: a sealed mount must be refused there, and on a share that wants encryption every mount that has
+none.
+"""
+
+from lab import Lab, vm
+
+NAME = "cifs"
+PASSWORD = "correct horse battery"
+LARGE = 20_000
+
+SCRIPT = r"""
+CHECK_TIMEOUT=60
+setup_krb5 || exit 3
+setup_smb || exit 3
+
+combination() { # VERS SEC SHARE [battery options]
+    local vers=$1 sec=$2 share=$3
+    shift 3
+    PREFIX="cifs/$vers-$sec/"
+    check mount smb_mount $vers $sec /mnt/smb "" $share || return
+    check mount-second smb_mount $vers $sec /mnt/second nosharesock,actimeo=0 $share || { smb_umount; return; }
+    python3 -B "$TESTS/battery.py" --smb "$@" --times --patience $PATIENCE --dir /mnt/smb --second /mnt/second --vers $vers --sec $sec \
+        --prefix "$PREFIX" --results "$RESULTS"
+    smb_umount /mnt/second
+    check umount timeout -k 2 $((40 * PATIENCE)) umount /mnt/smb || smb_umount
+}
+
+combination 3.1.1 krb5i share
+
+PREFIX="cifs/"
+large() {
+    local many=/mnt/smb/large
+    smb_mount 3.1.1 krb5 /mnt/smb actimeo=60 share || return
+    as alice python3 -B - $many $LARGE << 'END' || return
+import os, sys
+with os.scandir(sys.argv[1]) as entries:
+    found = {e.name: e.stat().st_size for e in entries}
+wanted = {f"entry-{i:05d}": i % 7 for i in range(int(sys.argv[2]))}
+assert found == wanted, f"{len(found)} entries, {len(set(found.items()) ^ set(wanted.items()))} differ"
+END
+    [ "$(as alice ls -l $many | wc -l)" = $((LARGE + 1)) ]
+}
+check large-folder large
+smb_umount
+
+combination 3.1.1 krb5,seal sealed --quick
+combination 3.1.1 krb5 share --quick
+combination 3.1.1 ntlmssp share --quick
+combination 3.1.1 ntlmsspi share --quick
+combination 3.1.1 ntlmssp,seal share --quick
+combination 3.0 krb5i share --quick
+combination 3.0 krb5,seal sealed --quick
+combination 3.0 krb5 share --quick
+combination 3.0 ntlmssp share --quick
+combination 2.1 krb5i share --quick
+combination 2.1 krb5 share --quick
+combination 2.1 ntlmssp share --quick
+
+PREFIX="cifs/"
+refused() { ! smb_mount "$@" || { smb_umount; return 1; }; }
+check 2.1-cannot-be-sealed refused 2.1 krb5,seal /mnt/smb "" share
+check 2.1-on-encrypted-share-is-refused refused 2.1 krb5i /mnt/smb "" sealed
+check ntlm-without-its-flavor-is-refused refused 3.1.1 ntlmssp /mnt/smb "" sealed
+wrong_password() { sed -i s/password=.*/password=wrong/ /tmp/alice.ntlm; refused 3.1.1 ntlmssp /mnt/smb "" share; }
+check wrong-password-is-refused wrong_password
+exit 0
+"""
+
+
+def run(kind, report, keep=None):
+    with Lab(kind, keep, smb=True) as lab:
+        folder = lab.share("share", ["krb5i", "krb5", "ntlm"])
+        lab.share("sealed", ["krb5p"])
+        many = folder / "large"
+        many.mkdir()
+        for number in range(LARGE):
+            (many / f"entry-{number:05d}").write_bytes(b"x" * (number % 7))
+        lab.server.start()
+        lab.server.verb("user.ntlm.enable", name="alice", password=PASSWORD)
+        job = lab.job("cifs", SCRIPT, NTLM_PASSWORD=PASSWORD, LARGE=LARGE)
+        guest = vm.Guest(job)
+        try:
+            guest.start()
+            status = guest.wait(600)
+        finally:
+            guest.stop()
+        report.guest(job, "a", status, NAME)
