@@ -28,7 +28,7 @@ combination() { # VERS SEC SHARE [battery options]
     check umount timeout -k 2 $((40 * PATIENCE)) umount /mnt/smb || smb_umount
 }
 
-combination 3.1.1 krb5i share
+combination 3.1.1 krb5i share --quick --every
 
 PREFIX="cifs/"
 large() {
