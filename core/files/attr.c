@@ -11,6 +11,8 @@ void
 lares_files_change_before(const LaresObject *dir, LaresChangeInfo *info)
 {
     LaresAttrs attrs = {0};
+    if (!info)
+        return;
     info->atomic = FALSE;
     if (STORE_IFACE(dir->share->store)->getattr(dir->share->store, dir->node, LARES_ATTR_CHANGE, &attrs) != LARES_OK)
         attrs.change = 0;
@@ -36,6 +38,8 @@ lares_files_change_after(const LaresObject *dir, LaresChangeInfo *info)
 {
     settle(dir);
     LaresAttrs attrs = {0};
+    if (!info)
+        return;
     if (STORE_IFACE(dir->share->store)->getattr(dir->share->store, dir->node, LARES_ATTR_CHANGE, &attrs) != LARES_OK)
         attrs.change = info->before + 1;
     info->after = attrs.change;

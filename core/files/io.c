@@ -95,7 +95,8 @@ lares_files_read(LaresFiles *files, LaresIo *io, uint64_t offset, uint8_t *buf, 
 {
     LaresNode *node = io->file->node;
     *done = 0;
-    *eof = TRUE;
+    if (eof)
+        *eof = TRUE;
     if (offset > INT64_MAX)
         return LARES_OK;
     if (!range_fits(offset, len))
@@ -107,6 +108,8 @@ lares_files_read(LaresFiles *files, LaresIo *io, uint64_t offset, uint8_t *buf, 
         if (*done < len)
             return LARES_OK;
     }
+    if (!eof)
+        return LARES_OK;
     uint64_t size;
     LaresStatus status = size_of(io, &size);
     *eof = offset + *done >= size;

@@ -42,12 +42,10 @@ last_close_run(LaresUnlink *unlink)
         node->fileid == last->fileid && node->handle.len == last->handle.len &&
         memcmp(node->handle.bytes, last->handle.bytes, last->handle.len) == 0) {
         LaresObject dir = {last->share, last->dir};
-        LaresChangeInfo info;
         LaresVictim victim;
         lares_files_victim(last->files, &dir, &cred, last->name, &victim);
-        lares_files_change_before(&dir, &info);
         LaresStatus status = STORE_IFACE(store)->remove(store, &cred, last->dir, last->name);
-        lares_files_change_after(&dir, &info);
+        lares_files_change_after(&dir, NULL);
         if (status == LARES_OK)
             lares_files_changed(last->files, &dir, last->name, LARES_CHANGE_REMOVED,
                                 lares_files_victim_filter(&victim));

@@ -120,8 +120,7 @@ lares_files_rename_open(LaresFiles *files, const LaresCaller *caller, LaresOpen 
                         const char *name, const LaresObject *to, const char *new_name, gboolean replace, uint64_t *seen,
                         LaresNode **busy)
 {
-    LaresChangeInfo from_info, to_info;
-    return rename_checked(files, caller, self, from, name, to, new_name, replace, seen, busy, &from_info, &to_info);
+    return rename_checked(files, caller, self, from, name, to, new_name, replace, seen, busy, NULL, NULL);
 }
 
 static LaresStatus

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The LaresStore interface type and the ends of node and file references. */
+/* The LaresStore interface type, the ends of node and file references, and moments. */
 #include <lares/store.h>
 
 G_DEFINE_INTERFACE(LaresStore, lares_store, G_TYPE_OBJECT)
@@ -20,4 +20,25 @@ lares_file_free_(LaresFile *file)
 {
     LaresStore *store = file->node->store;
     LARES_STORE_GET_IFACE(store)->file_free(store, file);
+}
+
+static _Thread_local uint64_t moments; /* begun by this thread */
+static _Thread_local uint64_t moment;
+
+void
+lares_store_moment_begin(void)
+{
+    moment = ++moments;
+}
+
+void
+lares_store_moment_end(void)
+{
+    moment = 0;
+}
+
+uint64_t
+lares_store_moment(void)
+{
+    return moment;
 }

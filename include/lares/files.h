@@ -104,7 +104,7 @@ LARES_API LaresStatus lares_files_readlink(LaresFiles *files, const LaresCaller 
 LARES_API LaresStatus lares_files_statfs(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
                                          LaresSpace *space);
 
-/* A directory's change attribute around an operation (RFC 7530 3.2.10). */
+/* A directory's change attribute around an operation (RFC 7530 3.2.10); NULL instead of one where nobody asks. */
 typedef struct {
     gboolean atomic;
     uint64_t before, after;
@@ -206,6 +206,7 @@ typedef struct {
 LARES_API LaresStatus lares_files_io_begin(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
                                            LaresOpen *open, uint32_t access, LaresIo *io);
 LARES_API void lares_files_io_end(LaresIo *io);
+/* eof may be NULL: to know it may take a further look. */
 LARES_API LaresStatus lares_files_read(LaresFiles *files, LaresIo *io, uint64_t offset, uint8_t *buf, size_t len,
                                        size_t *done, gboolean *eof);
 /* For zero-copy: how many of `len` bytes are there at offset, and a descriptor (-1: use lares_files_read). */

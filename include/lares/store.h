@@ -272,6 +272,14 @@ struct _LaresStoreInterface {
 /* Opens the store of one share: `path` is its root. NULL with error. */
 typedef LaresStore *(*LaresStoreOpenFunc)(LaresHost *host, const char *path, GError **error);
 
+/* A request looks at the same few objects many times. Between begin and end a store may tell this thread what it saw
+ * since begin, except of what the thread itself has changed meanwhile. Begin starts afresh: before trying again because
+ * of what others did. Moments do not nest: the first end ends. */
+LARES_API void lares_store_moment_begin(void);
+LARES_API void lares_store_moment_end(void);
+/* For stores: never the same number for two moments of a thread; 0 outside of any. */
+LARES_API uint64_t lares_store_moment(void);
+
 LARES_API void lares_node_free_(LaresNode *node);
 static inline LaresNode *
 lares_node_ref(LaresNode *node)

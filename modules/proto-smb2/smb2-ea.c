@@ -160,17 +160,16 @@ is_refused(const char *name)
 static uint32_t
 set_one(Smb2Op *op, const LaresObject *object, char *names, const char *name, const uint8_t *value, size_t size)
 {
-    LaresChangeInfo info;
     const char *there = find_name(names, list_names(op, object, names), name);
     LaresStatus status;
     if (g_ascii_strcasecmp(name, "security.NTACL") == 0)
         return STATUS_ACCESS_DENIED;
     if (size == 0) {
-        status = there ? lares_files_removexattr(op->service->files, &op->caller, object, there, &info) : LARES_OK;
+        status = there ? lares_files_removexattr(op->service->files, &op->caller, object, there, NULL) : LARES_OK;
         return smb2_status(status == LARES_NOXATTR ? LARES_OK : status);
     }
     status = lares_files_setxattr(op->service->files, &op->caller, object, there ? there : name, value, size,
-                                  LARES_XATTR_EITHER, &info);
+                                  LARES_XATTR_EITHER, NULL);
     return status == LARES_XATTR2BIG || status == LARES_NOSPC ? STATUS_EA_TOO_LARGE
            : status == LARES_NOTSUPP                          ? STATUS_EAS_NOT_SUPPORTED
                                                               : smb2_status(status);

@@ -210,8 +210,10 @@ static Walk
 walk(Smb2Message *m)
 {
     Walk result = WALK_ON;
+    lares_store_moment_begin();
     while (result == WALK_ON && m->at < m->len)
         result = run_command(m);
+    lares_store_moment_end();
     return result;
 }
 

@@ -282,7 +282,6 @@ make_new(Smb2Op *op, Smb2Create *c, gboolean *again)
 {
     uint32_t granted, want, status = STATUS_SUCCESS;
     gboolean directory = (c->options & SMB2_FILE_DIRECTORY_FILE) != 0, created;
-    LaresChangeInfo info;
     LaresObject made = {NULL, NULL};
     if (c->disposition == SMB2_FILE_OPEN || c->disposition == SMB2_FILE_OVERWRITE)
         return STATUS_OBJECT_NAME_NOT_FOUND;
@@ -299,7 +298,7 @@ make_new(Smb2Op *op, Smb2Create *c, gboolean *again)
     LaresCreate create = {.type = directory ? LARES_TYPE_DIRECTORY : LARES_TYPE_REGULAR, .exclusive = TRUE};
     LaresHolder *holder = smb2_session_holder(op->session);
     LaresStatus opened = lares_files_create_how(op->service->files, &op->caller, &c->target.parent, c->target.name,
-                                                &create, &how, holder, &made, &c->open->open, &created, &info);
+                                                &create, &how, holder, &made, &c->open->open, &created, NULL);
     lares_holder_unref(holder);
     if (opened == LARES_EXIST) {
         *again = c->disposition != SMB2_FILE_CREATE; /* somebody was faster */
@@ -321,7 +320,6 @@ find_stream(Smb2Op *op, Smb2Create *c)
 {
     gboolean makes = c->disposition != SMB2_FILE_OPEN && c->disposition != SMB2_FILE_OVERWRITE, made = FALSE;
     uint32_t access = smb2_access_io(smb2_map_generic(c->desired));
-    LaresChangeInfo info;
     if (c->options & SMB2_FILE_DIRECTORY_FILE)
         return STATUS_NOT_A_DIRECTORY;
     if (!c->target.found.node) {
@@ -334,7 +332,7 @@ find_stream(Smb2Op *op, Smb2Create *c)
             return STATUS_OBJECT_NAME_NOT_FOUND;
         }
         LaresStatus status = lares_files_create_how(op->service->files, &op->caller, &c->target.parent, c->target.name,
-                                                    &how, &quiet, holder, &c->target.found, &open, &made, &info);
+                                                    &how, &quiet, holder, &c->target.found, &open, &made, NULL);
         lares_holder_unref(holder);
         if (status != LARES_OK)
             return smb2_status(status);
@@ -359,6 +357,8 @@ open_or_make(Smb2Op *op, Smb2Create *c)
     uint32_t status = STATUS_INSUFFICIENT_RESOURCES;
     gboolean again = TRUE;
     for (int i = 0; i < MAX_TRIES && again; i++) {
+        if (i > 0)
+            lares_store_moment_begin(); /* somebody else changed what was seen */
         again = FALSE;
         smb2_target_clear(&c->target);
         status = smb2_target_find(op, c->name, c->name_len, &c->target);

@@ -6,6 +6,9 @@
 
 #define HEAD 16 /* of the response, before the data */
 
+/* Up to here a copy costs less than to look how much is there and to send by reference. */
+#define COPIED (32u << 10)
+
 static void
 release_file(gpointer file)
 {
@@ -26,7 +29,7 @@ read_by_range(Smb2Op *op, LaresIo *io, uint64_t offset, size_t len, size_t *ther
 {
     int fd;
     gboolean eof;
-    if (!op->allow_ranges || len < 4096)
+    if (!op->allow_ranges || len <= COPIED)
         return FALSE;
     if (lares_files_read_range(op->service->files, io, offset, len, &fd, there, &eof) != LARES_OK || fd < 0)
         return FALSE;
@@ -39,12 +42,11 @@ static uint32_t
 read_file(Smb2Op *op, LaresIo *io, uint64_t offset, size_t len, size_t minimum, size_t at)
 {
     size_t done = 0;
-    gboolean eof = FALSE;
     if (!read_by_range(op, io, offset, len, &done)) {
         uint8_t *space = lares_put_space(op->out, len);
         if (!space)
             return STATUS_INSUFFICIENT_RESOURCES;
-        LaresStatus status = lares_files_read(op->service->files, io, offset, space, len, &done, &eof);
+        LaresStatus status = lares_files_read(op->service->files, io, offset, space, len, &done, NULL);
         if (status != LARES_OK)
             return smb2_status(status);
         lares_writer_rewind(op->out, at + HEAD + done);

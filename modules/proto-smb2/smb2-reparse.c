@@ -253,7 +253,6 @@ smb2_fsctl_set_reparse_point(Smb2Op *op, const Smb2Ioctl *ioctl)
     Smb2Open *open = op->open;
     LaresFiles *files = op->service->files;
     LaresCreate how = {.attrs = {.mask = LARES_ATTR_MODE, .mode = 0644}, .exclusive = TRUE};
-    LaresChangeInfo info;
     LaresAttrs attrs;
     if (!(open->granted & (SMB2_FILE_WRITE_DATA | SMB2_FILE_WRITE_ATTRIBUTES)))
         return STATUS_ACCESS_DENIED;
@@ -275,13 +274,13 @@ smb2_fsctl_set_reparse_point(Smb2Op *op, const Smb2Ioctl *ioctl)
     char place[32];
     g_snprintf(place, sizeof place, ".lares-%016" G_GINT64_MODIFIER "x", open->persistent_id);
     if (result == LARES_OK)
-        result = lares_files_create(files, &op->caller, &parent, place, &how, &made, &info);
+        result = lares_files_create(files, &op->caller, &parent, place, &how, &made, NULL);
     if (result == LARES_OK) {
         lares_object_clear(&made);
         result =
             lares_files_rename_open(files, &op->caller, open->open, &parent, place, &parent, name, TRUE, NULL, NULL);
         if (result != LARES_OK)
-            lares_files_remove(files, &op->caller, &parent, place, &info);
+            lares_files_remove(files, &op->caller, &parent, place, NULL);
     }
     lares_object_clear(&parent);
     g_free(name);

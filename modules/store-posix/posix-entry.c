@@ -190,6 +190,7 @@ void
 posix_node_unlinked(PosixStore *store, PosixNode *node)
 {
     struct statx st;
+    posix_unseen(node);
     if (g_atomic_int_get(&node->fd) < 0 && g_atomic_int_get(&node->opens) == 0) {
         let_go(node);
         return;

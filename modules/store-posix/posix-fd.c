@@ -55,6 +55,54 @@ posix_node_take_back(PosixNode *node, int fd)
     g_mutex_unlock(&node->lock);
 }
 
+/* ---- What was seen in this moment --------------------------------------------------------------------------------
+ */
+
+#define SEEN 4 /* a CREATE looks at a folder, the one above it, and a file */
+
+static _Thread_local struct {
+    uint64_t moment;
+    const PosixNode *node; /* not to be followed: it may be gone */
+    uint64_t dev, ino;
+    struct statx st;
+} seen[SEEN];
+static _Thread_local guint seen_next;
+
+void
+posix_seen(const PosixNode *node, const struct statx *st)
+{
+    uint64_t moment = lares_store_moment();
+    if (!moment)
+        return;
+    guint at = seen_next++ % SEEN;
+    seen[at].moment = moment;
+    seen[at].node = node;
+    seen[at].dev = node->dev;
+    seen[at].ino = node->ino;
+    seen[at].st = *st;
+}
+
+static gboolean
+was_seen(const PosixNode *node, struct statx *st)
+{
+    uint64_t moment = lares_store_moment();
+    for (guint i = 0; moment && i < SEEN; i++) {
+        if (seen[i].moment == moment && seen[i].node == node && seen[i].ino == node->ino && seen[i].dev == node->dev) {
+            *st = seen[i].st;
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+void
+posix_unseen(const PosixNode *node)
+{
+    for (guint i = 0; i < SEEN; i++)
+        if (seen[i].node == node)
+            seen[i].moment = 0;
+}
+
 static int
 look(int fd, struct statx *st)
 {
@@ -75,11 +123,13 @@ int
 posix_stat(PosixNode *node, struct statx *st)
 {
     int fd = g_atomic_int_get(&node->fd), err = EBADF;
+    if (was_seen(node, st))
+        return 0;
     if (G_UNLIKELY(fd < 0) && (err = look_through_lent(node, st)) == EBADF && (fd = posix_node_fd(node)) < 0)
         return errno;
     if (fd >= 0)
         err = look(fd, st);
-    if (err)
-        return err;
-    return 0;
+    if (!err)
+        posix_seen(node, st);
+    return err;
 }

@@ -54,6 +54,7 @@ posix_may_be_ahead(PosixStore *store, uint64_t ino)
 void
 posix_node_changed(PosixNode *node)
 {
+    posix_unseen(node);
     if (!g_atomic_int_get(&node->marked) && g_atomic_int_compare_and_exchange(&node->marked, 0, 1))
         g_atomic_int_inc(ahead_slot(POSIX_STORE(node->base.store), node->ino));
     g_atomic_int_set(&node->changed, 1);
@@ -555,6 +556,7 @@ posix_node_from_fd(PosixStore *store, int fd, PosixNode *parent, const char *nam
     if (store->table && posix_handle_is_inode(&handle) && parent && name)
         posix_table_put(store->table, &handle, &parent->base.handle, name);
     *out = insert(store, node);
+    posix_seen(*out, &st);
     return LARES_OK;
 }
 
@@ -570,6 +572,7 @@ posix_node_of_file(PosixStore *store, int file_fd, PosixNode *parent, const char
         return status;
     if (!posix_handle_is_inode(&handle)) {
         *out = insert(store, make_node(store, -1, file_fd, &st, &handle, mount));
+        posix_seen(*out, &st);
         return LARES_OK;
     }
     snprintf(number, sizeof number, "%d", file_fd);

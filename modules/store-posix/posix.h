@@ -226,6 +226,10 @@ posix_clock(void)
 }
 /* errno value or 0. */
 int posix_stat(PosixNode *node, struct statx *st);
+/* What posix_stat() may tell this thread again until its moment ends (lares_store_moment_begin()), or until the thread
+ * changes the object. */
+void posix_seen(const PosixNode *node, const struct statx *st);
+void posix_unseen(const PosixNode *node);
 /* "/proc/self/fd/N" for calls that take no descriptor. */
 #define POSIX_FD_PATH 32
 void posix_fd_path(int fd, char path[POSIX_FD_PATH]);

@@ -277,9 +277,9 @@ test_attributes(Fixture *f, gconstpointer data)
 
 /* Each change that a client can see must move the attribute, however fast they follow each other. */
 static void
-test_change_always_moves(Fixture *f, gconstpointer data)
+test_change_always_moves_in(Fixture *f, const char *file_name)
 {
-    LaresNode *node = must_make(f->s, &f->me, f->root, "f", LARES_TYPE_REGULAR, 0644);
+    LaresNode *node = must_make(f->s, &f->me, f->root, file_name, LARES_TYPE_REGULAR, 0644);
     LaresFile *file = must_open(f->s, &f->me, node, RW);
     uint64_t last = attrs_of(f->s, node).change, dir = attrs_of(f->s, f->root).change;
     for (int i = 0; i < 500; i++) {
@@ -296,6 +296,39 @@ test_change_always_moves(Fixture *f, gconstpointer data)
         dir = now;
     }
     lares_file_unref(file);
+    lares_node_unref(node);
+}
+
+static void
+test_change_always_moves(Fixture *f, gconstpointer data)
+{
+    test_change_always_moves_in(f, "f");
+}
+
+/* What the thread itself changes it sees within the moment, what others change in the next one. */
+static void
+test_moments(Fixture *f, gconstpointer data)
+{
+    LaresNode *node = must_make(f->s, &f->me, f->root, "f", LARES_TYPE_REGULAR, 0644), *other = NULL;
+    g_autofree char *path = g_build_filename(f->dir, "f", NULL);
+    lares_store_moment_begin();
+    g_assert_cmpuint(attrs_of(f->s, node).mode, ==, 0644);
+    assert_ok(try_chmod(f->s, &f->me, node, 0600));
+    g_assert_cmpuint(attrs_of(f->s, node).mode, ==, 0600);
+    assert_ok(IFACE(f->s)->link(f->s, &f->me, node, f->root, "g"));
+    g_assert_cmpuint(attrs_of(f->s, node).nlink, ==, 2);
+    assert_ok(IFACE(f->s)->remove(f->s, &f->me, f->root, "g"));
+    g_assert_cmpuint(attrs_of(f->s, node).nlink, ==, 1);
+    test_change_always_moves_in(f, "h");
+    g_assert_cmpint(g_chmod(path, 0640), ==, 0);
+    lares_store_moment_begin();
+    g_assert_cmpuint(attrs_of(f->s, node).mode, ==, 0640);
+    other = must_make(f->s, &f->me, f->root, "other", LARES_TYPE_REGULAR, 0611);
+    g_assert_cmpuint(attrs_of(f->s, other).mode, ==, 0611);
+    g_assert_cmpint(g_chmod(path, 0644), ==, 0);
+    lares_store_moment_end();
+    g_assert_cmpuint(attrs_of(f->s, node).mode, ==, 0644);
+    lares_node_unref(other);
     lares_node_unref(node);
 }
 
@@ -553,6 +586,7 @@ add_tests(void)
     ADD("made-and-closed", test_made_and_closed);
     ADD("attributes", test_attributes);
     ADD("change-always-moves", test_change_always_moves);
+    ADD("moments", test_moments);
     ADD("readdir", test_readdir);
     ADD("readdir-attrs", test_readdir_attrs);
     ADD("handles", test_handles);
