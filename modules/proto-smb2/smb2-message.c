@@ -336,23 +336,25 @@ smb2_message_free(Smb2Message *m)
 }
 
 /* Gives a detached message an arena and a writer for as long as it runs. */
-static void
+static LaresArena *
 resume(Smb2Message *m, LaresReply *reply)
 {
-    m->arena = lares_arena_new();
+    LaresArena *arena = lares_arena_new();
+    m->arena = arena;
     m->reply = reply;
     *reply = (LaresReply){.n_ranges = 0};
     lares_writer_init(&reply->out, m->arena, 1024, m->connection->service->net.max_reply + LARES_REPLY_HEAD);
     lares_put_space(&reply->out, LARES_REPLY_HEAD);
     smb2_message_start(m);
     note_running(m, TRUE);
+    return arena;
 }
 
-/* Behind the command that waited: the rest, and the end of the message unless something waits again. */
+/* Behind the command that waited: the rest, and the end of the message unless something waits again: then it may be
+ * another worker's by now, or gone, and only the arena it was lent is ours. */
 static void
-go_on(Smb2Message *m, Walk result)
+go_on(Smb2Message *m, LaresArena *arena, Walk result)
 {
-    LaresArena *arena = m->arena;
     if (result == WALK_ON)
         result = walk(m);
     if (result != WALK_PARKED) {
@@ -370,10 +372,10 @@ smb2_message_retry(Smb2Message *m, Smb2Parked *parked)
 {
     LaresReply reply;
     Smb2Op op;
-    resume(m, &reply);
+    LaresArena *arena = resume(m, &reply);
     op_init(m, &op);
     if (!smb2_check_header(m, &op)) { /* it was right the first time */
-        go_on(m, WALK_CLOSED);
+        go_on(m, arena, WALK_CLOSED);
         return;
     }
     const Smb2Command *row = &smb2_commands[op.command];
@@ -385,7 +387,7 @@ smb2_message_retry(Smb2Message *m, Smb2Parked *parked)
     uint32_t status = smb2_check_command(m, &op, row);
     if (status != STATUS_SUCCESS)
         smb2_parked_over(parked);
-    go_on(m, run_handler(m, &op, row, status, smb2_parked_async_id(parked)));
+    go_on(m, arena, run_handler(m, &op, row, status, smb2_parked_async_id(parked)));
 }
 
 void
@@ -393,10 +395,10 @@ smb2_message_finish(Smb2Message *m, uint64_t async_id, uint32_t status, const ui
 {
     LaresReply reply;
     Smb2Op op;
-    resume(m, &reply);
+    LaresArena *arena = resume(m, &reply);
     op_init(m, &op);
     if (!smb2_check_header(m, &op)) {
-        go_on(m, WALK_CLOSED);
+        go_on(m, arena, WALK_CLOSED);
         return;
     }
     smb2_response_begin(m, &op);
@@ -419,5 +421,5 @@ smb2_message_finish(Smb2Message *m, uint64_t async_id, uint32_t status, const ui
     inherit(m, &op, status);
     m->at += op.message_len;
     op_clear(&op);
-    go_on(m, WALK_ON);
+    go_on(m, arena, WALK_ON);
 }

@@ -21,6 +21,7 @@ smb2_session_unref(Smb2Session *s)
     if (!g_atomic_int_dec_and_test(&s->ref))
         return;
     g_clear_pointer(&s->identity, lares_identity_unref);
+    g_clear_pointer(&s->opens, lares_holder_unref); /* of a CREATE that ran while the session ended */
     g_hash_table_unref(s->trees);
     g_ptr_array_unref(s->channels);
     smb2_keys_free(s->keys);

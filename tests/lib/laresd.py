@@ -56,7 +56,7 @@ class Laresd:
         self.env = dict(os.environ, LC_ALL="C.UTF-8", **(env or {}))
         self.dir = directory or tempfile.mkdtemp(prefix="laresd-")
         self.own_dir = directory is None and not keep
-        self.wrapper = list(wrapper)
+        self.wrapper = list(wrapper) or os.environ.get("LARES_WRAPPER", "").split()  # a debugger, for example
         self.files = files or {}
         self.ports = {}
         self.wait = wait
