@@ -46,6 +46,9 @@ static const CtlArg mapping_name[] = {{"principal", N_("PRINCIPAL"), N_("the pri
 static const CtlArg session_id[] = {{"id", N_("ID"), N_("the id that \"session list\" shows"), CTL_SESSION}, {NULL}};
 static const CtlArg token_id[] = {{"id", N_("ID"), N_("the id that \"token list\" shows")}, {NULL}};
 static const CtlArg module_name[] = {{"name", N_("NAME"), N_("the module's name"), CTL_MODULE}, {NULL}};
+static const CtlArg module_settings[] = {{"name", N_("NAME"), N_("the module's name"), CTL_MODULE},
+                                         {"set", N_("KEY=VALUE..."), N_("the settings to change"), CTL_NOTHING, TRUE},
+                                         {NULL}};
 static const CtlArg realm_name[] = {{"name", N_("REALM"), N_("the realm's name, in capitals: HOME.LAN")}, {NULL}};
 static const CtlArg realm_user[] = {{"name", N_("NAME"), N_("the user, or NAME/admin"), CTL_REALM_USER}, {NULL}};
 static const CtlArg realm_new_user[] = {{"name", N_("NAME"), N_("the user, or NAME/admin"), CTL_USER}, {NULL}};
@@ -101,6 +104,8 @@ static const CtlOption user_options[] = {
     {"gid", "gid", CTL_NUMBER, N_("GID"), N_("the number of the primary group; the default group if not given")},
     {"full-name", "full-name", CTL_TEXT, N_("TEXT"), N_("the name in full")},
     {NULL}};
+static const CtlOption module_options[] = {
+    {"unset", "unset", CTL_LIST, N_("KEYS"), N_("settings to give back to their defaults")}, {NULL}};
 static const CtlOption token_options[] = {
     {"service", "service", CTL_TEXT, N_("NAME"), N_("the program that the token is for")},
     {"scope", "scope", CTL_TEXT, N_("RIGHT"), N_("what it may do: read, operate or admin"), CTL_NOTHING,
@@ -365,6 +370,15 @@ const CtlCommand ctl_commands[] = {
      NULL, NULL, "laresctl module list"},
     {"module show", "module.show", N_("show one module with its settings"), NULL, module_name, NULL, module_fields,
      NULL, NULL, "laresctl module show proto-nfs4"},
+    {"module enable", "module.enable", N_("switch a module on, now and from now on"), NULL, module_name, NULL,
+     module_fields, NULL, NULL, "laresctl module enable auth-ntlm"},
+    {"module disable", "module.disable", N_("switch a module off, now and from now on"), NULL, module_name, NULL,
+     module_fields, NULL, NULL, "laresctl module disable auth-ntlm"},
+    {"module set", "module.set", N_("change a module's settings"),
+     N_("The module's file is written, and kept as it was when the module refuses. Some settings take effect at the "
+        "next start; the log says so."),
+     module_settings, module_options, module_fields, NULL, NULL,
+     "laresctl module set proto-nfs4 max-kept-replies=8M\nlaresctl module set proto-nfs4 --unset max-kept-replies"},
 
     {"realm create", "realm.create", N_("make this server's own realm"),
      N_("Makes the database, the KDC and the server's keys. Each --user gets a password: asked for twice, or from "

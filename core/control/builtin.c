@@ -199,6 +199,55 @@ do_module_show(LaresHost *host, const LaresControlCaller *caller, GVariant *args
     return NULL;
 }
 
+/* The face that a call came by must be there to answer it. */
+static gboolean
+is_own_face(const LaresControlCaller *caller, const char *name, GError **error)
+{
+    const char *module = g_str_equal(caller->face, "dbus") ? "proto-dbus" : "proto-rest";
+    if (!g_str_equal(module, name))
+        return FALSE;
+    g_set_error(error, LARES_ERROR, LARES_ERROR_CONFLICT,
+                "%s is what you are talking to: switch it off in its .module file and restart the server", name);
+    return TRUE;
+}
+
+static GVariant *
+edit_module(LaresHost *host, GVariant *args, const LaresModuleEdit *edit, GError **error)
+{
+    const char *name = "";
+    g_variant_lookup(args, "name", "&s", &name);
+    return lares_modules_edit(host, name, edit, error) ? do_module_show(host, NULL, args, NULL, error) : NULL;
+}
+
+static GVariant *
+do_module_enable(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    return edit_module(host, args, &(LaresModuleEdit){.change_enabled = TRUE, .enabled = TRUE}, error);
+}
+
+static GVariant *
+do_module_disable(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    const char *name = "";
+    g_variant_lookup(args, "name", "&s", &name);
+    if (is_own_face(caller, name, error))
+        return NULL;
+    return edit_module(host, args, &(LaresModuleEdit){.change_enabled = TRUE}, error);
+}
+
+static GVariant *
+do_module_set(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    g_autofree const char **set = NULL, **unset = NULL;
+    g_variant_lookup(args, "set", "^a&s", &set);
+    g_variant_lookup(args, "unset", "^a&s", &unset);
+    if ((!set || !*set) && (!unset || !*unset)) {
+        g_set_error_literal(error, LARES_ERROR, LARES_ERROR_INVALID, "nothing to change: give \"set\" or \"unset\"");
+        return NULL;
+    }
+    return edit_module(host, args, &(LaresModuleEdit){.set = set, .unset = unset}, error);
+}
+
 /* ---- session.* ------------------------------------------------------------------------------------------------ */
 
 typedef gboolean (*ProtocolFunc)(LaresProtocol *protocol, gpointer user);
@@ -306,12 +355,20 @@ do_verb_list(LaresHost *host, const LaresControlCaller *caller, GVariant *args, 
 }
 
 static const LaresParam module_params[] = {{"name", "s", TRUE, "the module's name"}, {NULL}};
+static const LaresParam module_set_params[] = {{"name", "s", TRUE, "the module's name"},
+                                               {"set", "as", FALSE, "settings to change: KEY=VALUE"},
+                                               {"unset", "as", FALSE, "settings to give back to their defaults"},
+                                               {NULL}};
 static const LaresParam session_params[] = {{"id", "s", TRUE, "the id that session.list shows"}, {NULL}};
 
 static const LaresVerb verbs[] = {
     {"status", LARES_RIGHT_READ, "What the server is and how it is doing.", NULL, do_status},
     {"module.list", LARES_RIGHT_READ, "All modules and what became of them.", NULL, do_module_list},
     {"module.show", LARES_RIGHT_READ, "One module with its settings.", module_params, do_module_show},
+    {"module.enable", LARES_RIGHT_ADMIN, "Switches a module on, now and from now on.", module_params, do_module_enable},
+    {"module.disable", LARES_RIGHT_ADMIN, "Switches a module off, now and from now on.", module_params,
+     do_module_disable},
+    {"module.set", LARES_RIGHT_ADMIN, "Changes a module's settings.", module_set_params, do_module_set},
     {"session.list", LARES_RIGHT_READ, "Who is connected, over which protocol.", NULL, do_session_list},
     {"session.end", LARES_RIGHT_OPERATE, "Ends one session.", session_params, do_session_end},
     {"server.reload", LARES_RIGHT_OPERATE, "Reads lares.conf and the modules' files again.", NULL, do_reload},

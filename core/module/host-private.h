@@ -84,11 +84,25 @@ gboolean lares_modules_load(LaresHost *host, gboolean check_only, GError **error
 /* Reads the .module files again: new settings are handed over, modules switched on are loaded, protocols of modules
  * switched off are stopped. FALSE when something was refused (and the old state stays); the error names the first. */
 gboolean lares_modules_reload(LaresHost *host, GError **error);
+/* NULL when there is neither a shared object nor a .module file of this name. */
+LaresHostModule *lares_modules_find(LaresHost *host, const char *name);
 void lares_modules_start(LaresHost *host);
 void lares_modules_stop(LaresHost *host);
 void lares_modules_unload(LaresHost *host);
 const char *lares_module_state_name(LaresModuleState state);
 const char *lares_module_kind_name(guint kind);
+
+/* ---- edit.c --------------------------------------------------------------------------------------------------- */
+
+/* A change of a .module file: "KEY=VALUE" to set, keys to give back to their defaults; lists end with NULL. */
+typedef struct {
+    gboolean change_enabled, enabled;
+    const char *const *set;
+    const char *const *unset;
+} LaresModuleEdit;
+
+/* Checks the change, writes the file and reloads. When the module refuses, the old file is put back. */
+gboolean lares_modules_edit(LaresHost *host, const char *name, const LaresModuleEdit *edit, GError **error);
 
 /* ---- loader.c ------------------------------------------------------------------------------------------------- */
 

@@ -31,8 +31,8 @@ lares_module_kind_name(guint kind)
 
 /* ---- Finding -------------------------------------------------------------------------------------------------- */
 
-static LaresHostModule *
-find_module(LaresHost *host, const char *name)
+LaresHostModule *
+lares_modules_find(LaresHost *host, const char *name)
 {
     for (guint i = 0; i < host->modules->len; i++) {
         LaresHostModule *m = host->modules->pdata[i];
@@ -45,7 +45,7 @@ find_module(LaresHost *host, const char *name)
 static LaresHostModule *
 get_module(LaresHost *host, const char *name)
 {
-    LaresHostModule *m = find_module(host, name);
+    LaresHostModule *m = lares_modules_find(host, name);
     if (!m) {
         m = g_new0(LaresHostModule, 1);
         m->name = g_strdup(name);

@@ -65,6 +65,9 @@ const RestRoute rest_routes[] = {
 
     LIST("/modules", "module.list", "name"),
     SHOW("/modules/{name}", "module.show"),
+    CHANGE("PATCH", "/modules/{name}", "module.set", "module.show"),
+    ACT("/modules/{name}/enable", "module.enable", "module.show"),
+    ACT("/modules/{name}/disable", "module.disable", "module.show"),
 
     CREATE("/realm", "realm.create", NULL),
     SHOW("/realm", "realm.status"),

@@ -345,6 +345,56 @@ def test_refused_logins_do_not_fill_the_log():
         assert 5 <= len(lines) <= 40, len(lines)
 
 
+def test_modules_are_changed_by_verbs():
+    """The file is written and true at once; what the module would refuse is not, and an administrator's lines stay."""
+    with Laresd({"auth-sys": {}, "store-posix": {}, "proto-rest": {}, "proto-nfs4": {"listen": "127.0.0.1:@PORT@", "grace-time": "1s"}}) as d:
+        file = os.path.join(d.config_dir, "proto-nfs4.module")
+        text = "# ours\n[module]\n# on\nenabled=true\n[settings]\n#max-kept-replies=8M\nlisten=127.0.0.1:%d\n" % d.port
+        with open(file, "w") as f:
+            f.write(text)
+
+        def verb(verb, **args):
+            try:
+                return call_verb(d.control, "module." + verb, **args)
+            except Exception as e:
+                return str(e)
+
+        def setting(key):
+            return [x for x in verb("show", name="proto-nfs4")["settings"] if x["key"] == key][0].get("value")
+        assert setting("max-kept-replies") == "4M"
+        verb("set", name="proto-nfs4", set=["max-kept-replies=9M"])
+        assert setting("max-kept-replies") == "9M"
+        assert "# ours" in open(file).read() and "#max-kept-replies=8M" in open(file).read() and "max-kept-replies=9M" in open(file).read()
+        before = open(file).read()
+        for args, words in (({"set": ["max-kept-replies=1"]}, "max-kept-replies"), ({"set": ["max-kept-repiles=9M"]}, "did you mean"),
+                            ({"set": ["no equals"]}, "KEY=VALUE"), ({"set": ["a=b\nc=d"]}, "KEY=VALUE"), ({"set": ["=x"]}, "KEY=VALUE"),
+                            ({"unset": ["workers"]}, "is not set"), ({}, "nothing to change")):
+            answer = verb("set", name="proto-nfs4", **args)
+            assert isinstance(answer, str) and words in answer, (args, answer)
+            assert open(file).read() == before, args
+        assert "no module" in verb("set", name="proto-nsf4", set=["a=b"])
+        assert "no module" in verb("enable", name="../../etc/passwd")
+        verb("set", name="proto-nfs4", unset=["max-kept-replies"])
+        assert setting("max-kept-replies") == "4M"
+        # Off: nobody listens any more. On again: somebody does.
+        d.connect().close()
+        verb("disable", name="proto-nfs4")
+        try:
+            d.connect(timeout=1).close()
+            raise AssertionError("still listening")
+        except OSError:
+            pass
+        assert "enabled=false" in open(file).read()
+        verb("enable", name="proto-nfs4")
+        d.connect().close()
+        assert "is what you are talking to" in verb("disable", name="proto-rest")
+        # A module without a file of its own gets one.
+        os.unlink(os.path.join(d.config_dir, "auth-sys.module"))
+        verb("enable", name="auth-sys")
+        assert os.stat(os.path.join(d.config_dir, "auth-sys.module")).st_mode & 0o777 == 0o644
+        assert re.search(r"verb=module.set object=proto-nfs4 subject=uid:0 face=socket .*verdict=done", d.log())
+
+
 if __name__ == "__main__":
     if os.geteuid() != 0:
         print("1..0 # SKIP needs root")
