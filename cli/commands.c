@@ -14,6 +14,7 @@ const CtlGroup ctl_groups[] = {
     {"session", N_("clients that are connected")},
     {"token", N_("bearer tokens for the REST interface")},
     {"module", N_("the parts the server has loaded")},
+    {"kerberos", N_("the server's keys, and logins with tickets")},
     {"realm", N_("the server's own Kerberos realm")},
     {"realm user", N_("people who can get tickets")},
     {"realm host", N_("machines of the realm and their keytabs")},
@@ -248,6 +249,23 @@ static const CtlField realm_fields[] = {{"name", N_("Realm")},
                                         {"rotating", N_("Rotating now")},
                                         {"daemons", N_("Daemons"), CTL_AS_IS, daemon_columns},
                                         {NULL}};
+static const CtlField key_columns[] = {
+    {"principal", N_("Principal")}, {"kvno", N_("Key version")}, {"enctype", N_("Encryption")}, {NULL}};
+static const CtlField kerberos_fields[] = {{"problem", N_("Problem")},
+                                           {"realms", N_("Realms")},
+                                           {"keytab", N_("Keytab")},
+                                           {"loaded", N_("Keys read"), CTL_AS_TIME},
+                                           {"found", N_("Services with a key")},
+                                           {"missing", N_("Services without a key")},
+                                           {"clock-skew", N_("Clocks may differ by"), CTL_AS_DURATION},
+                                           {"accepted", N_("Logins accepted")},
+                                           {"refused", N_("Logins refused")},
+                                           {"replayed", N_("Replays refused")},
+                                           {"last-accepted", N_("Last accepted"), CTL_AS_TIME},
+                                           {"last-refused", N_("Last refused"), CTL_AS_TIME},
+                                           {"replay-cache", N_("Logins remembered")},
+                                           {"keys", N_("Keys"), CTL_AS_IS, key_columns},
+                                           {NULL}};
 static const CtlField rotate_fields[] = {{"in-use-after", N_("New keys in use in"), CTL_AS_DURATION}, {NULL}};
 static const CtlField principal_columns[] = {{"name", N_("Name")},
                                              {"disabled", N_("Disabled")},
@@ -379,6 +397,9 @@ const CtlCommand ctl_commands[] = {
         "next start; the log says so."),
      module_settings, module_options, module_fields, NULL, NULL,
      "laresctl module set proto-nfs4 max-kept-replies=8M\nlaresctl module set proto-nfs4 --unset max-kept-replies"},
+
+    {"kerberos status", "kerberos.status", N_("show the server's keys, and how logins with tickets go"), NULL, NULL,
+     NULL, kerberos_fields, NULL, NULL, "laresctl kerberos status"},
 
     {"realm create", "realm.create", N_("make this server's own realm"),
      N_("Makes the database, the KDC and the server's keys. Each --user gets a password: asked for twice, or from "

@@ -25,6 +25,7 @@ struct _LaresKrb5Provider {
     gint64 clock_skew; /* atomic from here on */
     gboolean iakerb;
     guint accepted, refused, replayed;
+    gint64 last_accepted, last_refused; /* wall clock, seconds; 0: never */
 };
 
 /* 1.2.840.113554.1.2.2 (RFC 1964 1) */
@@ -101,6 +102,16 @@ lares_krb5_provider_new(guint max_replays)
 
 /* ---- keys ---- */
 
+/* Under any of the server's names. */
+static gboolean
+has_service(LaresKrb5Provider *self, const Krb5Keytab *k, const char *service)
+{
+    for (char **host = self->hosts; host != NULL && *host != NULL; host++)
+        if (krb5_keytab_has(k, service, *host))
+            return TRUE;
+    return FALSE;
+}
+
 static void
 warn_about(LaresKrb5Provider *self, const Krb5Keytab *k)
 {
@@ -112,11 +123,7 @@ warn_about(LaresKrb5Provider *self, const Krb5Keytab *k)
     for (guint i = 0; i < k->refused->len; i++)
         lares_warning(KRB5_ROOM, "keytab %s: %s", k->source, (char *)k->refused->pdata[i]);
     for (char **service = self->services; service != NULL && *service != NULL; service++) {
-        gboolean found = FALSE;
-
-        for (char **host = self->hosts; host != NULL && *host != NULL; host++)
-            found = found || krb5_keytab_has(k, *service, *host);
-        if (!found)
+        if (!has_service(self, k, *service))
             lares_warning(KRB5_ROOM,
                           "keytab %s has no key for %s/%s: clients cannot log in to that service by Kerberos",
                           k->source, *service, self->hosts != NULL && self->hosts[0] != NULL ? self->hosts[0] : "HOST");
@@ -276,7 +283,9 @@ lares_krb5_provider_first_use(LaresKrb5Provider *self, const uint8_t tag[KRB5_RE
 void
 lares_krb5_provider_count(LaresKrb5Provider *self, gboolean accepted)
 {
+    gint64 now = g_get_real_time() / G_USEC_PER_SEC;
     __atomic_add_fetch(accepted ? &self->accepted : &self->refused, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(accepted ? &self->last_accepted : &self->last_refused, now, __ATOMIC_RELAXED);
 }
 
 /* ---- LaresAuthProvider ---- */
@@ -322,20 +331,73 @@ provider_accept(LaresAuthProvider *provider, const char *service, const LaresPee
 }
 
 static void
+add_number(GVariantBuilder *status, const char *name, gint64 value)
+{
+    g_variant_builder_add(status, "{sv}", name, g_variant_new_int64(value));
+}
+
+static void
+add_realms(GVariantBuilder *status, const Krb5Keytab *k)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+    GVariantBuilder realms;
+
+    g_variant_builder_init(&realms, G_VARIANT_TYPE_STRING_ARRAY);
+    for (guint i = 0; i < k->entries->len; i++) {
+        const Krb5KeytabEntry *e = k->entries->pdata[i];
+        const char *at = strrchr(e->principal, '@');
+        if (at != NULL && g_hash_table_add(seen, (gpointer)(at + 1)))
+            g_variant_builder_add(&realms, "s", at + 1);
+    }
+    g_variant_builder_add(status, "{sv}", "realms", g_variant_builder_end(&realms));
+}
+
+static void
 add_keys(GVariantBuilder *status, const Krb5Keytab *k)
 {
     GVariantBuilder keys;
 
-    g_variant_builder_init(&keys, G_VARIANT_TYPE("as"));
+    g_variant_builder_init(&keys, G_VARIANT_TYPE("aa{sv}"));
     for (guint i = 0; i < k->entries->len; i++) {
         const Krb5KeytabEntry *e = k->entries->pdata[i];
-        g_variant_builder_add_value(&keys,
-                                    g_variant_new_take_string(g_strdup_printf("%s kvno %u %s", e->principal, e->kvno,
-                                                                              krb5_enctype_find(e->enctype)->name)));
+        GVariantBuilder key;
+
+        g_variant_builder_init(&key, G_VARIANT_TYPE_VARDICT);
+        g_variant_builder_add(&key, "{sv}", "principal", g_variant_new_string(e->principal));
+        add_number(&key, "kvno", e->kvno);
+        g_variant_builder_add(&key, "{sv}", "enctype", g_variant_new_string(krb5_enctype_find(e->enctype)->name));
+        g_variant_builder_add_value(&keys, g_variant_builder_end(&key));
     }
     g_variant_builder_add(status, "{sv}", "keytab", g_variant_new_string(k->source));
-    g_variant_builder_add(status, "{sv}", "loaded", g_variant_new_int64(k->loaded));
+    add_number(status, "loaded", k->loaded);
     g_variant_builder_add(status, "{sv}", "keys", g_variant_builder_end(&keys));
+}
+
+static void
+add_services(LaresKrb5Provider *self, GVariantBuilder *status)
+{
+    GVariantBuilder found, missing;
+    const char *host = self->hosts != NULL && self->hosts[0] != NULL ? self->hosts[0] : "HOST";
+
+    g_variant_builder_init(&found, G_VARIANT_TYPE_STRING_ARRAY);
+    g_variant_builder_init(&missing, G_VARIANT_TYPE_STRING_ARRAY);
+    for (char **service = self->services; service != NULL && *service != NULL; service++) {
+        gboolean has = self->keytab != NULL && has_service(self, self->keytab, *service);
+        g_autofree char *name = g_strdup_printf("%s/%s", *service, host);
+
+        g_variant_builder_add(has ? &found : &missing, "s", name);
+    }
+    g_variant_builder_add(status, "{sv}", "found", g_variant_builder_end(&found));
+    g_variant_builder_add(status, "{sv}", "missing", g_variant_builder_end(&missing));
+}
+
+static void
+add_time(GVariantBuilder *status, const char *name, const gint64 *when)
+{
+    gint64 seconds = __atomic_load_n(when, __ATOMIC_RELAXED);
+
+    if (seconds != 0)
+        add_number(status, name, seconds);
 }
 
 static GVariant *
@@ -346,19 +408,21 @@ provider_get_status(LaresAuthProvider *provider)
 
     g_variant_builder_init(&b, G_VARIANT_TYPE_VARDICT);
     g_mutex_lock(&self->lock);
-    if (self->keytab != NULL)
+    if (self->keytab != NULL) {
         add_keys(&b, self->keytab);
+        add_realms(&b, self->keytab);
+    }
     if (self->error != NULL)
-        g_variant_builder_add(&b, "{sv}", "error", g_variant_new_string(self->error));
+        g_variant_builder_add(&b, "{sv}", "problem", g_variant_new_string(self->error));
+    add_services(self, &b);
     g_mutex_unlock(&self->lock);
-    g_variant_builder_add(&b, "{sv}", "clock-skew", g_variant_new_int64(lares_krb5_provider_clock_skew(self)));
-    g_variant_builder_add(&b, "{sv}", "accepted",
-                          g_variant_new_uint32(__atomic_load_n(&self->accepted, __ATOMIC_RELAXED)));
-    g_variant_builder_add(&b, "{sv}", "refused",
-                          g_variant_new_uint32(__atomic_load_n(&self->refused, __ATOMIC_RELAXED)));
-    g_variant_builder_add(&b, "{sv}", "replayed",
-                          g_variant_new_uint32(__atomic_load_n(&self->replayed, __ATOMIC_RELAXED)));
-    g_variant_builder_add(&b, "{sv}", "replay-cache", g_variant_new_uint32(krb5_replays_size(self->replays)));
+    add_number(&b, "clock-skew", lares_krb5_provider_clock_skew(self));
+    add_number(&b, "accepted", __atomic_load_n(&self->accepted, __ATOMIC_RELAXED));
+    add_number(&b, "refused", __atomic_load_n(&self->refused, __ATOMIC_RELAXED));
+    add_number(&b, "replayed", __atomic_load_n(&self->replayed, __ATOMIC_RELAXED));
+    add_time(&b, "last-accepted", &self->last_accepted);
+    add_time(&b, "last-refused", &self->last_refused);
+    add_number(&b, "replay-cache", krb5_replays_size(self->replays));
     return g_variant_builder_end(&b);
 }
 

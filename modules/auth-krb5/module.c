@@ -5,6 +5,7 @@
 #include "krb5-profile.h"
 #include "krb5-provider.h"
 
+#include <lares/control.h>
 #include <lares/host.h>
 #include <lares/identity.h>
 #include <lares/log.h>
@@ -83,11 +84,22 @@ apply(LaresHost *host, LaresSettings *settings, GError **error)
     return TRUE;
 }
 
+static GVariant *
+verb_status(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    return lares_auth_provider_get_status(LARES_AUTH_PROVIDER(provider));
+}
+
+static const LaresVerb verbs[] = {
+    {"kerberos.status", LARES_RIGHT_READ, "The server's keys, and how logins with tickets go", NULL, verb_status},
+    {NULL}};
+
 static gboolean
 module_load(LaresHost *host, LaresSettings *settings, GError **error)
 {
     provider = lares_krb5_provider_new((guint)lares_settings_integer(settings, "replay-cache"));
-    if (!apply(host, settings, error) || !lares_host_add_auth_provider(host, LARES_AUTH_PROVIDER(provider), error)) {
+    if (!apply(host, settings, error) || !lares_host_add_auth_provider(host, LARES_AUTH_PROVIDER(provider), error) ||
+        !lares_control_add(lares_host_control(host), verbs, NULL, error)) {
         lares_krb5_provider_stop(provider);
         g_clear_object(&provider);
         return FALSE;

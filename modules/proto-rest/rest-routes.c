@@ -69,6 +69,8 @@ const RestRoute rest_routes[] = {
     ACT("/modules/{name}/enable", "module.enable", "module.show"),
     ACT("/modules/{name}/disable", "module.disable", "module.show"),
 
+    SHOW("/kerberos/status", "kerberos.status"),
+
     CREATE("/realm", "realm.create", NULL),
     SHOW("/realm", "realm.status"),
     ACT("/realm/rotate", "realm.rotate", NULL),

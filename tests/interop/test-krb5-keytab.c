@@ -14,9 +14,9 @@ wait_for(LaresKrb5Provider *p, guint n_keys)
 
     while (g_get_monotonic_time() < deadline) {
         g_autoptr(GVariant) status = g_variant_ref_sink(lares_auth_provider_get_status(LARES_AUTH_PROVIDER(p)));
-        g_autofree const char **keys = NULL;
+        g_autoptr(GVariant) keys = g_variant_lookup_value(status, "keys", G_VARIANT_TYPE("aa{sv}"));
 
-        if (g_variant_lookup(status, "keys", "^a&s", &keys) && g_strv_length((char **)keys) == n_keys)
+        if (keys != NULL && g_variant_n_children(keys) == n_keys)
             return TRUE;
         while (g_main_context_iteration(NULL, FALSE))
             ;
@@ -30,7 +30,7 @@ has_error(LaresKrb5Provider *p)
 {
     g_autoptr(GVariant) status = g_variant_ref_sink(lares_auth_provider_get_status(LARES_AUTH_PROVIDER(p)));
     const char *text = NULL;
-    return g_variant_lookup(status, "error", "&s", &text);
+    return g_variant_lookup(status, "problem", "&s", &text);
 }
 
 /* The keys are replaced while a client is logged in: its messages go on, tickets of the old and of the new key

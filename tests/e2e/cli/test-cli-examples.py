@@ -24,7 +24,7 @@ from realm import RealmError
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 # In the order in which somebody could type them: what makes comes before what uses, what removes comes last.
 ORDER = """
-    status | reload | verbs | module list | module show | module enable | module disable | module set | realm create | realm status | realm rotate | realm user list |
+    status | reload | verbs | module list | module show | module enable | module disable | module set | kerberos status | realm create | realm status | realm rotate | realm user list |
     realm user add | realm user passwd | realm user disable | realm user enable | realm host add | realm host keytab |
     realm host list | user add | user list | user show | user set | user disable | user enable |
     user ntlm enable | user ntlm list | user ntlm disable | group add |

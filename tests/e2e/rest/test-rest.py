@@ -248,6 +248,10 @@ def test_resources():
         names = [m["name"] for m in r.curl("GET", "/modules", token=t).json["items"]]
         assert names == sorted(names) and "proto-rest" in names
         assert r.curl("GET", "/modules/proto-rest", token=t).json["state"] == "loaded"
+        a = r.curl("GET", "/kerberos/status", token=t).json
+        assert a["realms"] == ["LARES.TEST"] and "HTTP/localhost" in a["found"] and "cifs/localhost" in a["missing"], a
+        assert a["accepted"] == 1 and a["refused"] == 0 and abs(a["last-accepted"] - time.time()) < 60, a
+        assert {"HTTP/localhost@LARES.TEST"} < {k["principal"] for k in a["keys"]} and a["keys"][0]["kvno"] >= 1, a
         assert r.curl("GET", "/sessions", token=t).json == {"items": [], "total": 0}
         a = r.curl("GET", "/realm", token=t)
         assert a.status == 404 and a.json["code"] == "unknown-verb", a.body
