@@ -1,18 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What Windows keeps with a file: attributes and a time of birth, in a note of the store.
+/* What Windows keeps with a file: attributes, a time of birth and one of the last change, in a note of the store.
  *
  * Remembered for the change attribute they were read at: setting them moves it, so what is remembered never lies and is
- * never thrown away by hand. Byte form: version 1, flags (1 attributes, 2 birth), attributes (32 bits), seconds (64),
- * nanoseconds (32); little endian.
+ * never thrown away by hand. Byte form: version 1, flags (1 attributes, 2 birth, 4 change), attributes (32 bits),
+ * seconds (64), nanoseconds (32); with 4 the time of change and the time when that was set, in the same form; little
+ * endian.
+ *
+ * A time of change that was set holds until something changes: as long as the file's ctime is the one that setting it
+ * gave. That is known only behind it, so the note says the time before and is written again until both agree.
  *
  * Thread: any. Locks: one per stripe of the table, nothing is called under it. */
 #include "files/files-private.h"
 
 #include <lares/cursor.h>
 
+#include <time.h>
+
 #define NOTE       "dos"
 #define VERSION    1
-#define NOTE_BYTES 18
+#define NOTE_BYTES 42
+#define TICK_NS    10000000 /* of the clock that ctime is taken from, at its coarsest */
+#define MAX_TRIES  8
 #define SLOTS      4096u
 #define STRIPES    64u
 
@@ -40,17 +48,49 @@ same(const Slot *slot, const LaresStore *store, const LaresAttrs *attrs)
            slot->fsid_major == attrs->fsid_major && slot->fsid_minor == attrs->fsid_minor;
 }
 
+static LaresTime
+get_time(LaresReader *r)
+{
+    int64_t sec = (int64_t)lares_get_le64(r);
+    return (LaresTime){sec, lares_get_le32(r)};
+}
+
 static void
-parse(const uint8_t *bytes, size_t len, LaresDos *dos)
+put_time(LaresWriter *w, const LaresTime *t)
+{
+    lares_put_le64(w, (uint64_t)t->sec);
+    lares_put_le32(w, t->nsec);
+}
+
+/* Is `ctime` what a change at `stamp` gave? */
+static gboolean
+is_of(const LaresTime *ctime, const LaresTime *stamp)
+{
+    if (ctime->sec < stamp->sec - 1 || ctime->sec > stamp->sec + 1)
+        return FALSE;
+    int64_t apart = (ctime->sec - stamp->sec) * 1000000000 + (int64_t)ctime->nsec - (int64_t)stamp->nsec;
+    return apart >= -TICK_NS && apart <= TICK_NS;
+}
+
+static void
+parse(const uint8_t *bytes, size_t len, const LaresAttrs *attrs, LaresDos *dos)
 {
     LaresReader r = lares_reader(bytes, len);
     uint8_t version = lares_get_u8(&r), flags = lares_get_u8(&r);
     uint32_t attributes = lares_get_le32(&r);
-    int64_t sec = (int64_t)lares_get_le64(&r);
-    uint32_t nsec = lares_get_le32(&r);
-    if (r.failed || version != VERSION || nsec >= 1000000000u)
+    LaresTime birth = get_time(&r), change = {0}, stamp = {0};
+    if (flags & 4) {
+        change = get_time(&r);
+        stamp = get_time(&r);
+    }
+    if (r.failed || version != VERSION || birth.nsec >= 1000000000u || change.nsec >= 1000000000u)
         return;
-    *dos = (LaresDos){.set = flags & 1, .attributes = attributes, .has_birth = (flags & 2) != 0, .birth = {sec, nsec}};
+    *dos = (LaresDos){.set = flags & 1,
+                      .attributes = attributes,
+                      .has_birth = (flags & 2) != 0,
+                      .birth = birth,
+                      .has_change = (flags & 4) && attrs->mask & LARES_ATTR_CTIME && is_of(&attrs->ctime, &stamp),
+                      .change = change};
 }
 
 void
@@ -77,7 +117,7 @@ lares_files_get_dos(LaresFiles *files, const LaresObject *object, const char *en
             return;
     }
     if (iface->get_note(store, object->node, entry, NOTE, bytes, sizeof bytes, &len) == LARES_OK)
-        parse(bytes, len, dos);
+        parse(bytes, len, attrs, dos);
     if (!known)
         return;
     g_mutex_lock(lock);
@@ -85,22 +125,43 @@ lares_files_get_dos(LaresFiles *files, const LaresObject *object, const char *en
     g_mutex_unlock(lock);
 }
 
-LaresStatus
-lares_files_set_dos(LaresFiles *files, const LaresObject *object, const LaresDos *dos)
+static LaresStatus
+write_note(const LaresObject *object, const LaresDos *dos, const LaresTime *stamp)
 {
     const LaresStoreInterface *iface = STORE_IFACE(object->share->store);
-    LaresStatus status = iface->set_note ? lares_files_writable(object) : LARES_NOTSUPP;
-    if (status != LARES_OK)
-        return status;
     uint8_t bytes[NOTE_BYTES];
     LaresWriter w = {.base = bytes, .cap = sizeof bytes, .limit = sizeof bytes};
     lares_put_u8(&w, VERSION);
-    lares_put_u8(&w, (uint8_t)((dos->set ? 1 : 0) | (dos->has_birth ? 2 : 0)));
+    lares_put_u8(&w, (uint8_t)((dos->set ? 1 : 0) | (dos->has_birth ? 2 : 0) | (dos->has_change ? 4 : 0)));
     lares_put_le32(&w, dos->attributes);
-    lares_put_le64(&w, (uint64_t)dos->birth.sec);
-    lares_put_le32(&w, dos->birth.nsec);
-    gboolean none = !dos->set && !dos->has_birth;
+    put_time(&w, &dos->birth);
+    if (dos->has_change) {
+        put_time(&w, &dos->change);
+        put_time(&w, stamp);
+    }
+    gboolean none = !dos->set && !dos->has_birth && !dos->has_change;
     return iface->set_note(object->share->store, object->node, NOTE, none ? NULL : bytes, none ? 0 : w.len);
+}
+
+LaresStatus
+lares_files_set_dos(LaresFiles *files, const LaresObject *object, const LaresDos *dos)
+{
+    LaresStore *store = object->share->store;
+    LaresAttrs attrs;
+    struct timespec now;
+    gboolean agreed = !dos->has_change;
+    LaresStatus status = STORE_IFACE(store)->set_note ? lares_files_writable(object) : LARES_NOTSUPP;
+    if (status == LARES_OK && agreed)
+        status = write_note(object, dos, NULL);
+    for (guint i = 0; i < MAX_TRIES && status == LARES_OK && !agreed; i++) {
+        clock_gettime(CLOCK_REALTIME_COARSE, &now);
+        LaresTime stamp = {now.tv_sec, (uint32_t)now.tv_nsec};
+        status = write_note(object, dos, &stamp);
+        if (status == LARES_OK)
+            status = STORE_IFACE(store)->getattr(store, object->node, LARES_ATTR_CTIME, &attrs);
+        agreed = status == LARES_OK && is_of(&attrs.ctime, &stamp);
+    }
+    return status;
 }
 
 LaresStatus

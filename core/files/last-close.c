@@ -123,6 +123,14 @@ lares_files_delete_on_close(LaresFiles *files, const LaresCaller *caller, LaresO
 }
 
 LaresStatus
+lares_files_delete_on_close_made(LaresFiles *files, LaresOpen *open, const LaresObject *dir, const char *name)
+{
+    LaresCred cred = lares_files_server_cred();
+    LaresStatus status = lares_files_writable(dir);
+    return status == LARES_OK ? set_unlink(files, open, dir, name, &cred) : status;
+}
+
+LaresStatus
 lares_files_stream_delete_on_close(LaresFiles *files, const LaresCaller *caller, LaresOpen *open,
                                    const LaresObject *object, gboolean on)
 {

@@ -48,10 +48,10 @@ make_stream(LaresFiles *files, const LaresObject *object, LaresNode *folder, con
 }
 
 LaresStatus
-lares_files_stream(LaresFiles *files, const LaresCaller *caller, const LaresObject *object, const char *name,
-                   uint32_t access, gboolean create, gboolean exclusive, LaresObject *out, gboolean *created)
+lares_files_stream_named(LaresFiles *files, const LaresCaller *caller, const LaresObject *object, const char *name,
+                         uint32_t access, gboolean create, gboolean exclusive, LaresObject *out, gboolean *created,
+                         char real[LARES_NAME_LIMIT + 1])
 {
-    char real[LARES_NAME_LIMIT + 1];
     uint32_t allowed = 0;
     LaresNode *folder = NULL, *node = NULL;
     *out = (LaresObject){NULL, NULL};
@@ -80,6 +80,8 @@ lares_files_stream(LaresFiles *files, const LaresCaller *caller, const LaresObje
             status = lares_files_stream_folder_make(object, &folder);
         if (status == LARES_OK) {
             status = make_stream(files, object, folder, name, &node);
+            if (status == LARES_OK)
+                g_strlcpy(real, name, LARES_NAME_LIMIT + 1);
             if (status == LARES_OK && created)
                 *created = TRUE;
         }
@@ -92,6 +94,14 @@ lares_files_stream(LaresFiles *files, const LaresCaller *caller, const LaresObje
     if (status == LARES_OK)
         *out = (LaresObject){lares_share_ref(object->share), node};
     return status;
+}
+
+LaresStatus
+lares_files_stream(LaresFiles *files, const LaresCaller *caller, const LaresObject *object, const char *name,
+                   uint32_t access, gboolean create, gboolean exclusive, LaresObject *out, gboolean *created)
+{
+    char real[LARES_NAME_LIMIT + 1];
+    return lares_files_stream_named(files, caller, object, name, access, create, exclusive, out, created, real);
 }
 
 LaresStatus

@@ -260,7 +260,7 @@ LaresStatus
 lares_state_open_how(LaresHolder *holder, LaresShare *share, LaresNode *node, LaresFile *file, LaresOpenHow *how,
                      LaresOpen **open)
 {
-    if (!how->access)
+    if (!how->access && !how->guard)
         how->deny = 0;
     if (!lares_holder_take_open(holder))
         return LARES_TOO_MANY;

@@ -164,6 +164,7 @@ typedef struct {
     uint64_t seen;       /* out, with LARES_DELAY and LARES_SHARE_DENIED: for lares_state_wait() */
     gboolean must_wait;  /* out, with LARES_DELAY: a break is under way, and its end can be waited for */
     gboolean looks;      /* with `quiet`: security is read too, which an oplock gives way to and a lease does not */
+    gboolean guard;      /* `deny` counts without access: somebody holds a part of the object */
 } LaresOpenHow;
 /* LARES_SHARE_DENIED, LARES_DELETE_PENDING, LARES_DELAY, LARES_ACCESS and what stores say. */
 LARES_API LaresStatus lares_files_open_how(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
@@ -185,9 +186,14 @@ LARES_API LaresStatus lares_files_delete_link(LaresFiles *files, const LaresCall
  * them still does. */
 LARES_API LaresStatus lares_files_contend_name(LaresFiles *files, const LaresObject *object, LaresOpen *self,
                                                uint64_t *seen);
+/* The same by who made the file with this open and was promised then that it would go: nobody is asked again. */
+LARES_API LaresStatus lares_files_delete_on_close_made(LaresFiles *files, LaresOpen *open, const LaresObject *dir,
+                                                       const char *name);
 /* As lares_files_rename(), by who has the object open as `self` (may be NULL; it is not in its own way).
  * LARES_FILE_OPEN when somebody denies deletion (of the object or of what it replaces), LARES_EXIST without `replace`,
- * LARES_DELAY with *seen (may be NULL) and *busy (may be NULL: the node to wait for, a reference). */
+ * LARES_DELAY with *seen (may be NULL) and *busy (may be NULL: the node to wait for, a reference). LARES_SHARE_DENIED
+ * when somebody has the directory that the name comes into open for deletion, or lets nobody else write there ([MS-FSA]
+ * 2.1.5.15.12). */
 LARES_API LaresStatus lares_files_rename_open(LaresFiles *files, const LaresCaller *caller, LaresOpen *self,
                                               const LaresObject *from, const char *name, const LaresObject *to,
                                               const char *new_name, gboolean replace, uint64_t *seen, LaresNode **busy);
@@ -244,16 +250,19 @@ LARES_API LaresStatus lares_files_set_acl(LaresFiles *files, const LaresCaller *
  * ---------------------------------------------------------
  */
 
-/* Attributes of [MS-FSCC] 2.6 as they were set, and a time of birth that was set. Kept with the object out of users'
- * sight; most objects have none. */
+/* Attributes of [MS-FSCC] 2.6 as they were set, and times of birth and of the last change that were set. Kept with the
+ * object out of users' sight; most objects have none. */
 typedef struct {
     gboolean set; /* `attributes` holds */
     uint32_t attributes;
     gboolean has_birth;
     LaresTime birth;
+    gboolean has_change; /* the time of the last change was set, and nothing changed since */
+    LaresTime change;
 } LaresDos;
-/* `attrs` must hold FSID, FILEID and CHANGE of the object: what is known for that change attribute is not asked for
- * again. With `entry` the object is that entry of the directory `object`. Never fails: what cannot be read is not set.
+/* `attrs` must hold FSID, FILEID, CTIME and CHANGE of the object: what is known for that change attribute is not asked
+ * for again. With `entry` the object is that entry of the directory `object`. Never fails: what cannot be read is not
+ * set.
  */
 LARES_API void lares_files_get_dos(LaresFiles *files, const LaresObject *object, const char *entry,
                                    const LaresAttrs *attrs, LaresDos *dos);
@@ -327,6 +336,10 @@ LARES_API void lares_files_object_changed(LaresFiles *files, const LaresObject *
 LARES_API LaresStatus lares_files_stream(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
                                          const char *name, uint32_t access, gboolean create, gboolean exclusive,
                                          LaresObject *out, gboolean *created);
+/* The same; `real` gets the stream's name as it is kept. */
+LARES_API LaresStatus lares_files_stream_named(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                                               const char *name, uint32_t access, gboolean create, gboolean exclusive,
+                                               LaresObject *out, gboolean *created, char real[LARES_NAME_LIMIT + 1]);
 /* Calls `emit` for each. LARES_NOENT-free: a file without streams gives none. */
 typedef gboolean (*LaresStreamFunc)(const char *name, uint64_t size, uint64_t used, gpointer user);
 LARES_API LaresStatus lares_files_streams(LaresFiles *files, const LaresObject *object, LaresStreamFunc emit,

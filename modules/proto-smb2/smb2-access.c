@@ -93,7 +93,7 @@ smb2_maximal_access(Smb2Op *op, const LaresObject *object, const LaresObject *pa
     if (status != STATUS_SUCCESS)
         return status;
     /* A name belongs to its directory (POSIX), or the object's ACL lets go of it (NFSv4, Windows). */
-    if (above & SMB2_FILE_DELETE_CHILD || (above & SMB2_FILE_WRITE_DATA && above & SMB2_FILE_EXECUTE))
+    if (above & SMB2_FILE_DELETE_CHILD)
         *maximal |= SMB2_DELETE;
     if (object->share->read_only)
         *maximal &= ~CHANGES;

@@ -46,7 +46,7 @@ check_name(Smb2Op *op, Smb2Create *c, const Smb2Open *open)
 {
     if (!c->contexts.has_lease)
         return STATUS_SUCCESS;
-    uint32_t status = smb2_target_find(op, c->name, c->name_len, &c->target);
+    uint32_t status = smb2_target_find(op, c->name, c->name_len, c->options, &c->target);
     if (status == STATUS_SUCCESS && c->target.found.node != open->object.node)
         status = STATUS_INVALID_PARAMETER;
     return status;
@@ -206,7 +206,7 @@ static void
 put_file_id(Smb2Op *op, Smb2Create *c, size_t *last)
 {
     uint8_t data[32] = {0};
-    smb2_set_u64(data, c->open->object.node->fileid);
+    smb2_set_u64(data, (c->open->base.node ? c->open->base.node : c->open->object.node)->fileid);
     smb2_set_u64(data + 8, op->share->id);
     smb2_create_context_put(op->out, last, "QFid", data, sizeof data);
 }

@@ -44,7 +44,7 @@ typedef struct {
 
 /* Finds what a CREATE names. STATUS_OBJECT_NAME_INVALID, STATUS_OBJECT_PATH_NOT_FOUND …; with STATUS_SUCCESS the last
  * component may be missing (`found` is clear). Clear the target in any case. */
-uint32_t smb2_target_find(Smb2Op *op, const uint8_t *utf16, size_t len, Smb2Target *target);
+uint32_t smb2_target_find(Smb2Op *op, const uint8_t *utf16, size_t len, uint32_t options, Smb2Target *target);
 void smb2_target_clear(Smb2Target *target);
 
 typedef struct {

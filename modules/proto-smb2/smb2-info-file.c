@@ -74,10 +74,7 @@ put_short_name(LaresWriter *w, Smb2Open *open)
 static uint64_t
 position_of(Smb2Open *open)
 {
-    g_mutex_lock(&open->lock);
-    uint64_t position = (uint64_t)open->position;
-    g_mutex_unlock(&open->lock);
-    return position;
+    return (uint64_t)__atomic_load_n(&open->position, __ATOMIC_RELAXED);
 }
 
 static uint32_t

@@ -46,7 +46,7 @@ smb2_info_fill(Smb2Op *op, const LaresObject *object, const char *entry, const c
     info->directory = attrs->type == LARES_TYPE_DIRECTORY;
     info->basic.accessed = smb2_filetime(&attrs->atime);
     info->basic.written = smb2_filetime(&attrs->mtime);
-    info->basic.changed = smb2_filetime(&attrs->ctime);
+    info->basic.changed = smb2_filetime(dos.has_change ? &dos.change : &attrs->ctime);
     if (dos.has_birth)
         info->basic.created = smb2_filetime(&dos.birth);
     else if (attrs->mask & LARES_ATTR_BTIME && attrs->btime.sec)
@@ -99,7 +99,8 @@ smb2_basic_get(Smb2Op *op, Smb2Open *open, Smb2Basic *basic)
 }
 
 uint32_t
-smb2_info_set_dos(Smb2Op *op, const LaresObject *object, uint32_t attributes, const LaresTime *birth)
+smb2_info_set_dos(Smb2Op *op, const LaresObject *object, uint32_t attributes, const LaresTime *birth,
+                  const LaresTime *change)
 {
     LaresDos dos;
     LaresAttrs attrs;
@@ -116,6 +117,9 @@ smb2_info_set_dos(Smb2Op *op, const LaresObject *object, uint32_t attributes, co
         dos.has_birth = TRUE;
         dos.birth = *birth;
     }
+    dos.has_change = change != NULL;
+    if (change)
+        dos.change = *change;
     status = lares_files_set_dos(files, object, &dos);
     if (status == LARES_OK)
         lares_files_object_changed(files, object,

@@ -39,8 +39,9 @@ gboolean smb2_maps_devices(const Smb2Op *op);
 #define SMB2_ATTR_SETTABLE                                                                                             \
     (SMB2_ATTR_READONLY | SMB2_ATTR_HIDDEN | SMB2_ATTR_SYSTEM | SMB2_ATTR_ARCHIVE | SMB2_ATTR_TEMPORARY |              \
      SMB2_ATTR_OFFLINE | SMB2_ATTR_NOT_INDEXED)
-/* Sets attributes (0: leaves them) and the time of birth (NULL: leaves it). */
-uint32_t smb2_info_set_dos(Smb2Op *op, const LaresObject *object, uint32_t attributes, const LaresTime *birth);
+/* Sets attributes (0: leaves them), the time of birth (NULL: leaves it) and the time of the last change (NULL: now). */
+uint32_t smb2_info_set_dos(Smb2Op *op, const LaresObject *object, uint32_t attributes, const LaresTime *birth,
+                           const LaresTime *change);
 
 /* Classes: each appends its data (as much as there is) to op->out; *fixed is what must fit at least. */
 uint32_t smb2_query_file(Smb2Op *op, uint8_t class, size_t limit, size_t *fixed);

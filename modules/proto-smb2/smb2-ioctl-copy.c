@@ -9,7 +9,7 @@
 #define MAX_CHUNK_BYTES (1u << 20)
 #define MAX_TOTAL_BYTES (16u << 20)
 
-#define READ_RIGHTS  (SMB2_FILE_READ_DATA | SMB2_FILE_EXECUTE)
+#define READ_RIGHTS  (SMB2_FILE_READ_DATA | SMB2_FILE_EXECUTE) /* what may be run may be read */
 #define WRITE_RIGHTS (SMB2_FILE_WRITE_DATA | SMB2_FILE_APPEND_DATA)
 
 uint32_t
@@ -129,7 +129,7 @@ check_pair(const Smb2Op *op, const Smb2Open *source, gboolean target_reads)
         return STATUS_INVALID_DEVICE_REQUEST;
     if (!(source->granted & READ_RIGHTS) || !(target->granted & WRITE_RIGHTS))
         return STATUS_ACCESS_DENIED;
-    return target_reads && !(target->granted & READ_RIGHTS) ? STATUS_ACCESS_DENIED : STATUS_SUCCESS;
+    return target_reads && !(target->granted & SMB2_FILE_READ_DATA) ? STATUS_ACCESS_DENIED : STATUS_SUCCESS;
 }
 
 uint32_t

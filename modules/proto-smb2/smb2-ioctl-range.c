@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Holes: sparse files, zeroing, which ranges have storage; and object ids.
+/* Storage: sparse files, zeroing, which ranges have storage, no compression; and object ids.
  *
  * Spec: [MS-FSCC] 2.3.48, 2.3.51 (query allocated ranges), 2.3.68 (set sparse), 2.3.71 (set zero data), 2.3.1. */
 #include "smb2-open.h"
@@ -114,6 +114,7 @@ smb2_fsctl_query_allocated_ranges(Smb2Op *op, const Smb2Ioctl *ioctl)
 {
     LaresIo io;
     LaresAttrs attrs;
+    LaresDos dos;
     if (ioctl->input_len < 16 || op->open->is_directory)
         return STATUS_INVALID_PARAMETER;
     uint64_t start = smb2_get_u64(ioctl->input), length = smb2_get_u64(ioctl->input + 8);
@@ -124,14 +125,42 @@ smb2_fsctl_query_allocated_ranges(Smb2Op *op, const Smb2Ioctl *ioctl)
     LaresStatus begun = lares_files_io_begin(op->service->files, &op->caller, &op->open->object, op->open->open,
                                              LARES_ACCESS_READ, &io);
     if (begun == LARES_OK)
-        begun = lares_files_getattr(op->service->files, &op->caller, &op->open->object, LARES_ATTR_SIZE, &attrs, NULL);
+        begun = lares_files_getattr(op->service->files, &op->caller, &op->open->object, LARES_ATTR_STAT, &attrs, NULL);
     uint32_t status = smb2_status(begun);
     if (status == STATUS_SUCCESS && length && start < attrs.size) {
         uint64_t end = length < attrs.size - start ? start + length : attrs.size;
-        status = ioctl->max_output < 16 ? STATUS_BUFFER_TOO_SMALL : put_ranges(op, &io, start, end, ioctl->max_output);
+        lares_files_get_dos(op->service->files, &op->open->object, NULL, &attrs, &dos);
+        if (ioctl->max_output < 16) {
+            status = STATUS_BUFFER_TOO_SMALL;
+        } else if (smb2_attributes(&op->open->object, &dos) & SMB2_ATTR_SPARSE) {
+            status = put_ranges(op, &io, start, end, ioctl->max_output);
+        } else { /* a file that is not sparse has no holes, whatever the file system saves */
+            smb2_put_u64(op->out, start);
+            smb2_put_u64(op->out, end - start);
+        }
     }
     lares_files_io_end(&io);
     return status;
+}
+
+/* Nothing is compressed here: that is told, and asking for it to stay so is granted. */
+uint32_t
+smb2_fsctl_get_compression(Smb2Op *op, const Smb2Ioctl *ioctl)
+{
+    if (ioctl->max_output < 2)
+        return STATUS_INVALID_PARAMETER;
+    smb2_put_u16(op->out, 0);
+    return STATUS_SUCCESS;
+}
+
+uint32_t
+smb2_fsctl_set_compression(Smb2Op *op, const Smb2Ioctl *ioctl)
+{
+    if (ioctl->input_len < 2 || smb2_get_u16(ioctl->input) > 2)
+        return STATUS_INVALID_PARAMETER;
+    if (!(op->open->granted & SMB2_FILE_WRITE_DATA))
+        return STATUS_ACCESS_DENIED;
+    return smb2_get_u16(ioctl->input) ? STATUS_NOT_SUPPORTED : STATUS_SUCCESS;
 }
 
 uint32_t

@@ -27,6 +27,8 @@ const Smb2Fsctl smb2_fsctls[] = {
     {FSCTL_SRV_COPYCHUNK, "SRV_COPYCHUNK", smb2_fsctl_srv_copychunk, 0, "3.3.5.15.6"},
     {FSCTL_SRV_COPYCHUNK_WRITE, "SRV_COPYCHUNK_WRITE", smb2_fsctl_srv_copychunk, 0, "3.3.5.15.6"},
     {FSCTL_DUPLICATE_EXTENTS_TO_FILE, "DUPLICATE_EXTENTS_TO_FILE", smb2_fsctl_duplicate_extents, 0, "3.3.5.15.8"},
+    {FSCTL_GET_COMPRESSION, "GET_COMPRESSION", smb2_fsctl_get_compression, 0, "[MS-FSCC] 2.3.18"},
+    {FSCTL_SET_COMPRESSION, "SET_COMPRESSION", smb2_fsctl_set_compression, 0, "[MS-FSCC] 2.3.67"},
     {FSCTL_SET_SPARSE, "SET_SPARSE", smb2_fsctl_set_sparse, 0, "3.3.5.15.8"},
     {FSCTL_SET_ZERO_DATA, "SET_ZERO_DATA", smb2_fsctl_set_zero_data, 0, "3.3.5.15.8"},
     {FSCTL_QUERY_ALLOCATED_RANGES, "QUERY_ALLOCATED_RANGES", smb2_fsctl_query_allocated_ranges, 0, "3.3.5.15.8"},

@@ -259,6 +259,10 @@ wait_or_take(Smb2Op *op, Notify *n, size_t limit, GByteArray **events)
         waiter_unref(waiter);
         return status;
     }
+    if (!op->last) { /* the rest of the chain would wait with it: [MS-SMB2] 3.3.5.2.7, what Windows does */
+        waiter_unref(waiter);
+        return STATUS_INTERNAL_ERROR;
+    }
     waiter->parked = smb2_park(op, cancelled, waiter, waiter_unref);
     if (!waiter->parked) {
         waiter_unref(waiter);

@@ -233,6 +233,22 @@ keep_attributes(Smb2Op *op, const Smb2Create *c)
     return kept == LARES_NOTSUPP ? STATUS_SUCCESS : smb2_status(kept);
 }
 
+/* A stream that is open keeps its file: who does not share its deletion stops whoever wants to delete the file, and the
+ * file's name goes with the last of them ([MS-FSA] 2.1.5.1.2, 2.1.5.5). */
+static uint32_t
+hold_base(Smb2Op *op, Smb2Create *c, uint32_t granted)
+{
+    uint32_t deny = smb2_access_modes(granted) ? smb2_deny_modes(c->share) & LARES_DENY_DELETE : 0;
+    LaresOpenHow how = {.deny = deny, .guard = TRUE, .quiet = TRUE};
+    if (!c->base.node)
+        return STATUS_SUCCESS;
+    LaresHolder *holder = smb2_session_holder(op->session);
+    LaresStatus status =
+        lares_files_open_how(op->service->files, &op->caller, &c->base, &how, holder, &c->open->base_open);
+    lares_holder_unref(holder);
+    return smb2_status(status);
+}
+
 static uint32_t
 open_existing(Smb2Op *op, Smb2Create *c, gboolean *again)
 {
@@ -246,6 +262,8 @@ open_existing(Smb2Op *op, Smb2Create *c, gboolean *again)
         status = STATUS_INVALID_PARAMETER;
     if (status == STATUS_SUCCESS && c->options & SMB2_FILE_DELETE_ON_CLOSE && !(granted & SMB2_DELETE))
         status = STATUS_INVALID_PARAMETER;
+    if (status == STATUS_SUCCESS)
+        status = hold_base(op, c, granted);
     if (status == STATUS_SUCCESS)
         status = prepare_lease(op, c, object->node, &want);
     if (status != STATUS_SUCCESS)
@@ -340,15 +358,27 @@ find_stream(Smb2Op *op, Smb2Create *c)
         lares_open_unref(open);
     }
     LaresObject stream = {NULL, NULL};
-    LaresStatus status = lares_files_stream(op->service->files, &op->caller, &c->target.found, c->target.stream, access,
-                                            makes, c->disposition == SMB2_FILE_CREATE, &stream, &made);
+    char real[LARES_NAME_LIMIT + 1];
+    LaresStatus status =
+        lares_files_stream_named(op->service->files, &op->caller, &c->target.found, c->target.stream, access, makes,
+                                 c->disposition == SMB2_FILE_CREATE, &stream, &made, real);
     if (status != LARES_OK)
         return smb2_status(status);
+    c->target.stream = lares_arena_strndup(op->arena, real, strlen(real));
     lares_object_clear(&c->base);
     c->base = c->target.found;
     c->target.found = stream;
     c->stream_made = made;
     return STATUS_SUCCESS;
+}
+
+/* One that nobody got. */
+static void
+drop_open(Smb2Create *c)
+{
+    if (c->open && c->open->base_open)
+        lares_open_close(c->open->base_open);
+    g_clear_pointer(&c->open, smb2_open_unref);
 }
 
 static uint32_t
@@ -361,10 +391,10 @@ open_or_make(Smb2Op *op, Smb2Create *c)
             lares_store_moment_begin(); /* somebody else changed what was seen */
         again = FALSE;
         smb2_target_clear(&c->target);
-        status = smb2_target_find(op, c->name, c->name_len, &c->target);
+        status = smb2_target_find(op, c->name, c->name_len, c->options, &c->target);
         if (status != STATUS_SUCCESS)
             return status;
-        g_clear_pointer(&c->open, smb2_open_unref);
+        drop_open(c);
         c->open = smb2_open_new(op);
         if (c->target.stream)
             status = find_stream(op, c);
@@ -372,6 +402,8 @@ open_or_make(Smb2Op *op, Smb2Create *c)
             return status;
         status = c->target.found.node ? open_existing(op, c, &again) : make_new(op, c, &again);
     }
+    if (status != STATUS_SUCCESS)
+        drop_open(c);
     return status;
 }
 

@@ -65,7 +65,7 @@ check_read(Smb2Op *op, uint64_t offset, size_t len)
         return STATUS_INVALID_DEVICE_REQUEST;
     if (!(open->granted & (SMB2_FILE_READ_DATA | SMB2_FILE_EXECUTE)))
         return STATUS_ACCESS_DENIED;
-    if (offset > INT64_MAX || len > op->connection->max_io)
+    if (offset > INT64_MAX || len > INT64_MAX - offset || len > op->connection->max_io)
         return STATUS_INVALID_PARAMETER;
     return smb2_status(lares_range_check(open->open, offset, len, FALSE));
 }
@@ -97,6 +97,8 @@ smb2_op_read(Smb2Op *op)
         return smb2_status(begun);
     smb2_put_zeros(op->out, HEAD);
     status = read_file(op, &io, offset, len, minimum, at);
+    if (status == STATUS_SUCCESS)
+        smb2_open_set_position(op->open, offset + smb2_get_u32(op->out->base + at + 4));
     lares_files_io_end(&io);
     return status;
 }

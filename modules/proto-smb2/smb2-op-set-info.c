@@ -18,6 +18,27 @@ is_time(uint64_t t)
     return t != 0 && t < UINT64_MAX - 1;
 }
 
+/* A time of writing that was set, or was to stay as it is, is not moved by writes through the same open. */
+static uint32_t
+set_sticky(Smb2Op *op, const LaresObject *file, uint64_t written)
+{
+    LaresAttrs attrs;
+    if (written == 0)
+        return STATUS_SUCCESS;
+    if (written == UINT64_MAX - 1) {
+        g_atomic_int_set(&op->open->has_sticky, 0);
+        return STATUS_SUCCESS;
+    }
+    LaresStatus status = lares_files_getattr(op->service->files, &op->caller, file, LARES_ATTR_MTIME, &attrs, NULL);
+    if (status != LARES_OK)
+        return smb2_status(status);
+    g_mutex_lock(&op->open->lock);
+    op->open->sticky = attrs.mtime;
+    g_mutex_unlock(&op->open->lock);
+    g_atomic_int_set(&op->open->has_sticky, 1);
+    return STATUS_SUCCESS;
+}
+
 static uint32_t
 set_basic(Smb2Op *op, const uint8_t *p, size_t len)
 {
@@ -27,7 +48,8 @@ set_basic(Smb2Op *op, const uint8_t *p, size_t len)
         return STATUS_INFO_LENGTH_MISMATCH;
     if (!(op->open->granted & SMB2_FILE_WRITE_ATTRIBUTES))
         return STATUS_ACCESS_DENIED;
-    uint64_t created = smb2_get_u64(p), accessed = smb2_get_u64(p + 8), written = smb2_get_u64(p + 16);
+    uint64_t created = smb2_get_u64(p), accessed = smb2_get_u64(p + 8), written = smb2_get_u64(p + 16),
+             changed = smb2_get_u64(p + 24);
     uint32_t attributes = smb2_get_u32(p + 32);
     for (guint i = 0; i < 4; i++)
         if (smb2_get_u64(p + 8 * i) > INT64_MAX && smb2_get_u64(p + 8 * i) < UINT64_MAX - 1)
@@ -44,14 +66,18 @@ set_basic(Smb2Op *op, const uint8_t *p, size_t len)
         set.mask |= LARES_ATTR_MTIME;
         set.mtime = smb2_filetime_to_time(written);
     }
-    if (attributes || is_time(created)) {
-        LaresTime birth = smb2_filetime_to_time(created);
-        uint32_t status = smb2_info_set_dos(op, file, attributes, is_time(created) ? &birth : NULL);
-        if (status != STATUS_SUCCESS)
-            return status;
+    uint32_t status = STATUS_SUCCESS;
+    if (set.mask)
+        status = smb2_status(lares_files_setattr(op->service->files, &op->caller, file, NULL, &set));
+    if (status == STATUS_SUCCESS)
+        status = set_sticky(op, file, written);
+    /* Last: setting any of the others is a change too. */
+    if (status == STATUS_SUCCESS && (attributes || is_time(created) || is_time(changed))) {
+        LaresTime birth = smb2_filetime_to_time(created), change = smb2_filetime_to_time(changed);
+        status = smb2_info_set_dos(op, file, attributes, is_time(created) ? &birth : NULL,
+                                   is_time(changed) ? &change : NULL);
     }
-    return set.mask ? smb2_status(lares_files_setattr(op->service->files, &op->caller, file, NULL, &set))
-                    : STATUS_SUCCESS;
+    return status;
 }
 
 /* ---- Sizes --------------------------------------------------------------------------------------------------------
@@ -80,6 +106,8 @@ set_size(Smb2Op *op, uint64_t size, gboolean only_shrink)
     if (status == LARES_OK)
         status = lares_files_setattr(files, &op->caller, &op->open->object, io.file, &set);
     lares_files_io_end(&io);
+    if (status == LARES_OK)
+        smb2_open_wrote(op, op->open);
     return smb2_status(status);
 }
 
@@ -177,6 +205,22 @@ renamed(Smb2Open *open, const LaresObject *parent, const char *name, const char 
     lares_object_clear(&old);
 }
 
+/* A directory with open files in it stays where it is; who only kept them open without need lets go first ([MS-FSA]
+ * 2.1.4.2, 2.1.5.15.12). */
+static uint32_t
+nothing_open_below(Smb2Op *op, Smb2Open *directory)
+{
+    uint64_t seen;
+    Smb2Open *other = smb2_opens_below(op->service->opens, directory->share_id, smb2_open_path(op, directory));
+    if (!other)
+        return STATUS_SUCCESS;
+    uint32_t status = STATUS_ACCESS_DENIED;
+    if (lares_files_contend_name(op->service->files, &other->object, NULL, &seen) == LARES_DELAY)
+        status = smb2_park_on(op, other->object.node, seen, NULL, 0);
+    smb2_open_unref(other);
+    return status;
+}
+
 static uint32_t
 rename_to(Smb2Op *op, const NewName *n, const Smb2Path *path, Smb2Walk *to)
 {
@@ -215,6 +259,8 @@ rename_to(Smb2Op *op, const NewName *n, const Smb2Path *path, Smb2Walk *to)
     } else if (to->found.node && to->found.node->type == LARES_TYPE_DIRECTORY) {
         status = STATUS_ACCESS_DENIED;
     }
+    if (status == STATUS_SUCCESS && open->is_directory)
+        status = nothing_open_below(op, open);
     if (status == STATUS_SUCCESS) {
         LaresStatus result = lares_files_rename_open(op->service->files, &op->caller, open->open, &from, name,
                                                      &to->parent, new_name, n->replace || same, &seen, &busy);
@@ -317,9 +363,7 @@ set_position(Smb2Op *op, const uint8_t *p, size_t len)
         return STATUS_INFO_LENGTH_MISMATCH;
     if (smb2_get_u64(p) > INT64_MAX)
         return STATUS_INVALID_PARAMETER;
-    g_mutex_lock(&op->open->lock);
-    op->open->position = (gint64)smb2_get_u64(p);
-    g_mutex_unlock(&op->open->lock);
+    smb2_open_set_position(op->open, smb2_get_u64(p));
     return STATUS_SUCCESS;
 }
 

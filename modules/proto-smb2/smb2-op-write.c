@@ -15,6 +15,21 @@ put_written(Smb2Op *op, size_t n)
     smb2_put_u64(op->out, 0);
 }
 
+#define LARGEST_NTFS (UINT64_C(0xfffffff0000)) /* 2^32 clusters of 4 KiB, less the last 64 KiB */
+#define GRAIN        (UINT64_C(1) << 16)
+
+/* No file may end behind the file system's largest one, rounded down as NTFS does ([MS-FSA] 2.1.5.4); one that ends
+ * before NTFS's own bound is not asked about. */
+static gboolean
+is_too_far(Smb2Op *op, uint64_t offset, size_t len)
+{
+    LaresSpace space;
+    if (len == 0 || offset + len <= LARGEST_NTFS)
+        return FALSE;
+    return lares_files_statfs(op->service->files, &op->caller, &op->open->object, &space) == LARES_OK &&
+           offset + len > space.max_file_size / GRAIN * GRAIN;
+}
+
 static uint32_t
 write_file(Smb2Op *op, uint64_t offset, const uint8_t *data, size_t len, LaresStable stable)
 {
@@ -30,8 +45,11 @@ write_file(Smb2Op *op, uint64_t offset, const uint8_t *data, size_t len, LaresSt
     struct iovec iov = {(void *)(uintptr_t)data, len};
     status = lares_files_write(op->service->files, &io, offset, &iov, 1, stable, &done);
     lares_files_io_end(&io);
-    if (status == LARES_OK)
+    if (status == LARES_OK) {
         put_written(op, done);
+        smb2_open_set_position(open, offset + done);
+        smb2_open_wrote(op, open);
+    }
     return smb2_status(status);
 }
 
@@ -60,7 +78,7 @@ smb2_op_write(Smb2Op *op)
         return STATUS_INVALID_DEVICE_REQUEST;
     if (!(op->open->granted & WRITE_RIGHTS))
         return STATUS_ACCESS_DENIED;
-    if (offset > INT64_MAX || len > INT64_MAX - offset)
+    if (offset > INT64_MAX || len > INT64_MAX - offset || is_too_far(op, offset, len))
         return STATUS_INVALID_PARAMETER;
     status = smb2_open_sequence(op, op->open);
     if (status != STATUS_SUCCESS)

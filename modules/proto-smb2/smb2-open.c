@@ -147,6 +147,8 @@ smb2_open_unref(Smb2Open *open)
         return;
     if (open->open)
         lares_open_unref(open->open);
+    if (open->base_open)
+        lares_open_unref(open->base_open);
     if (open->lease)
         smb2_lease_unref(open->lease);
     if (open->enumeration && open->enumeration_free)
@@ -168,29 +170,6 @@ smb2_open_unref(Smb2Open *open)
     g_free(open->name);
     g_mutex_clear(&open->lock);
     g_free(open);
-}
-
-gboolean
-smb2_open_is_pipe(const Smb2Open *open)
-{
-    return open->pipe != NULL;
-}
-
-void
-smb2_open_file_id(Smb2Open *open, uint8_t id[SMB2_FILE_ID_SIZE])
-{
-    smb2_set_u64(id, open->persistent_id);
-    smb2_set_u64(id + 8, open->volatile_id);
-}
-
-uint8_t
-smb2_open_oplock(Smb2Open *open)
-{
-    if (!open->lease)
-        return SMB2_OPLOCK_LEVEL_NONE;
-    if (open->lease->keyed)
-        return SMB2_OPLOCK_LEVEL_LEASE;
-    return smb2_oplock_of_lease(lares_lease_state(open->lease->core, NULL, NULL));
 }
 
 static void
@@ -299,6 +278,8 @@ mark_for_deletion(Smb2Open *open)
             lares_files_stream_delete_on_close(open->service->files, &caller, open->open, &open->base, TRUE);
         else if (link_may_go(open, &caller, parent.node, name))
             lares_files_delete_link(open->service->files, &caller, open->open, &parent, name);
+        else if (open->action == SMB2_ACTION_CREATED)
+            lares_files_delete_on_close_made(open->service->files, open->open, &parent, name);
         else
             lares_files_delete_on_close(open->service->files, &caller, open->open, &parent, name, TRUE);
     }
@@ -324,6 +305,8 @@ smb2_open_close(Smb2Open *open)
             mark_for_deletion(open);
         lares_open_close(open->open);
     }
+    if (open->base_open)
+        lares_open_close(open->base_open);
     if (was_there)
         smb2_open_unref(open);
 }
@@ -415,14 +398,6 @@ smb2_opens_session_of_lease(Smb2Opens *opens, const Smb2Lease *lease, Smb2Open *
     }
     g_mutex_unlock(&opens->lock);
     return session;
-}
-
-void
-smb2_open_resume_key(const Smb2Open *open, uint8_t key[24])
-{
-    smb2_set_u64(key, open->persistent_id);
-    smb2_set_u64(key + 8, open->volatile_id);
-    smb2_set_u64(key + 16, 0);
 }
 
 Smb2Open *
@@ -532,6 +507,33 @@ smb2_opens_free(Smb2Opens *opens)
     g_hash_table_unref(opens->leases);
     g_mutex_clear(&opens->lock);
     g_free(opens);
+}
+
+typedef struct {
+    uint32_t share_id;
+    const char *path;
+    size_t len;
+} Below;
+
+static gboolean
+is_below(const Smb2Open *open, gconstpointer data)
+{
+    const Below *b = data;
+    GMutex *lock = (GMutex *)(uintptr_t)&open->lock; /* the open is the table's; only its lock changes */
+    if (open->share_id != b->share_id || !open->open)
+        return FALSE;
+    g_mutex_lock(lock);
+    gboolean below = open->path && strncmp(open->path, b->path, b->len) == 0 && open->path[b->len] == '/';
+    g_mutex_unlock(lock);
+    return below;
+}
+
+Smb2Open *
+smb2_opens_below(Smb2Opens *opens, uint32_t share_id, const char *path)
+{
+    Below data = {share_id, path, strlen(path)};
+    g_autoptr(GPtrArray) found = collect(opens, is_below, &data);
+    return found->len ? smb2_open_ref(found->pdata[0]) : NULL;
 }
 
 typedef struct {
@@ -670,23 +672,4 @@ smb2_open_reconnect(Smb2Open *open, Smb2Op *op)
     g_mutex_unlock(&open->lock);
     g_mutex_unlock(&opens->lock);
     return free_to_take;
-}
-
-/* ---- Channel sequence: a request that was sent again on another channel must not overtake the first one ------------
- */
-
-uint32_t
-smb2_open_sequence(Smb2Op *op, Smb2Open *open)
-{
-    uint32_t status = STATUS_SUCCESS;
-    if (op->connection->dialect < SMB2_DIALECT_300)
-        return STATUS_SUCCESS;
-    g_mutex_lock(&open->lock);
-    int16_t ahead = (int16_t)(uint16_t)(op->channel_sequence - open->channel_sequence);
-    if (ahead > 0)
-        open->channel_sequence = op->channel_sequence;
-    else if (ahead < 0)
-        status = STATUS_FILE_NOT_AVAILABLE;
-    g_mutex_unlock(&open->lock);
-    return status;
 }

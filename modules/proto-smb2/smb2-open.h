@@ -38,6 +38,7 @@ struct _Smb2Open {
     gboolean is_directory;
     gboolean delete_on_close; /* FILE_DELETE_ON_CLOSE was asked for */
     LaresObject base;         /* of a stream: the file it belongs to */
+    LaresOpen *base_open;     /* likewise: what keeps that file there while the stream is open */
     Smb2Lease *lease;         /* a reference, also for an oplock; NULL: none */
     uint8_t oplock;  /* SMB2_OPLOCK_LEVEL_… asked for: LEASE, or what kind of oplock; see smb2_open_oplock() */
     char *principal; /* who may come back to it */
@@ -67,8 +68,10 @@ struct _Smb2Open {
     uint32_t requests, pre_requests;            /* outstanding ones of this and of older sequences; guarded by lock */
     uint8_t lock_sequence[SMB2_LOCK_SEQUENCES]; /* number + 1, 0: not valid; guarded by lock */
     guint disconnects;                          /* guarded by lock: which disconnect a time-out belongs to */
-    gint64 position;                            /* FilePositionInformation; guarded by lock */
-    uint32_t mode;                              /* FileModeInformation; guarded by lock */
+    gint64 position;      /* atomic: FilePositionInformation, behind what was read or written last */
+    gint has_sticky;      /* atomic: writing through this open leaves the time below as it is */
+    LaresTime sticky;     /* guarded by lock */
+    uint32_t mode;        /* FileModeInformation; guarded by lock */
     gpointer enumeration; /* of QUERY_DIRECTORY: belongs to its room, as do notify and their free functions */
     GDestroyNotify enumeration_free;
     gpointer notify;            /* guarded by lock, as is the next one */
@@ -108,6 +111,8 @@ void smb2_opens_replace_instance(Smb2Opens *opens, const Smb2Op *op, const uint8
 Smb2Session *smb2_opens_session_of_lease(Smb2Opens *opens, const Smb2Lease *lease, Smb2Open **open);
 /* Closes all opens with this lease whose client is away. */
 void smb2_opens_close_disconnected(Smb2Opens *opens, const Smb2Lease *lease);
+/* The oldest open of something below this directory, other than the directory itself; a reference or NULL. */
+Smb2Open *smb2_opens_below(Smb2Opens *opens, uint32_t share_id, const char *path);
 /* Finds by resume key (SRV_COPYCHUNK) among the opens of this session; a reference. */
 Smb2Open *smb2_opens_by_resume_key(Smb2Opens *opens, const Smb2Session *session, const uint8_t key[24]);
 void smb2_open_resume_key(const Smb2Open *open, uint8_t key[24]);
@@ -117,6 +122,13 @@ void smb2_opens_unlock(Smb2Opens *opens);
 
 /* ---- Use -------------------------------------------------------------------------------------------------------- */
 
+/* After a write: where it ended, and the time of writing as the client wants it ([MS-FSA] 2.1.5.15.2). */
+void smb2_open_wrote(Smb2Op *op, Smb2Open *open);
+static inline void
+smb2_open_set_position(Smb2Open *open, uint64_t position)
+{
+    __atomic_store_n(&open->position, (gint64)position, __ATOMIC_RELAXED);
+}
 /* Checks the channel sequence of a request that changes something ([MS-SMB2] 3.3.5.2.10): STATUS_FILE_NOT_AVAILABLE. */
 uint32_t smb2_open_sequence(Smb2Op *op, Smb2Open *open);
 /* op->open must be a file or directory in the core: STATUS_INVALID_DEVICE_REQUEST for pipes. */

@@ -23,6 +23,22 @@ find_unit(const uint8_t *p, size_t bytes, uint16_t what)
     return at;
 }
 
+/* Bytes before the next separator. '/' is none on Windows and in no name: who sends it means one. */
+static size_t
+find_separator(const uint8_t *p, size_t bytes)
+{
+    size_t at = 0;
+    while (at < bytes && unit(p + at) != '\\' && unit(p + at) != '/')
+        at += 2;
+    return at;
+}
+
+static gboolean
+is_parent(const uint8_t *p, size_t bytes)
+{
+    return bytes == 4 && unit(p) == '.' && unit(p + 2) == '.';
+}
+
 /* A stream's name may have all but `\ / :` and NUL ([MS-FSCC] 2.1.5.3). */
 static const char *
 stream_name(LaresArena *arena, const uint8_t *utf16, size_t bytes)
@@ -67,18 +83,23 @@ smb2_path_parse(Smb2Op *op, const uint8_t *utf16, size_t bytes, Smb2Path *path)
     *path = (Smb2Path){.utf16 = utf16, .bytes = bytes};
     if (bytes % 2)
         return STATUS_INVALID_PARAMETER;
-    if (bytes && unit(p) == '\\')
+    if (bytes && find_separator(p, 2) == 0)
         return STATUS_INVALID_PARAMETER;
     path->component = lares_arena_alloc(op->arena, SMB2_MAX_DEPTH * sizeof *path->component);
+    path->end = lares_arena_alloc(op->arena, SMB2_MAX_DEPTH * sizeof *path->end);
     while (p < end) {
-        size_t left = (size_t)(end - p), n = find_unit(p, left, '\\'), name = find_unit(p, n, ':');
+        size_t left = (size_t)(end - p), n = find_separator(p, left), name = find_unit(p, n, ':');
         gboolean last = n == left;
         if (path->n == SMB2_MAX_DEPTH)
             return STATUS_OBJECT_NAME_INVALID;
-        if (name > 0 || !last || path->n) {
+        if (is_parent(p, n)) {
+            if (path->n-- == 0)
+                return STATUS_OBJECT_PATH_SYNTAX_BAD;
+        } else if (name > 0 || !last || path->n) {
             const char *component = smb2_name_from_wire(op->arena, p, name);
             if (!component || strlen(component) > LARES_NAME_LIMIT)
                 return STATUS_OBJECT_NAME_INVALID;
+            path->end[path->n] = (size_t)(p - utf16) + n;
             path->component[path->n++] = component;
         }
         if (name < n) {
@@ -120,19 +141,6 @@ smb2_walk_clear(Smb2Walk *walk)
 {
     lares_object_clear(&walk->parent);
     lares_object_clear(&walk->found);
-}
-
-/* Bytes of the request's path behind component i. */
-static size_t
-unparsed(const Smb2Path *path, guint i)
-{
-    const uint8_t *p = path->utf16, *end = p + path->bytes;
-    for (guint at = 0; at <= i && p < end; at++) {
-        p += find_unit(p, (size_t)(end - p), '\\');
-        if (at < i && p < end)
-            p += 2;
-    }
-    return (size_t)(end - p);
 }
 
 static const char *
@@ -183,7 +191,7 @@ smb2_path_walk(Smb2Op *op, const Smb2Path *path, gboolean at_link, Smb2Walk *wal
         }
         walk->text = join(op, walk->text, status == LARES_OK ? real : path->component[i]);
         if (status == LARES_OK && next.node->type == LARES_TYPE_SYMLINK && !(last && at_link)) {
-            uint32_t stopped = smb2_stopped_on_symlink(op, &next, unparsed(path, i));
+            uint32_t stopped = smb2_stopped_on_symlink(op, &next, path->bytes - path->end[i]);
             lares_object_clear(&next);
             lares_object_clear(&at);
             return stopped;

@@ -13,6 +13,7 @@
 typedef struct {
     const char **component; /* names on disk as they would be made; n of them */
     guint n;                /* 0: the share's root */
+    size_t *end;            /* of each, in bytes of the path as it came */
     const char *stream;     /* name on disk of a named stream, or NULL */
     gboolean data_stream;   /* "::$DATA" was said: not a directory */
     gboolean index_stream;  /* ":$I30:$INDEX_ALLOCATION": only a directory */
@@ -21,7 +22,8 @@ typedef struct {
     size_t bytes;
 } Smb2Path;
 
-/* STATUS_OBJECT_NAME_INVALID, STATUS_INVALID_PARAMETER (a leading backslash). */
+/* ".." takes back the name before it, whatever that is; above the share STATUS_OBJECT_PATH_SYNTAX_BAD.
+ * STATUS_OBJECT_NAME_INVALID, STATUS_INVALID_PARAMETER (a leading backslash). */
 uint32_t smb2_path_parse(Smb2Op *op, const uint8_t *utf16, size_t bytes, Smb2Path *path);
 
 typedef struct {

@@ -155,6 +155,8 @@ gboolean
 smb2_message_seal(Smb2Message *m)
 {
     LaresWriter *out = &m->reply->out;
+    if (m->n_responses > 1) /* the last of a chain is as long as the others would be, as Windows has it */
+        smb2_align(out, m->first, 8);
     seal_previous(m);
     if (m->n_responses == 0 || out->failed) {
         lares_reply_rewind(m->reply, LARES_REPLY_HEAD, 0);

@@ -9,7 +9,7 @@
 #include "smb2-reparse.h"
 
 uint32_t
-smb2_target_find(Smb2Op *op, const uint8_t *utf16, size_t len, Smb2Target *t)
+smb2_target_find(Smb2Op *op, const uint8_t *utf16, size_t len, uint32_t options, Smb2Target *t)
 {
     Smb2Path path;
     Smb2Walk walk;
@@ -22,7 +22,7 @@ smb2_target_find(Smb2Op *op, const uint8_t *utf16, size_t len, Smb2Target *t)
     *t = (Smb2Target){walk.parent, walk.name, path.stream, walk.found, walk.text};
     LaresFileType type = walk.found.node ? walk.found.node->type : LARES_TYPE_NONE;
     if (path.data_stream && !path.stream && type == LARES_TYPE_DIRECTORY)
-        return STATUS_FILE_IS_A_DIRECTORY;
+        return options & SMB2_FILE_DIRECTORY_FILE ? STATUS_NOT_A_DIRECTORY : STATUS_FILE_IS_A_DIRECTORY;
     if (path.index_stream && type == LARES_TYPE_REGULAR)
         return STATUS_NOT_A_DIRECTORY;
     return STATUS_SUCCESS;

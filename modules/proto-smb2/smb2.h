@@ -471,6 +471,8 @@ SMB2_FSCTL(dfs_get_referrals);
 SMB2_FSCTL(srv_request_resume_key);
 SMB2_FSCTL(srv_copychunk);
 SMB2_FSCTL(duplicate_extents);
+SMB2_FSCTL(get_compression);
+SMB2_FSCTL(set_compression);
 SMB2_FSCTL(set_sparse);
 SMB2_FSCTL(set_zero_data);
 SMB2_FSCTL(query_allocated_ranges);

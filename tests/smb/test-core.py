@@ -419,8 +419,17 @@ class Checks(Rig):
         c.call(smb.ECHO, smb.ECHO_BODY, session=s, credits=2000)
         t = s.tree("share")
         d = self.create(c, s, t, "", access=1, disposition=1, options=1)
-        assert isinstance(d, bytes), hex(d.status)
+        holder, waiter = self.create(c, s, t, "waits"), self.create(c, s, t, "waits")
+        assert all(isinstance(f, bytes) for f in (d, holder, waiter))
         notify, large = struct.pack("<HHI16sII", 32, 0, 1000, d, 1, 0), smb.ECHO_BODY + bytes((7 << 20) - 4)
+
+        def lock(f):  # exclusively, and waits for it
+            return struct.pack("<HHI16sQQII", 48, 1, 0, f, 0, 1, 2, 0)
+
+        assert c.call(smb.LOCK, lock(holder), session=s, tree=t).status == smb.SUCCESS
+        # Who waits to be told of changes does so at the end of a chain, or the rest would wait for ever.
+        c.send(self.signed(c, s, t, smb.CHANGE_NOTIFY, notify, next_=96) + self.signed(c, s, t, smb.ECHO, smb.ECHO_BODY))
+        assert [r.status for r in c.recv(s)] == [0xC00000E5, smb.SUCCESS]
         for _ in range(4):  # what stands before a command that waits is over: it is not kept
             c.send(self.signed(c, s, t, smb.ECHO, large, next_=64 + len(large)) +
                    self.signed(c, s, t, smb.CHANGE_NOTIFY, notify))
@@ -428,7 +437,7 @@ class Checks(Rig):
             assert [[r.status for r in c.recv(s)] for _ in range(2)] == [[smb.SUCCESS], [smb.PENDING]]
         waits = []
         for want in (smb.PENDING, smb.PENDING, smb.INSUFFICIENT_RESOURCES):
-            c.send(self.signed(c, s, t, smb.CHANGE_NOTIFY, notify, next_=96) + self.signed(c, s, t, smb.ECHO, large))
+            c.send(self.signed(c, s, t, smb.LOCK, lock(waiter), next_=112) + self.signed(c, s, t, smb.ECHO, large))
             r = c.recv(s)[0]
             assert r.status == want, hex(r.status)
             waits.append(r)
@@ -440,7 +449,7 @@ class Checks(Rig):
             while len(answers) < 2:
                 answers += c.recv(s)
             assert [a.status for a in answers] == [smb.CANCELLED, smb.SUCCESS], [hex(a.status) for a in answers]
-        c.send(self.signed(c, s, t, smb.CHANGE_NOTIFY, notify, next_=96) + self.signed(c, s, t, smb.ECHO, large))
+        c.send(self.signed(c, s, t, smb.LOCK, lock(waiter), next_=112) + self.signed(c, s, t, smb.ECHO, large))
         assert c.recv(s)[0].status == smb.PENDING
 
     def check_many_extended_attributes_at_once(self):

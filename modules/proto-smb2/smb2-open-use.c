@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One open in use: what it is called on the wire, and what a request through it has to mind.
+ *
+ * Spec: [MS-SMB2] 3.3.1.10, 3.3.5.2.10. */
+#include "smb2-lease.h"
+
+gboolean
+smb2_open_is_pipe(const Smb2Open *open)
+{
+    return open->pipe != NULL;
+}
+
+void
+smb2_open_file_id(Smb2Open *open, uint8_t id[SMB2_FILE_ID_SIZE])
+{
+    smb2_set_u64(id, open->persistent_id);
+    smb2_set_u64(id + 8, open->volatile_id);
+}
+
+uint8_t
+smb2_open_oplock(Smb2Open *open)
+{
+    if (!open->lease)
+        return SMB2_OPLOCK_LEVEL_NONE;
+    if (open->lease->keyed)
+        return SMB2_OPLOCK_LEVEL_LEASE;
+    return smb2_oplock_of_lease(lares_lease_state(open->lease->core, NULL, NULL));
+}
+
+void
+smb2_open_resume_key(const Smb2Open *open, uint8_t key[24])
+{
+    smb2_set_u64(key, open->persistent_id);
+    smb2_set_u64(key + 8, open->volatile_id);
+    smb2_set_u64(key + 16, 0);
+}
+
+void
+smb2_open_wrote(Smb2Op *op, Smb2Open *open)
+{
+    if (G_LIKELY(!g_atomic_int_get(&open->has_sticky)))
+        return;
+    g_mutex_lock(&open->lock);
+    LaresSetAttrs set = {.mask = LARES_ATTR_MTIME, .mtime = open->sticky};
+    g_mutex_unlock(&open->lock);
+    lares_files_setattr(op->service->files, &op->caller, open->base.node ? &open->base : &open->object, NULL, &set);
+}
+
+/* ---- Channel sequence: a request that was sent again on another channel must not overtake the first one ------------
+ */
+
+uint32_t
+smb2_open_sequence(Smb2Op *op, Smb2Open *open)
+{
+    uint32_t status = STATUS_SUCCESS;
+    if (op->connection->dialect < SMB2_DIALECT_300)
+        return STATUS_SUCCESS;
+    g_mutex_lock(&open->lock);
+    int16_t ahead = (int16_t)(uint16_t)(op->channel_sequence - open->channel_sequence);
+    if (ahead > 0)
+        open->channel_sequence = op->channel_sequence;
+    else if (ahead < 0)
+        status = STATUS_FILE_NOT_AVAILABLE;
+    g_mutex_unlock(&open->lock);
+    return status;
+}
