@@ -74,6 +74,15 @@ static const CtlArg shell[] = {{"shell", N_("SHELL"), N_("bash, zsh or fish"), C
          N_("changes of folders are on the disk before they are answered"),                                            \
          CTL_NOTHING,                                                                                                  \
          YES_NO},                                                                                                      \
+        {"access-based",                                                                                               \
+         "access-based",                                                                                               \
+         CTL_YESNO,                                                                                                    \
+         N_("yes|no"),                                                                                                 \
+         N_("SMB listings leave out what the caller may not read"),                                                    \
+         CTL_NOTHING,                                                                                                  \
+         YES_NO},                                                                                                      \
+        {"smb-encrypt", "smb-encrypt", CTL_YESNO, N_("yes|no"), N_("SMB clients must encrypt, whatever their login"),  \
+         CTL_NOTHING,   YES_NO},                                                                                       \
     {                                                                                                                  \
         "store", "store", CTL_TEXT, N_("KIND"), N_("the kind of storage; posix if not given")                          \
     }
@@ -178,6 +187,8 @@ static const CtlField share_fields[] = {{"name", N_("Name")},
                                         {"enabled", N_("Enabled")},
                                         {"available", N_("Available")},
                                         {"sync-metadata", N_("Sync metadata")},
+                                        {"access-based", N_("Access-based")},
+                                        {"smb-encrypt", N_("SMB encrypted")},
                                         {"store", N_("Store")},
                                         {"id", N_("Id")},
                                         {NULL}};

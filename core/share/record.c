@@ -210,6 +210,8 @@ lares_share_record_apply(LaresShareRecord *r, GVariant *args, GError **error)
     g_variant_lookup(args, "enabled", "b", &r->enabled);
     g_variant_lookup(args, "read-only", "b", &r->read_only);
     g_variant_lookup(args, "sync-metadata", "b", &r->sync_metadata);
+    g_variant_lookup(args, "access-based", "b", &r->access_based);
+    g_variant_lookup(args, "smb-encrypt", "b", &r->smb_encrypt);
     if (g_variant_lookup(args, "anonymous-uid", "x", &number) &&
         !set_id(&r->anonymous_uid, "anonymous-uid", number, error))
         return FALSE;

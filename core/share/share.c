@@ -111,6 +111,8 @@ lares_share_publish(LaresShares *shares, LaresShareRecord *r, const LaresShare *
                              .anonymous_gid = r->anonymous_gid,
                              .hosts = (const char *const *)r->hosts,
                              .sync_metadata = r->sync_metadata,
+                             .options = (r->access_based ? LARES_SHARE_ACCESS_BASED : 0u) |
+                                        (r->smb_encrypt ? LARES_SHARE_SMB_ENCRYPT : 0u),
                              .hosts_compiled = compile_hosts(r)};
     if (open)
         find_flavors(full);

@@ -14,7 +14,7 @@ G_BEGIN_DECLS
 typedef struct {
     uint32_t id;
     char *name, *pseudo, *path, *store_type;
-    gboolean enabled, read_only, sync_metadata;
+    gboolean enabled, read_only, sync_metadata, access_based, smb_encrypt;
     char **sec; /* names, also of flavors whose module is not there */
     LaresSquash squash;
     uint32_t anonymous_uid, anonymous_gid;

@@ -59,6 +59,8 @@ share_variant(const LaresShare *share, gboolean security_only, GPtrArray *warnin
         add_boolean(&b, "available", share->enabled && share->store != NULL);
         add_boolean(&b, "read-only", share->read_only);
         add_boolean(&b, "sync-metadata", share->sync_metadata);
+        add_boolean(&b, "access-based", (share->options & LARES_SHARE_ACCESS_BASED) != 0);
+        add_boolean(&b, "smb-encrypt", (share->options & LARES_SHARE_SMB_ENCRYPT) != 0);
     }
     add_security(&b, share);
     add_warnings(&b, warnings);
@@ -163,8 +165,10 @@ security_set(LaresHost *host, const LaresControlCaller *caller, GVariant *args, 
     {"pseudo", "s", FALSE, "path in the NFS name space; /NAME by default"},                                            \
         {"store", "s", FALSE, "kind of store; posix by default"},                                                      \
         {"read-only", "b", FALSE, "nobody may change anything"}, {"enabled", "b", FALSE, "clients may use it"},        \
+        {"sync-metadata", "b", FALSE, "directory changes reach the disk before they are answered"},                    \
+        {"access-based", "b", FALSE, "SMB listings leave out what the caller may not read"},                           \
     {                                                                                                                  \
-        "sync-metadata", "b", FALSE, "directory changes reach the disk before they are answered"                       \
+        "smb-encrypt", "b", FALSE, "SMB clients must encrypt, whatever their login"                                    \
     }
 #define SECURITY_PARAMS                                                                                                \
     {"sec", "as", FALSE, "the flavors that may be used, in order of preference"},                                      \

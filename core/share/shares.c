@@ -14,6 +14,8 @@ static const char *const schema[] = {
     " anonymous_uid INTEGER NOT NULL, anonymous_gid INTEGER NOT NULL, hosts TEXT NOT NULL);"
     "CREATE TABLE share_meta(one INTEGER PRIMARY KEY CHECK(one = 1), change INTEGER NOT NULL, time INTEGER NOT NULL);"
     "INSERT INTO share_meta(one, change, time) VALUES(1, 1, CAST(strftime('%s', 'now') AS INTEGER));",
+    "ALTER TABLE shares ADD COLUMN access_based INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE shares ADD COLUMN smb_encrypt INTEGER NOT NULL DEFAULT 0;",
     NULL};
 
 /* ---- Reading --------------------------------------------------------------------------------------------------- */
@@ -36,6 +38,8 @@ read_record(sqlite3_stmt *q)
     r->anonymous_uid = (uint32_t)sqlite3_column_int64(q, 10);
     r->anonymous_gid = (uint32_t)sqlite3_column_int64(q, 11);
     r->hosts = lares_db_text(q, 12)[0] ? g_strsplit(lares_db_text(q, 12), ",", -1) : g_new0(char *, 1);
+    r->access_based = sqlite3_column_int(q, 13) != 0;
+    r->smb_encrypt = sqlite3_column_int(q, 14) != 0;
     return r;
 }
 
@@ -47,7 +51,8 @@ read_all(LaresShares *s, uint64_t *change, gint64 *when, GError **error)
     lares_db_lock(s->db);
     sqlite3_stmt *q = lares_db_query(s->db, &problem,
                                      "SELECT id, name, pseudo, path, store, enabled, read_only, sync_metadata, sec,"
-                                     " squash, anonymous_uid, anonymous_gid, hosts FROM shares ORDER BY name",
+                                     " squash, anonymous_uid, anonymous_gid, hosts, access_based, smb_encrypt"
+                                     " FROM shares ORDER BY name",
                                      NULL);
     while (q && lares_db_next(s->db, q, &problem))
         g_ptr_array_add(records, read_record(q));
@@ -378,17 +383,20 @@ store_record(LaresShares *s, const LaresShareRecord *r, GError **error)
     if (r->id == 0)
         return lares_db_run(s->db, error,
                             "INSERT INTO shares(name, folded, pseudo, path, store, enabled, read_only, sync_metadata,"
-                            " sec, squash, anonymous_uid, anonymous_gid, hosts)"
-                            " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-                            "sssssiiissiis", r->name, folded, r->pseudo, r->path, r->store_type, (gint64)r->enabled,
+                            " sec, squash, anonymous_uid, anonymous_gid, hosts, access_based, smb_encrypt)"
+                            " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                            "sssssiiissiisii", r->name, folded, r->pseudo, r->path, r->store_type, (gint64)r->enabled,
                             (gint64)r->read_only, (gint64)r->sync_metadata, sec, lares_squash_name(r->squash),
-                            (gint64)r->anonymous_uid, (gint64)r->anonymous_gid, hosts);
+                            (gint64)r->anonymous_uid, (gint64)r->anonymous_gid, hosts, (gint64)r->access_based,
+                            (gint64)r->smb_encrypt);
     return lares_db_run(s->db, error,
                         "UPDATE shares SET pseudo=?2, path=?3, store=?4, enabled=?5, read_only=?6, sync_metadata=?7,"
-                        " sec=?8, squash=?9, anonymous_uid=?10, anonymous_gid=?11, hosts=?12 WHERE id=?1",
-                        "isssiiissiis", (gint64)r->id, r->pseudo, r->path, r->store_type, (gint64)r->enabled,
+                        " sec=?8, squash=?9, anonymous_uid=?10, anonymous_gid=?11, hosts=?12, access_based=?13,"
+                        " smb_encrypt=?14 WHERE id=?1",
+                        "isssiiissiisii", (gint64)r->id, r->pseudo, r->path, r->store_type, (gint64)r->enabled,
                         (gint64)r->read_only, (gint64)r->sync_metadata, sec, lares_squash_name(r->squash),
-                        (gint64)r->anonymous_uid, (gint64)r->anonymous_gid, hosts);
+                        (gint64)r->anonymous_uid, (gint64)r->anonymous_gid, hosts, (gint64)r->access_based,
+                        (gint64)r->smb_encrypt);
 }
 
 /* The pseudo-root's change attribute must move, and never back, whatever the clock does. */

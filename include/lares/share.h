@@ -16,6 +16,11 @@ G_BEGIN_DECLS
 
 typedef enum { LARES_SQUASH_ROOT, LARES_SQUASH_ALL, LARES_SQUASH_NONE } LaresSquash;
 
+typedef enum {
+    LARES_SHARE_ACCESS_BASED = 1 << 0, /* listings over SMB leave out what the caller may not read */
+    LARES_SHARE_SMB_ENCRYPT = 1 << 1,  /* SMB requests must be encrypted, whatever flavor they come with */
+} LaresShareOptions;
+
 #define LARES_SHARE_MAX_FLAVORS 16
 
 struct _LaresShare {
@@ -34,6 +39,7 @@ struct _LaresShare {
     uint32_t anonymous_uid, anonymous_gid;
     const char *const *hosts; /* allowed hosts; NULL-ended; empty: everybody */
     gboolean sync_metadata;   /* directory changes reach the disk before the answer */
+    uint32_t options;         /* LaresShareOptions */
     gpointer hosts_compiled;
 };
 

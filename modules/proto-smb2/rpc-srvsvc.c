@@ -8,11 +8,12 @@
 #include "rpc.h"
 #include "smb2-session.h"
 
-#define TYPE_DISK  0u
-#define TYPE_IPC   0x80000003u /* STYPE_IPC | STYPE_SPECIAL */
-#define IPC_NAME   "IPC$"
-#define IPC_REMARK "Remote procedure calls"
-#define UNLIMITED  UINT32_MAX
+#define TYPE_DISK            0u
+#define TYPE_IPC             0x80000003u /* STYPE_IPC | STYPE_SPECIAL */
+#define IPC_NAME             "IPC$"
+#define IPC_REMARK           "Remote procedure calls"
+#define UNLIMITED            UINT32_MAX
+#define SHI1005_ACCESS_BASED 0x0800u /* [MS-SRVS] 2.2.4.29 */
 
 /* ---- Shares ------------------------------------------------------------------------------------------------------ */
 
@@ -41,7 +42,7 @@ row_of(const LaresShare *share)
 {
     if (!share)
         return (Row){IPC_NAME, IPC_REMARK, TYPE_IPC, 0};
-    return (Row){share->name, "", TYPE_DISK, 0};
+    return (Row){share->name, "", TYPE_DISK, share->options & LARES_SHARE_ACCESS_BASED ? SHI1005_ACCESS_BASED : 0};
 }
 
 static gboolean

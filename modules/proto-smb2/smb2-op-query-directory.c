@@ -354,7 +354,7 @@ smb2_op_query_directory(Smb2Op *op)
                  .e = enumeration_of(op->open),
                  .class = b[AT_CLASS],
                  .single = (b[AT_FLAGS] & SMB2_RETURN_SINGLE_ENTRY) != 0,
-                 .by_access = (op->tree->share_flags & SMB2_SHAREFLAG_ACCESS_BASED_DIRECTORY_ENUM) != 0,
+                 .by_access = (op->share->options & LARES_SHARE_ACCESS_BASED) != 0,
                  .start = w->len,
                  .limit = limit};
     g_mutex_lock(&f.e->lock);

@@ -92,6 +92,12 @@ same_mechanism(const LaresFlavor *a, const LaresFlavor *b)
 }
 
 static gboolean
+can_encrypt_enough(const Ability *a, const LaresShare *share)
+{
+    return !(share->options & LARES_SHARE_SMB_ENCRYPT) || a->can_encrypt;
+}
+
+static gboolean
 satisfies(const Ability *a, const LaresFlavor *flavor)
 {
     if (!a->login || !same_mechanism(a->login, flavor))
@@ -131,7 +137,8 @@ smb2_share_visible(Smb2Session *session, const LaresShare *share, const LaresPee
 {
     Policy policy;
     Ability a = ability_of(session);
-    return share->enabled && lares_share_allows_host(share, peer) && find_policy(share, &a, &policy);
+    return share->enabled && lares_share_allows_host(share, peer) && find_policy(share, &a, &policy) &&
+           can_encrypt_enough(&a, share);
 }
 
 /* "krb5p, krb5i" for the audit log. */
@@ -233,6 +240,8 @@ objection(Smb2Tree *tree, const LaresShare *was, const LaresShare *share)
     /* A client that was not told to sign or encrypt does not begin to: it has to connect again. */
     if (policy.flavor->protection > tree->flavor->protection)
         return "the share's list of flavors asks for more now";
+    if (share->options & LARES_SHARE_SMB_ENCRYPT && !tree->require_encryption)
+        return "the share wants encrypted requests now";
     if (!allows_hosts(share, tree->session))
         return "the share is not for all hosts that the session comes from";
     if (!lares_share_allows(share, tree->flavor))
@@ -386,6 +395,8 @@ check_share(Smb2Op *op, const LaresShare *share, Policy *policy)
         reason = made = g_strdup_printf("the share wants one of %s; this session has %s%s%s", list,
                                         a.login ? a.login->name : "none", a.can_sign ? ", can sign" : "",
                                         a.can_encrypt ? ", can encrypt" : "");
+    } else if (!can_encrypt_enough(&a, share)) {
+        reason = "the share wants encrypted requests, and this session cannot encrypt";
     } else if (policy->flavor->protection == LARES_PROTECT_INTEGRITY && !op->is_signed && !op->encrypted) {
         reason = "the share wants signed requests, and this one is not";
     }
@@ -431,10 +442,13 @@ new_tree(Smb2Op *op, LaresShare *share, const Policy *policy, guint generation, 
     tree->since = g_get_real_time() / G_USEC_PER_SEC;
     if (share)
         tree->share_flags = SMB2_SHAREFLAG_NO_CACHING; /* no offline copies: their conflicts are nobody's here */
-    if (policy->advise_encryption)
+    if (share && share->options & LARES_SHARE_ACCESS_BASED)
+        tree->share_flags |= SMB2_SHAREFLAG_ACCESS_BASED_DIRECTORY_ENUM;
+    tree->require_encryption = share && share->options & LARES_SHARE_SMB_ENCRYPT;
+    if (policy->advise_encryption || tree->require_encryption)
         tree->share_flags |= SMB2_SHAREFLAG_ENCRYPT_DATA;
     if (policy->flavor) {
-        tree->require_encryption = policy->flavor->protection == LARES_PROTECT_PRIVACY;
+        tree->require_encryption |= policy->flavor->protection == LARES_PROTECT_PRIVACY;
         tree->require_signing = policy->flavor->protection == LARES_PROTECT_INTEGRITY;
     }
     return tree;

@@ -508,6 +508,89 @@ def test_read_only_share():
         site.smb("put /etc/hostname f", ADA)
 
 
+def listed(text):
+    return set(re.findall(r"^  (\S.*?) {2,}[A-Za-z]* +\d+  \w{3} ", text, re.M)) - {".", ".."}
+
+
+def test_access_based_listing():
+    """What one may not read is not there to see, from the moment on that the share says so."""
+    with serving() as site:
+        site.smb("""mkdir private
+            mkdir public
+            put /etc/hostname private\\inside
+            put /etc/hostname open
+            put /etc/hostname secret
+            put /etc/hostname bobs""", ADA)
+        for name, mode in (("private", 0o700), ("public", 0o755), ("open", 0o644), ("secret", 0o600), ("bobs", 0o600)):
+            os.chmod(site.folder() / name, mode)
+        site.acl("bobs", ADA, "-a", "ACL:NAS\\bob:ALLOWED/0/READ")
+        everything = {"private", "public", "open", "secret", "bobs"}
+        for login in (ADA, BOB, GUEST):
+            assert listed(site.smb("ls", login)) == everything
+        site.server.verb("share.set", name="share", **{"access-based": True})
+        for protocol in PROTOCOLS:
+            assert listed(site.smb("ls", ADA, "-m", protocol)) == everything
+            assert listed(site.smb("ls", BOB, "-m", protocol)) == {"public", "open", "bobs"}
+            assert listed(site.smb("ls", GUEST, "-m", protocol)) == {"public", "open"}
+        # By name and by pattern it is not there either; and permissions are what they were.
+        for what in ("secret", "sec*", "private"):
+            assert "NT_STATUS_NO_SUCH_FILE" in site.smb(f"ls {what}", BOB, fails=True), what
+        assert "NT_STATUS_ACCESS_DENIED" in site.smb("get secret /dev/null", BOB, fails=True)
+        r = site.server.rpcclient("netsharegetinfo share 1005", **ADA)
+        assert "flags: 0x800" in r.stdout or "0x800" in r.stdout.lower(), r.stdout
+        site.server.verb("share.set", name="share", **{"access-based": False})
+        assert listed(site.smb("ls", BOB)) == everything
+
+
+def test_encrypted_share():
+    """Whatever the login: who does not encrypt is not let in; and what was connected before is not, any more."""
+    def unseen(c):
+        assert c.count('smb2 && !smb2.header.transform.signature && smb2.filename contains "secret"') == 0
+        assert c.count('smb2.header.transform.signature && smb2.filename contains "secret"') > 0
+
+    with serving() as site:
+        site.server.add_share("vault", site.folder("vault"), ["krb5", "ntlm", "sys"], **{"smb-encrypt": True})
+        for login in (ADA, site.alice):
+            for protocol in PROTOCOLS[2:]:
+                site.smb("""put /etc/hostname secret
+                    ls
+                    del secret""", login, "-m", protocol, share="vault")  # the client is told, and begins to encrypt
+                site.smb("ls", login, "-m", protocol, ENCRYPTED, share="vault")
+            for protocol in PROTOCOLS[:2]:
+                assert "NT_STATUS_ACCESS_DENIED" in site.smb("ls", login, "-m", protocol, share="vault", fails=True)
+        assert "NT_STATUS_ACCESS_DENIED" in site.smb("ls", GUEST, share="vault", fails=True)
+        assert "encrypt" in site.server.laresd.log()
+        # Shares that one cannot use are not listed.
+        for login, seen in ((GUEST, False), (ADA, True)):
+            r = site.run(["smbclient", "-L", f"//{HOST}", "-s", site.server.conf], login)
+            assert bool(re.search(r"^\s+vault +Disk", r.stdout, re.M)) == seen, r.stdout
+        site.looks.append(unseen)
+
+        # Live: a session that is connected without encryption ends.
+        p = subprocess.Popen(["smbclient", f"//{HOST}/share", "-s", site.server.conf, *site.server.login(**ADA)],
+                             env=site.server.environ(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             text=True)
+        p.stdin.write("mkdir before\n")
+        p.stdin.flush()
+        while not (site.folder() / "before").exists():
+            time.sleep(0.02)
+        site.server.verb("share.set", name="share", **{"smb-encrypt": True})
+        out, _ = p.communicate("mkdir after\nquit\n", timeout=20)
+        assert "NT_STATUS_" in out and not (site.folder() / "after").exists(), out
+        site.smb("mkdir after", ADA)
+        assert (site.folder() / "after").exists()
+
+
+def test_server_that_encrypts_everything():
+    with serving(smb={"encryption": "required"}) as site:
+        for login in (ADA, site.alice):
+            site.smb("""put /etc/hostname f
+                ls
+                del f""", login)
+            site.smb("ls", login, "-m", "SMB2_10", fails=True)
+        site.smb("ls", GUEST, fails=True)
+
+
 # ---- Other tools -----------------------------------------------------------------------------------------------------
 
 def test_smbget():

@@ -75,7 +75,9 @@ test_changes_publish(Fixture *f, gconstpointer data)
     must(f, "share.security.set",
          "{'name': <'media'>, 'sec': <['krb5p', 'krb5i']>, 'squash': <'none'>,"
          " 'hosts': <['192.0.2.0/24', 'box.home.lan']>}");
-    must(f, "share.set", "{'name': <'media'>, 'read-only': <true>, 'sync-metadata': <true>}");
+    must(f, "share.set",
+         "{'name': <'media'>, 'read-only': <true>, 'sync-metadata': <true>,"
+         " 'access-based': <true>, 'smb-encrypt': <true>}");
     g_autoptr(LaresShare) after = lares_shares_by_id(f->s, before->id);
     g_assert_true(after != before);
     g_assert_true(lares_share_allows(before, lares_flavor_by_name("sys")));
@@ -84,7 +86,9 @@ test_changes_publish(Fixture *f, gconstpointer data)
     g_assert_true(lares_share_allows(after, lares_flavor_by_name("krb5i")));
     g_assert_cmpstr(after->flavor[0]->name, ==, "krb5p");
     g_assert_cmpstr(after->flavor[1]->name, ==, "krb5i");
-    g_assert_true(after->read_only && after->sync_metadata);
+    g_assert_false(before->options);
+    g_assert_true(after->read_only && after->sync_metadata &&
+                  after->options == (LARES_SHARE_ACCESS_BASED | LARES_SHARE_SMB_ENCRYPT));
     g_assert_true(after->store == before->store);
     g_assert_cmpint(stores_opened, ==, 1);
     LaresPeer inside = {.address = "192.0.2.9"}, outside = {.address = "203.0.113.1"};
@@ -93,6 +97,7 @@ test_changes_publish(Fixture *f, gconstpointer data)
     fixture_restart(f);
     g_autoptr(LaresShare) again = lares_shares_by_id(f->s, before->id);
     g_assert_cmpstr(again->flavor[1]->name, ==, "krb5i");
+    g_assert_true(again->options == after->options);
     g_assert_cmpint(again->squash, ==, LARES_SQUASH_NONE);
     g_assert_cmpstr(again->hosts[1], ==, "box.home.lan");
     must(f, "share.set", "{'name': <'media'>, 'store': <'other'>}");
