@@ -66,9 +66,9 @@ class Quickstart:
         """The number in "NFS port 2049", "KDC port 88"."""
         return int(re.search(r"%s port (\d+)" % what, self.output).group(1))
 
-    def ctl(self, *args):
+    def ctl(self, *args, text=None):
         return subprocess.run([os.path.join(BUILD, "cli", "laresctl"), "--socket", self.dir + "/run/control.sock", *args],
-                              check=True, capture_output=True, text=True, env=self.env, timeout=30).stdout
+                              check=True, capture_output=True, text=True, env=self.env, timeout=30, input=text).stdout
 
     def processes(self):
         """{pid: command line} of all that belongs to it: of its session, or with its state folder in the arguments."""

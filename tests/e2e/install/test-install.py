@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import xml.dom.minidom
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.join(HERE, "..", "..", "..")
@@ -50,7 +51,8 @@ def test_installed_daemon_checks_its_configuration():
     r = laresd("--check-config")
     assert r.returncode == 0 and "the configuration is good" in r.stdout, r.stdout
     assert "not loaded" not in r.stdout, r.stdout
-    for name in ("lares.conf", "proto-nfs4.module", "laresd.service", "laresd.socket", "laresd.8"):
+    for name in ("lares.conf", "proto-nfs4.module", "proto-smb2.module", "laresd.service", "laresd.socket", "laresd-smb.socket",
+                 "lares.xml", "laresd.8"):
         assert os.stat(find(name)).st_mode & 0o777 == 0o644, name
 
 
@@ -86,16 +88,28 @@ def test_units():
     program = re.search(r"^ExecStart=(\S+)$", text, re.M).group(1)
     assert os.path.exists(stage() + program), program
     assert re.search(r"^FileDescriptorName=nfs$", unit("laresd.socket"), re.M)
+    assert re.search(r"^FileDescriptorName=smb$", unit("laresd-smb.socket"), re.M)
     if not shutil.which("systemd-analyze"):
         tap.skip("systemd-analyze is not installed")
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("laresd.service", "laresd.socket"):
+        for name in ("laresd.service", "laresd.socket", "laresd-smb.socket"):
             with open(os.path.join(folder, name), "w") as f:
                 f.write(unit(name).replace(program, stage() + program))
         r = subprocess.run(["systemd-analyze", "verify", "--man=no", os.path.join(folder, "laresd.service"),
-                            os.path.join(folder, "laresd.socket")], capture_output=True, text=True)
+                            os.path.join(folder, "laresd.socket"), os.path.join(folder, "laresd-smb.socket")], capture_output=True, text=True)
     ours = [line for line in r.stderr.splitlines() if "lares" in line]
     assert not ours, r.stderr
+
+
+def test_the_firewall_knows_the_ports():
+    ports = set(re.findall(r'<port protocol="(\w+)" port="(\d+)"/>', unit("lares.xml")))
+    assert ports == {("tcp", p) for p in ("2049", "445", "88", "464", "749")} | {("udp", "88"), ("udp", "464")}, ports
+    xml.dom.minidom.parse(find("lares.xml"))
+
+
+def test_smb_is_on_as_shipped():
+    with open(find("proto-smb2.module")) as f:
+        assert re.search(r"^enabled=true$", f.read(), re.M)
 
 
 def nfs(d, uid, *more):

@@ -239,6 +239,24 @@ def use_realm(d, laresd, ports):
     assert "Operation not permitted" not in laresd.log(), laresd.log()
 
 
+def use_smb(d, laresd, share):
+    """Streams, attributes, ACLs, a copy by the server: what SMB keeps beside files, by a ticket and by NTLM."""
+    if not shutil.which("smbclient"):
+        return
+    call_verb(laresd.control, "share.set", name="s", sec=["krb5p", "ntlm", "sys"])
+    call_verb(laresd.control, "user.add", name="bob")
+    call_verb(laresd.control, "user.ntlm.enable", name="bob", password="secret words")
+    os.makedirs(share + "/smb")
+    os.chmod(share + "/smb", 0o777)
+    for login in (["--use-kerberos=required"], ["--use-kerberos=off", "-U", "bob%secret words"]):
+        r = kerberos(d, laresd.state + "/realm", "smbclient", "//nas.home.lan/s", "-I", "127.0.0.1", "-p", str(laresd.ports[2]),
+                     "-s", "/dev/null", *login, "-c", "cd smb; put /etc/hostname f; put /etc/hostname f:stream; setea f a b; "
+                     "setmode f +h; allinfo f; scopy f g; rename g h; showacls; ls; deltree h; del f")
+        assert r.returncode == 0 and "NT_STATUS" not in r.stdout, r.stdout + laresd.log()
+        assert "stream: [:stream:$DATA]" in r.stdout and "attributes: HA" in r.stdout, r.stdout
+    assert os.listdir(share + "/smb") == [], os.listdir(share + "/smb")
+
+
 def test_realm_and_store_in_the_units_sandbox():
     need_sandbox()
     if os.environ.get("LARES_SANITIZE", "none") != "none":
@@ -246,13 +264,14 @@ def test_realm_and_store_in_the_units_sandbox():
     if BUILD.startswith(("/tmp/", "/var/tmp/")):
         tap.skip("the build folder is below /tmp, which the unit replaces")
     ports = {k: p for k, p in zip(("kdc-port", "kadmin-port", "kpasswd-port"), (free_port() for _ in range(3)))}
-    modules = {**MODULES, "proto-nfs4": {"listen": "127.0.0.1:@PORT@"},
+    modules = {**MODULES, "auth-ntlm": {}, "proto-nfs4": {"listen": "127.0.0.1:@PORT@"},
+               "proto-smb2": {"listen": "127.0.0.1:@PORT2@"},
                "realm-mit": {"rotate-grace": "1s", "helper": os.path.join(BUILD, "modules/realm-mit/lares-realm-helper")}}
     with unit("laresd.service.in") as path, folder() as d:
         wrapper = [sys.executable, SANDBOX, shutil.copy(path, d)]
         os.mkdir(d + "/lares")
         with Laresd(modules, wrapper=wrapper, start=False, directory=d + "/lares") as laresd:
-            laresd.wait = [laresd.port, laresd.control]
+            laresd.wait = [*laresd.ports.values(), laresd.control]
             laresd.start()
             share = d + "/share"
             os.mkdir(share)
@@ -271,6 +290,7 @@ def test_realm_and_store_in_the_units_sandbox():
             assert nfs(laresd.port, 4713, ops.lookup("dir"), ops.lookup("sub")).error == "ACCESS"
             nfs(laresd.port, 0, ops.lookup("dir"), ops.setattr(ops.ANON, {"owner": "4712"})).ok()
             use_realm(d, laresd, ports)
+            use_smb(d, laresd, share)
             log = laresd.log()
             for word in ("not permitted", "ermission denied", "cannot"):
                 assert word not in log, log

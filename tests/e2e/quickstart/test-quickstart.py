@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """./quickstart as its user meets it: refused without root, helped, run twice, with a folder, on taken ports, stopped."""
 import contextlib
-import ctypes
 import json
 import os
 import re
@@ -16,12 +15,13 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib"))
+import netns
 import tap
 from laresd import TOP
 from quickstart import Quickstart, QuickstartError
 
 SCRIPT = os.path.join(TOP, "quickstart")
-CLONE_NEWNET = 0x40000000
+NAME = "nas.home.lan"
 
 
 @contextlib.contextmanager
@@ -44,6 +44,23 @@ def kinit(q, directory):
                        stderr=subprocess.STDOUT, timeout=20)
     assert r.returncode == 0, r.stdout
     return subprocess.run(["klist"], env=env, capture_output=True, text=True).stdout
+
+
+def smbclient(q, directory, commands, *login):
+    """The printed line, with a ticket unless another login is said, with a configuration of Samba that says nothing."""
+    line = re.search(r"^ +(smbclient .*)$", q.output, re.M).group(1)
+    env = dict(q.env, KRB5_CONFIG=directory + "/krb5.conf", KRB5CCNAME="FILE:" + directory + "/cc")
+    argv = [w for w in shlex.split(line) if not login or not w.startswith("--use-kerberos")]
+    r = subprocess.run([*argv, "-s", "/dev/null", *login, "-c", commands], env=env, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30)
+    return r.stdout
+
+
+def opened_over_smb(q, directory):
+    if not shutil.which("smbclient"):
+        return
+    said = smbclient(q, directory, "get hello.txt /dev/stdout; put /etc/hostname mine; ls")
+    assert "Served by Lares." in said and re.search(r"^  mine ", said, re.M) and "NT_STATUS" not in said, said
 
 
 def gone(q):
@@ -70,7 +87,7 @@ def test_without_root():
                            capture_output=True, text=True)
         assert r.returncode == 1 and not r.stdout, r
         assert "needs root" in r.stderr and "sudo" in r.stderr and "/some/where" in r.stderr, r.stderr
-        for why in ("packages", "2049", "88", "keys"):
+        for why in ("packages", "445", "88", "keys"):
             assert why in r.stderr, why
         assert os.listdir(d) == ["quickstart"]
 
@@ -82,7 +99,7 @@ def test_twice():
             first = q.said
             assert first["User"] == "ada" and first["Realm"].startswith("HOME.LAN,"), first
             assert first["Share"].startswith("films") and folder in first["Share"], first
-            assert (q.port("NFS"), q.port("KDC")) == (2049, 88), q.output
+            assert (q.port("NFS"), q.port("SMB"), q.port("KDC")) == (2049, 445, 88), q.output
             assert "ada@HOME.LAN" in kinit(q, d)
             socket.create_connection(("127.0.0.1", 2049), 5).close()
             assert os.stat(folder).st_uid == os.stat(folder + "/hello.txt").st_uid > 0
@@ -106,16 +123,18 @@ def test_twice():
 
 def test_taken_ports():
     with private() as d, contextlib.ExitStack() as stack:
-        for port in (88, 464, 749, 2049):
+        for port in (88, 445, 464, 749, 2049):
             s = stack.enter_context(socket.socket(socket.AF_INET6))
             s.bind(("::", port))
             s.listen()
         s = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         s.bind(("127.0.0.1", 10464))  # the second choice of kpasswd
         with Quickstart(d, d + "/share", LARES_USER="ada", LARES_HOST_NAME="nas.home.lan") as q:
-            assert (q.port("NFS"), q.port("KDC")) == (12049, 10088), q.output
-            assert ",port=12049" in q.output
+            assert (q.port("NFS"), q.port("SMB"), q.port("KDC")) == (12049, 10445, 10088), q.output
+            assert ",port=12049" in q.output and ",port=10445" in q.output and "/tcpport:10445" in q.output, q.output
+            assert "SMB is on port 10445 and not on its own, 445" in q.output and "Windows asks a KDC on port 88 only" in q.output
             assert "ada@HOME.LAN" in kinit(q, d)
+            opened_over_smb(q, d)
             config = q.ctl("realm", "client-config", "linux")
             assert "nas.home.lan:10088" in config and "port=12049" in config, config
             assert q.interrupt() == 0
@@ -151,6 +170,7 @@ def test_sentences_for_mistakes():
                  ((d + "/s",), {"LARES_USER": "a'b; touch x"}, 'LARES_USER="a\'b; touch x": only letters'),
                  ((d + "/s",), {"LARES_REALM": "HOME LAN"}, "only letters, digits"),
                  ((d + "/s",), {"LARES_NFS_PORT": "nfs"}, 'LARES_NFS_PORT="nfs" is not a port'),
+                 ((d + "/s",), {"LARES_SMB_PORT": "smb"}, 'LARES_SMB_PORT="smb" is not a port'),
                  ((d + "/s",), {"LARES_KDC_PORT": "123456"}, "is not a port"),
                  ((d + "/s",), {"LARES_KDC_PORT": "70000"}, "from 1 to 65535"),
                  ((d + "/s",), {"LARES_STATE_DIR": d + "/file/state"}, "it needs the folders")]
@@ -207,6 +227,36 @@ def test_taken_nfs_port_by_name():
         assert not os.path.exists(d + "/share")
 
 
+def test_taken_smb_port_by_name():
+    with private() as d, socket.socket(socket.AF_INET6) as s:
+        s.bind(("::", 12345))
+        s.listen()
+        said = refused(d, d + "/share", LARES_SMB_PORT="12345", LARES_HOST_NAME="nas.home.lan")
+        assert "SMB does not run; laresd's lines above say why" in said and "12345" in said, said
+        assert not os.path.exists(d + "/share")
+
+
+def test_smb_as_printed():
+    """smbclient with a ticket, and with the password that ntlm wants to be allowed first; the lines as they are printed."""
+    if not shutil.which("smbclient"):
+        tap.skip("smbclient is not installed")
+    with private() as d:
+        with Quickstart(d, d + "/Anna's films", LARES_USER="ada", LARES_HOST_NAME=NAME) as q:
+            assert "SMB is on port" not in q.output and "/tcpport" not in q.output, q.output
+            assert "open 'smb://ada@nas.home.lan/Anna%27s%20films'" in q.output, q.output
+            assert "net use * \"\\\\nas.home.lan\\Anna's films\" /user:ada@HOME.LAN" in q.output, q.output
+            kinit(q, d)
+            opened_over_smb(q, d)
+            # By ntlm only once it is allowed, with the lines that say how.
+            ntlm = ["-U", "ada%secret words", "--use-kerberos=off"]
+            assert "NT_STATUS_LOGON_FAILURE" in smbclient(q, d, "ls", *ntlm)
+            ctl = re.findall(r"^ +laresctl ((?:user|share) .*)$", q.output, re.M)
+            assert len(ctl) == 2, q.output
+            for line in ctl:
+                q.ctl(*shlex.split(line), *(["--password-stdin"] if "ntlm enable" in line else []), text="secret words\n")
+            assert "hello.txt" in smbclient(q, d, "ls", *ntlm)
+
+
 def test_nothing_outlives_it():
     """A terminal that goes away, a reader who stops reading, a kill of the script."""
     with private() as d:
@@ -242,8 +292,8 @@ if __name__ == "__main__":
         print("1..0 # SKIP needs root" + (" and " + ", ".join(missing) if missing else ""))
         sys.exit(0)
     # A network of its own: there the usual ports are free, and nobody else's.
-    if ctypes.CDLL(None).unshare(CLONE_NEWNET) != 0:
-        print("1..0 # SKIP needs a network namespace")
+    gone_wrong = netns.enter({NAME: "127.0.0.1"})
+    if gone_wrong:
+        print("1..0 # SKIP", gone_wrong)
         sys.exit(0)
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     tap.main(globals())
