@@ -134,6 +134,10 @@ static const CtlOption realm_options[] = {
     {"kadmin-port", "kadmin-port", CTL_NUMBER, N_("PORT"), N_("port of kadmind; 749 if not given")},
     {"kpasswd-port", "kpasswd-port", CTL_NUMBER, N_("PORT"), N_("port for password changes; 464 if not given")},
     {NULL}};
+static const CtlOption realm_remove_options[] = {
+    {"yes", "confirm", CTL_FLAG, NULL, N_("it is meant: nothing of the realm can be brought back")},
+    {"force", "force", CTL_FLAG, NULL, N_("also while shares ask for Kerberos")},
+    {NULL}};
 static const CtlOption password_options[] = {PASSWORD_OPTIONS, {NULL}};
 static const CtlOption keytab_options[] = {
     {"keytab", NULL, CTL_TEXT, N_("FILE"), N_("where the keytab goes; NAME.keytab if not given, - for standard output"),
@@ -424,6 +428,12 @@ const CtlCommand ctl_commands[] = {
      "laresctl realm status"},
     {"realm rotate", "realm.rotate", N_("replace the server's keys without a break"), NULL, NULL, NULL, rotate_fields,
      NULL, NULL, "laresctl realm rotate"},
+    {"realm remove", "realm.remove", N_("remove this server's own realm with all users, machines and keys"),
+     N_("Stops the KDC and deletes the database, its master key and the server's keys. Tickets are worth nothing from "
+        "then on; keytabs and krb5.conf on other machines, and the directory's users, stay. While shares ask for "
+        "Kerberos, the realm stays too, unless --force is given."),
+     realm_name, realm_remove_options, NULL, N_("The realm %s is removed."), NULL,
+     "laresctl realm remove HOME.LAN --yes"},
     {"realm client-config", "realm.client-config", N_("show how a client is set up"), NULL, platform, NULL, NULL, NULL,
      NULL, "laresctl realm client-config linux\nlaresctl realm client-config macos --json", ctl_run_client_config},
     {"realm user add", "realm.user.add", N_("add a user who can get tickets"),

@@ -202,6 +202,9 @@ set_param(JsonObject *params, const CtlOption *o, const char *text, GError **err
         }
         json_object_set_int_member(params, o->param, number);
         return TRUE;
+    case CTL_FLAG:
+        json_object_set_boolean_member(params, o->param, TRUE);
+        return TRUE;
     default:
         set_text(params, o->param, o->kind, text);
         return TRUE;

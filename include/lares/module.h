@@ -5,7 +5,9 @@
  * it as data: magic, ABI (same major; minor not newer than the server's), size, name. Then it makes the module resident
  * and calls load(), in the main thread, with the module's settings already checked against `keys`.
  *
- * ABI rule: structs and interface tables grow only at their end; a NULL function means the default. */
+ * ABI rule: structs and interface tables grow only at their end; a NULL function means the default. What grows gets a
+ * new minor version, so that an older server refuses the module instead of reading behind its own tables. The headers
+ * of each minor are frozen (tests/abi) when they are released or the next one begins; 1.1 is the one that grows now. */
 #pragma once
 
 #include <lares/types.h>
@@ -15,7 +17,7 @@ G_BEGIN_DECLS
 
 #define LARES_MODULE_MAGIC  UINT32_C(0x4c415245) /* "LARE" */
 #define LARES_ABI_MAJOR     1
-#define LARES_ABI_MINOR     0
+#define LARES_ABI_MINOR     1
 #define LARES_MODULE_SYMBOL "lares_module"
 
 typedef enum { LARES_MODULE_AUTH = 1, LARES_MODULE_PROTOCOL, LARES_MODULE_STORE, LARES_MODULE_SERVICE } LaresModuleKind;

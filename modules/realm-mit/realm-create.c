@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Makes a realm: everything in a directory of another name, which becomes STATE/realm in one
- * rename, so that after a crash there is either a whole realm or none.
+ * Makes a realm and removes it: everything is in a directory of another name before and after, and one
+ * rename makes it STATE/realm or takes that away, so that after a crash there is either a whole realm or none.
  *
- * Locks: STATE/realm.lock keeps two creations apart.
+ * Locks: STATE/realm.lock keeps creations and removals apart.
  */
 #include "realm.h"
 
@@ -164,12 +164,26 @@ create_locked(const RealmConf *conf, const char *state_dir, const RealmPrograms 
     return TRUE;
 }
 
+/* A descriptor whose end gives the lock up; -1 with an error. */
+static int
+take_lock(const char *state_dir, GError **error)
+{
+    g_autofree char *path = g_build_filename(state_dir, "realm.lock", NULL);
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (lock >= 0 && flock(lock, LOCK_EX) == 0)
+        return lock;
+    fail_errno(path, error);
+    if (lock >= 0)
+        close(lock);
+    return -1;
+}
+
 gboolean
 realm_create(const RealmConf *conf, const RealmPrograms *programs, gboolean *created, GError **error)
 {
     g_autofree char *state_dir = g_path_get_dirname(conf->dir);
-    g_autofree char *lock_path = g_build_filename(state_dir, "realm.lock", NULL);
-    gboolean good = FALSE;
+    gboolean good;
     int lock;
 
     *created = FALSE;
@@ -177,13 +191,47 @@ realm_create(const RealmConf *conf, const RealmPrograms *programs, gboolean *cre
         return FALSE;
     if (g_mkdir_with_parents(state_dir, 0700) != 0)
         return fail_errno(state_dir, error);
-    lock = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    lock = take_lock(state_dir, error);
     if (lock < 0)
-        return fail_errno(lock_path, error);
-    if (flock(lock, LOCK_EX) != 0)
-        fail_errno(lock_path, error);
-    else
-        good = create_locked(conf, state_dir, programs, created, error);
+        return FALSE;
+    good = create_locked(conf, state_dir, programs, created, error);
     close(lock);
     return good;
+}
+
+gboolean
+realm_remove(const RealmConf *conf, GError **error)
+{
+    g_autofree char *state_dir = g_path_get_dirname(conf->dir);
+    g_autofree char *away = g_build_filename(state_dir, UNFINISHED "XXXXXX", NULL);
+    int lock = take_lock(state_dir, error);
+    gboolean good;
+
+    if (lock < 0)
+        return FALSE;
+    good = g_mkdtemp_full(away, 0700) != NULL && rename(conf->dir, away) == 0;
+    if (!good) {
+        fail_errno(conf->dir, error);
+        g_rmdir(away);
+    } else {
+        /* From here on there is no realm; a crash before the end of this leaves files, which go at the next start. */
+        remove_unfinished(state_dir);
+        good = sync_folder(state_dir, error);
+    }
+    close(lock);
+    return good;
+}
+
+void
+realm_clean_up(const char *state_dir)
+{
+    int lock;
+
+    if (!g_file_test(state_dir, G_FILE_TEST_IS_DIR))
+        return;
+    lock = take_lock(state_dir, NULL);
+    if (lock < 0)
+        return;
+    remove_unfinished(state_dir);
+    close(lock);
 }

@@ -235,6 +235,7 @@ load(LaresHost *host, LaresSettings *settings, GError **error)
 {
     module.host = host;
     module.settings = settings;
+    realm_clean_up(lares_host_state_dir(host));
     realm_rotate_allow(TRUE);
     take_programs(&module);
     return lares_control_add(lares_host_control(host), realm_verbs, &module, error) && take_realm(&module, error);

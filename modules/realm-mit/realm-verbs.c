@@ -19,6 +19,12 @@ static const LaresParam create_params[] = {
     {"kpasswd-port", "x", FALSE, "Port for password changes (464)"},
     {NULL},
 };
+static const LaresParam remove_params[] = {
+    {"name", "s", TRUE, "Name of the realm that goes"},
+    {"confirm", "b", FALSE, "Must be true: nothing of the realm can be brought back"},
+    {"force", "b", FALSE, "Also while shares ask for Kerberos"},
+    {NULL},
+};
 static const LaresParam password_params[] = {
     {"name", "s", TRUE, "User, or USER/admin"},
     {"password", "s", TRUE, "The password; never logged"},
@@ -198,6 +204,83 @@ verb_create(LaresHost *host, const LaresControlCaller *caller, GVariant *args, g
     return g_variant_dict_end(&answer);
 }
 
+/* Names of the shares that a client enters with a ticket, separated by commas; NULL: none. */
+static char *
+shares_with_kerberos(LaresHost *host)
+{
+    g_autoptr(GPtrArray) shares = lares_shares_list(lares_host_shares(host));
+    g_autoptr(GString) names = g_string_new(NULL);
+
+    g_ptr_array_set_free_func(shares, (GDestroyNotify)lares_share_unref);
+    for (guint i = 0; i < shares->len; i++) {
+        const LaresShare *share = g_ptr_array_index(shares, i);
+        gboolean kerberos = FALSE;
+        for (guint k = 0; k < share->n_flavors; k++)
+            kerberos |= g_str_has_prefix(share->flavor[k]->name, "krb5");
+        if (kerberos)
+            g_string_append_printf(names, "%s%s", names->len ? ", " : "", share->name);
+    }
+    return names->len ? g_strdup(names->str) : NULL;
+}
+
+static gboolean
+may_remove(RealmModule *self, GVariant *args, GError **error)
+{
+    const char *name = text_arg(args, "name");
+    gboolean confirmed = FALSE, force = FALSE;
+    g_autofree char *shares = NULL;
+
+    g_variant_lookup(args, "confirm", "b", &confirmed);
+    g_variant_lookup(args, "force", "b", &force);
+    if (!need_realm(self, error))
+        return FALSE;
+    if (strcmp(name, self->conf->name) != 0) {
+        g_set_error(error, LARES_ERROR, LARES_ERROR_NOT_FOUND, "the realm of this server is %s, not %s",
+                    self->conf->name, name);
+        return FALSE;
+    }
+    if (!confirmed) {
+        g_set_error(error, LARES_ERROR, LARES_ERROR_INVALID,
+                    "every user, machine and key of %s would be gone for good: say --yes (confirm) if that is meant",
+                    name);
+        return FALSE;
+    }
+    shares = force ? NULL : shares_with_kerberos(self->host);
+    if (shares) {
+        g_set_error(error, LARES_ERROR, LARES_ERROR_CONFLICT,
+                    "shares ask for Kerberos (%s): change that first (laresctl share security set), or say --force",
+                    shares);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static GVariant *
+verb_remove(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    RealmModule *self = user;
+    g_autoptr(RealmConf) conf = NULL;
+    GError *own = NULL;
+    gboolean good;
+
+    if (!may_remove(self, args, error))
+        return NULL;
+    conf = realm_conf_copy(self->conf);
+    realm_module_end(self);
+    realm_rotate_allow(FALSE); /* a job that runs still writes into the directory */
+    good = realm_remove(conf, &own);
+    realm_rotate_allow(TRUE);
+    if (!good) {
+        RealmConf *there = realm_module_conf(self, NULL, NULL);
+        if (there)
+            realm_module_begin(self, there);
+        realm_propagate(error, own);
+        return NULL;
+    }
+    lares_info(REALM_ROOM, "the realm %s is removed", conf->name);
+    return g_variant_new_array(G_VARIANT_TYPE("{sv}"), NULL, 0);
+}
+
 static GVariant *
 verb_status(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
 {
@@ -371,6 +454,7 @@ verb_client_config(LaresHost *host, const LaresControlCaller *caller, GVariant *
 
 const LaresVerb realm_verbs[] = {
     {"realm.create", LARES_RIGHT_ADMIN, "Make this server's own realm", create_params, verb_create},
+    {"realm.remove", LARES_RIGHT_ADMIN, "Remove this server's own realm with all its keys", remove_params, verb_remove},
     {"realm.status", LARES_RIGHT_READ, "Show the realm and its daemons", NULL, verb_status},
     {"realm.rotate", LARES_RIGHT_ADMIN, "Replace the service keys without a break", NULL, verb_rotate},
     {"realm.client-config", LARES_RIGHT_READ, "Files and commands for a client", kit_params, verb_client_config},

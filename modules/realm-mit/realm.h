@@ -102,6 +102,11 @@ const char *realm_program(const char *given, const char *fallback);
  */
 gboolean realm_create(const RealmConf *conf, const RealmPrograms *programs, gboolean *created, GError **error);
 
+/* Removes STATE/realm with the database, the stash and all keys; nobody may be using them any more. */
+gboolean realm_remove(const RealmConf *conf, GError **error);
+/* Removes what interrupted runs left of realms that are not there. */
+void realm_clean_up(const char *state_dir);
+
 /*
  * One request to the helper (realm-admin.c). op: see helper/helper.h; args may be NULL (taken over
  * by the call); secret may be NULL and is not copied outside wiped memory. Returns the helper's

@@ -31,7 +31,7 @@ ORDER = """
     group add-member | group list | group show | token create | token list | group remove-member | mapping set | mapping list | share create | share list |
     share show | share set | share security set | share security show | share disable | share enable | session list |
     session end | realm client-config | completion | share remove | mapping delete | group delete | user delete |
-    realm host remove | realm user remove | token revoke
+    realm host remove | realm user remove | token revoke | realm remove
 """
 # Made anew before the example runs: it was removed by the one before, or has to be there.
 BEFORE = {
@@ -42,6 +42,7 @@ BEFORE = {
     "realm host add laptop.home.lan --keytab": "laresctl realm host remove laptop.home.lan",
     "user add ada": "laresctl user delete ada",
     "user ntlm enable scanner": "laresctl user show scanner || laresctl user add scanner",
+    "realm remove HOME.LAN": "laresctl share remove media; laresctl share remove iso",
     "share create iso": "mkdir -p /srv/iso",
     "share create media": "mkdir -p /srv/media",
 }

@@ -156,6 +156,28 @@ class Realm(Served):
     def test_8_rotate(self):
         self.assertIn("New keys in use in", self.ok("realm", "rotate"))
 
+    def test_8_the_end_of_the_realm(self):
+        folder = os.path.join(self.d.state, "realm")
+        self.assertIn("--yes", self.refused(USAGE, "realm", "remove", REALM))
+        self.assertIn(REALM, self.refused(NOT_FOUND, "realm", "remove", "OTHER.LAN", "--yes", "--force"))
+        self.ok("share", "create", "docs", self.path("docs"), "--sec", "sys,krb5i")
+        self.assertIn("docs", self.refused(CONFLICT, "realm", "remove", REALM, "--yes"))
+        self.assert_ticket("ada", SECRET)
+        self.assertTrue(os.path.exists(os.path.join(folder, "service.keytab")))
+        self.assertEqual(self.ok("realm", "remove", REALM, "--yes", "--force"), "The realm HOME.LAN is removed.\n")
+        self.assertFalse(os.path.exists(folder))
+        self.assertEqual([n for n in os.listdir(self.d.state) if n.startswith("realm") and n != "realm.lock"], [])
+        self.refused(NOT_FOUND, "realm", "status")
+        self.refused(NOT_FOUND, "realm", "remove", REALM, "--yes")
+        self.assertIn("verb=realm.remove object=HOME.LAN", self.d.log())
+        # The ports are free again, and a realm of the same name knows nobody of the old one.
+        done = self.make("--user", "eve", "--password-stdin", stdin=SECOND + "\n")
+        self.assertEqual((done.returncode, done.stderr), (OK, ""))
+        self.assert_ticket("eve", SECOND)
+        self.assertNotEqual(self.kinit("ada", SECRET).returncode, 0)
+        self.ok("share", "remove", "docs")
+        self.ok("realm", "remove", REALM, "--yes")
+
     def test_9_no_password_anywhere_in_the_log(self):
         log = self.d.log()
         self.assertIn("verb=realm.user.add object=dee", log)
