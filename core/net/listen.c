@@ -360,22 +360,36 @@ welcome(LaresListener *l, int fd, const struct sockaddr *sa)
 }
 
 static gboolean
-begin_accepting(LaresListener *l, gboolean begin)
+begin_accepting(LaresListener *l)
 {
     g_mutex_lock(&l->net->lock);
-    gboolean ok = !l->closed;
-    l->accepting = begin && ok;
-    if (!l->accepting)
-        g_cond_broadcast(&l->net->changed);
+    l->accepting = !l->closed;
+    gboolean ok = l->accepting;
     g_mutex_unlock(&l->net->lock);
     return ok;
+}
+
+/* Armed before the lock is given up: then who closes the listener may close its descriptor, and the number be used
+ * again. */
+static void
+end_accepting(LaresListener *l, gboolean starved)
+{
+    g_mutex_lock(&l->net->lock);
+    gboolean closed = l->closed;
+    l->accepting = FALSE;
+    if (!closed && !starved)
+        arm_listener(l, EPOLL_CTL_MOD);
+    g_cond_broadcast(&l->net->changed);
+    g_mutex_unlock(&l->net->lock);
+    if (!closed && starved) /* the timer is the main thread's; until it rings nobody looks, so nothing spins */
+        g_idle_add(start_retry, l);
 }
 
 void
 lares_listener_accept(LaresListener *l)
 {
     gboolean starved = FALSE;
-    if (!begin_accepting(l, TRUE))
+    if (!begin_accepting(l))
         return;
     for (guint i = 0; i < ACCEPT_RUN; i++) {
         struct sockaddr_storage sa = {0};
@@ -395,10 +409,5 @@ lares_listener_accept(LaresListener *l)
             break;
         } /* anything else concerns that one peer, accept(2) */
     }
-    if (begin_accepting(l, FALSE)) {
-        if (starved) /* the timer is the main thread's; until it rings nobody looks, so nothing spins */
-            g_idle_add(start_retry, l);
-        else
-            arm_listener(l, EPOLL_CTL_MOD);
-    }
+    end_accepting(l, starved);
 }
