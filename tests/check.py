@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Runs the whole suite and counts: the engine of ./check.
 
-Each stage builds what it needs in a folder of its own below build-check/ and reports single tests. Stages that mostly
-wait run side by side. A stage that cannot build counts as one failed test. The last line is "N passed, N failed,
-N skipped"; the exit code is 0 only if none failed.
+Each stage builds what it needs in a folder of its own below build-check/ and reports single tests. The plain tests come
+first and alone, since some of them measure time; then the virtual machines, which compute and wait by turns, run beside
+all other stages. A stage that cannot build counts as one failed test. The last line is "N passed, N failed, N skipped";
+the exit code is 0 only if none failed.
 """
 
 import json
@@ -47,6 +48,7 @@ def show_end(log, lines=40):
     print("\n".join("    | " + line for line in text[-lines:]), flush=True)
 
 
+DEBUG = "-Dc_args=-g1"  # lines and functions are all that a report shows; the rest takes a third of the compilers' time
 SANITIZED = ["-Doptimization=1", "-Db_lundef=false", "-Dwerror=false"]  # warnings are the gcc and clang stages' business
 
 
@@ -58,8 +60,10 @@ def build(result, name, options, env=None, targets=True):
     # A folder that meson gave up on half-way cannot be configured again.
     ready = (folder / "build.ninja").exists()
     werror = [] if options and options[-1].startswith("-Dwerror") else ["-Dwerror=true"]
-    setup = ["meson", "setup", str(folder), *werror, *options] + (["--reconfigure"] if ready else [])
-    if run(setup, log, env) and (not targets or run(["ninja", "-C", str(folder), "-j", JOBS], log, env)):
+    setup = ["meson", "setup", str(folder), *werror, DEBUG, *options] + (["--reconfigure"] if ready else [])
+    # Compilers let tests and guests that run meanwhile go first.
+    ninja = ["nice", "-n", "5", "ninja", "-C", str(folder), "-j", JOBS]
+    if run(setup, log, env) and (not targets or run(ninja, log, env)):
         result.note("PASS", f"{name}: build", time.monotonic() - started)
         return folder
     show_end(log)
@@ -143,9 +147,9 @@ def stage_vm(result):
     log = BUILDS / "vm.log"
     process = subprocess.Popen([str(TOP / "tests" / "vm" / "run"), "--build", str(folder), "--sizes", "quick",
                                 "--jobs", str(int(JOBS) + 1)],  # one guest waits while others compute
-                               cwd=TOP, env={**os.environ, "LARES_VM_PATIENCE": "3"},
+                               cwd=TOP, env={**os.environ, "LARES_VM_PATIENCE": "4"},
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    ran = 0
+    ran = failed = 0
     with open(log, "w") as out:
         for line in process.stdout:
             out.write(line)
@@ -153,9 +157,10 @@ def stage_vm(result):
             if match:
                 result.note(match[1], f"vm: {match[2]}")
                 ran += 1
+                failed += match[1] == "FAIL"
             elif line.startswith("    ") or line.startswith("#"):
                 print("    | " + line.rstrip(), flush=True)
-    if process.wait() != 0 and not result.failed:
+    if process.wait() != 0 and not failed:
         show_end(log)
         result.note("FAIL", "vm: the run itself")
     if not ran:
@@ -165,6 +170,8 @@ def stage_vm(result):
 
 # What runs beside one another: the thread sanitizer's tests mostly wait.
 TOGETHER = [{"tsan", "fuzz", "without-krb5"}]
+ALONE = {"gcc"}  # before everything else
+BESIDE = {"vm"}  # all the time
 
 
 def run_stage(result, name):
@@ -177,16 +184,28 @@ def run_stage(result, name):
     print(f"== {name}: {time.monotonic() - started:.0f} s\n", end="", flush=True)
 
 
-def run_stages(result, names):
+def run_at_once(result, names):
+    threads = [threading.Thread(target=run_stage, args=(result, name)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def run_in_turn(result, names):
     left = list(names)
     while left:
         group = next((g for g in TOGETHER if left[0] in g), {left[0]})
-        threads = [threading.Thread(target=run_stage, args=(result, name)) for name in left if name in group]
+        run_at_once(result, [name for name in left if name in group])
         left = [name for name in left if name not in group]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+
+
+def run_stages(result, names):
+    run_in_turn(result, [name for name in names if name in ALONE])
+    beside = threading.Thread(target=run_at_once, args=(result, [name for name in names if name in BESIDE]))
+    beside.start()
+    run_in_turn(result, [name for name in names if name not in ALONE | BESIDE])
+    beside.join()
 
 
 STAGES = {name[len("stage_"):].replace("_", "-"): function for name, function in list(globals().items())

@@ -30,7 +30,7 @@ def fallocate(fd, mode, offset, length):
 
 @check("data/large", limit=240)
 def large(ctx):
-    size = (8 if ctx.quick else 64) * MIB
+    size = (4 if ctx.quick else 64) * MIB
     block = pattern(MIB)
     wanted = hashlib.sha256()
     with open(ctx.path("f"), "wb", buffering=0) as stream:

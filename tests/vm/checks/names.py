@@ -45,7 +45,7 @@ def deep(ctx):
 
 @check("dir/list", limit=120)
 def listing(ctx):
-    count = 200 if ctx.quick else 1000
+    count = 120 if ctx.quick else 1000
     names = {f"entry-{i:05d}-{'x' * (i % 60)}" for i in range(count)}
     for name in names:
         os.close(os.open(ctx.path(name), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
