@@ -173,11 +173,14 @@ setup_smb() {
     chmod 600 /tmp/alice.ntlm
 }
 
-smb_mount() { # VERS SEC [DIR [OPTIONS [SHARE]]]: as alice, for alice; SEC as in mount.cifs, with ",seal" for encryption
-    local vers=$1 sec=$2 dir=${3:-/mnt/smb} login=cruid=$ALICE,username=alice
+# As alice, for alice; SEC as in mount.cifs, with ",seal" for encryption. With option "multiuser" as the machine (its key is
+# in /etc/krb5.keytab), for all users with tickets of their own.
+smb_mount() { # VERS SEC [DIR [OPTIONS [SHARE]]]
+    local vers=$1 sec=$2 dir=${3:-/mnt/smb} login=cruid=$ALICE,username=alice owner=alice
     case $sec in ntlm*) login=credentials=/tmp/alice.ntlm ;; esac
+    case ,${4:-}, in *,multiuser,*) login=username=host/$(hostname).lares.test owner=root ;; esac
     mkdir -p "$dir"
-    timeout -k 5 $((60 * PATIENCE)) mount -t cifs -o "vers=$vers,sec=$sec,$login,uid=alice,gid=alice,mfsymlinks,port=$SMB_PORT${4:+,$4}" \
+    timeout -k 5 $((60 * PATIENCE)) mount -t cifs -o "vers=$vers,sec=$sec,$login,uid=$owner,gid=$owner,mfsymlinks,port=$SMB_PORT${4:+,$4}" \
         "//$SERVER/${5:-share}" "$dir"
 }
 

@@ -291,7 +291,7 @@ def times(ctx):
         os.utime(ctx.path("f"), ns=(nanos + 1_000_000_000, nanos))
         found = os.stat(ctx.other("f"))
         expect((found.st_atime_ns, found.st_mtime_ns), (nanos + 1_000_000_000, nanos))
-    expect(birth_time(ctx.other("f")), born, "when it was made")
+    expect(birth_time(ctx.path("f")), born, "when it was made")
     os.mkdir(ctx.path("d"))
     os.utime(ctx.path("d"), ns=(5_000_000_000, 6_000_000_000))
     expect(os.stat(ctx.other("d")).st_mtime, 6, "of a folder")

@@ -28,7 +28,7 @@ both() { # PREFIX DIR SECOND [options]
 both smb-then-nfs $S $N --smb --every --vers 3.1.1 --only data/odd-sizes,data/truncate,data/close-to-open,data/two-writers,data/mmap,data/direct,data/sync,\
 holes/punch,lock/blocking,lock/died,rename/basic,link/hard,open/removed-elsewhere,smb/locks,smb/names,smb/times,smb/copy,smb/seek,smb/fallocate,smb/xattr,smb/rename-folders
 both nfs-then-smb $N $S --vers 4.2 --only data/odd-sizes,data/truncate,data/close-to-open,data/two-writers,data/mmap,data/direct,data/sync,holes/punch,\
-lock/blocking,lock/died,lock/flock,rename/basic,link/hard,open/removed-elsewhere,dir/list
+lock/blocking,lock/died,rename/basic,link/hard,open/removed-elsewhere,dir/list
 
 links() {
     as alice sh -c "cd $N && mkdir -p links/d && echo there > links/f && ln -s f links/rel && ln -s ../f links/d/up && ln -s no/where links/dangling && ln -s . links/here" || return
