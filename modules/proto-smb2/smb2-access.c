@@ -53,7 +53,7 @@ smb2_round_up_acl(LaresAcl *acl, uint32_t mode, gboolean directory)
 }
 
 static uint32_t
-allowed_by_acl(Smb2Op *op, const LaresObject *object, uint32_t *mask)
+allowed_by_acl(Smb2Op *op, const LaresObject *object, uint32_t *mask, LaresAttrs *of)
 {
     LaresAttrs attrs;
     LaresCred cred;
@@ -64,6 +64,7 @@ allowed_by_acl(Smb2Op *op, const LaresObject *object, uint32_t *mask)
                                              LARES_ATTR_MODE | LARES_ATTR_UID | LARES_ATTR_GID, &attrs, NULL);
     if (status != LARES_OK)
         return smb2_status(status);
+    *of = attrs;
     if (cred.uid == 0) {
         *mask = SMB2_FILE_ALL_ACCESS;
         return STATUS_SUCCESS;
@@ -83,13 +84,27 @@ allowed_by_acl(Smb2Op *op, const LaresObject *object, uint32_t *mask)
     return STATUS_SUCCESS;
 }
 
+/* In a sticky folder only the owner of an entry and the folder's own may take it away. */
+static gboolean
+is_kept_by_sticky(Smb2Op *op, const LaresAttrs *folder, const LaresAttrs *entry, const LaresObject *object)
+{
+    LaresCred cred;
+    if (!(folder->mode & 01000))
+        return FALSE;
+    lares_share_cred(object->share, op->caller.identity, op->caller.flavor, &cred);
+    return cred.uid != 0 && cred.uid != folder->uid && cred.uid != entry->uid;
+}
+
 uint32_t
 smb2_maximal_access(Smb2Op *op, const LaresObject *object, const LaresObject *parent, uint32_t *maximal)
 {
+    LaresAttrs entry, folder;
     uint32_t above = 0;
-    uint32_t status = allowed_by_acl(op, object, maximal);
+    uint32_t status = allowed_by_acl(op, object, maximal, &entry);
     if (status == STATUS_SUCCESS && parent && parent->node)
-        status = allowed_by_acl(op, parent, &above);
+        status = allowed_by_acl(op, parent, &above, &folder);
+    if (above && is_kept_by_sticky(op, &folder, &entry, object))
+        above = 0;
     if (status != STATUS_SUCCESS)
         return status;
     /* A name belongs to its directory (POSIX), or the object's ACL lets go of it (NFSv4, Windows). */

@@ -64,7 +64,7 @@ check acl-of-smb-holds-for-nfs acl_of_smb
 acl_of_nfs() {
     local bob
     bob=$(sid bob $M/of-bob)
-    as alice sh -c "echo secret > $N/acl2 && chmod 600 $N/acl2" && ! as bob cat $M/acl2 && as alice nfs4_setfacl -a A::bob@lares.test:r $N/acl2 || return
+    as alice sh -c "echo secret > $N/acl2 && chmod 600 $N/acl2" && ! as bob cat $M/acl2 && as alice nfs4_setfacl -a A::bob@lares.test:R $N/acl2 || return
     [ "$(as bob cat $N/acl2)" = secret ] && [ "$(as bob cat $M/acl2)" = secret ] || return
     as alice getcifsacl $M/acl2 2> /dev/null | tee /dev/stderr | grep -q "^ACL:$bob:ALLOWED/0x0/"
 }
