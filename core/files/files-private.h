@@ -97,6 +97,11 @@ gboolean lares_files_has_streams(LaresFiles *files, const LaresObject *object);
 void lares_files_streams_forget(LaresFiles *files, const LaresObject *object);
 /* The folder (a reference) with the streams of an object; LARES_NOENT when it has none. */
 LaresStatus lares_files_stream_folder(const LaresObject *object, LaresNode **folder);
+/* The file (a reference) whose streams are in the folder of this name. */
+LaresStatus lares_files_stream_file(LaresStore *store, const char *id, LaresNode **file);
+/* A stream of `file` came, went, or was changed; `filter` is one of LARES_FILTER_STREAM_…. */
+void lares_files_stream_changed(LaresFiles *files, LaresNode *file, const char *name, LaresChangeAction action,
+                                uint32_t filter);
 LaresStatus lares_files_stream_folder_make(const LaresObject *object, LaresNode **folder);
 /* Removes the streams of files that have been gone for `grace` seconds at `now`, until *stop (atomic; may be NULL) is
  * set. The number of such files. */

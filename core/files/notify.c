@@ -166,15 +166,59 @@ lares_files_changed(LaresFiles *files, const LaresObject *dir, const char *name,
 }
 
 void
+lares_files_stream_changed(LaresFiles *files, LaresNode *file, const char *name, LaresChangeAction action,
+                           uint32_t filter)
+{
+    if (G_LIKELY(g_atomic_int_get(&files->n_watches) == 0))
+        return;
+    g_autoptr(GPtrArray) watches = candidates(files, file->store, NULL, filter);
+    const LaresStoreInterface *iface = STORE_IFACE(file->store);
+    char path[PATH_MAX + LARES_NAME_LIMIT + 2];
+    if (!watches || !iface->path || iface->path(file->store, file, path, PATH_MAX) != LARES_OK || !*path)
+        return;
+    size_t n = strlen(path);
+    g_snprintf(path + n, sizeof path - n, ":%s", name);
+    tell_by_path(watches, file->store, NULL, NULL, path, action);
+}
+
+/* `path` is a stream's, below the root: HIDDEN/ID/NAME. */
+static void
+stream_written(LaresFiles *files, LaresStore *store, char *path, uint32_t filter)
+{
+    LaresNode *file;
+    char *id = strchr(path, '/'), *name = id ? strchr(id + 1, '/') : NULL;
+    uint32_t mapped = (filter & LARES_FILTER_SIZE ? LARES_FILTER_STREAM_SIZE : 0) |
+                      (filter & LARES_FILTER_LAST_WRITE ? LARES_FILTER_STREAM_WRITE : 0);
+    if (!name || !mapped)
+        return;
+    *name++ = '\0';
+    if (lares_files_stream_file(store, id + 1, &file) != LARES_OK)
+        return;
+    lares_files_stream_changed(files, file, name, LARES_CHANGE_MODIFIED_STREAM, mapped);
+    lares_node_unref(file);
+}
+
+#define STREAM_FILTERS (LARES_FILTER_STREAM_SIZE | LARES_FILTER_STREAM_WRITE)
+
+void
 lares_files_node_changed(LaresFiles *files, LaresNode *node, uint32_t filter)
 {
     if (G_LIKELY(g_atomic_int_get(&files->n_watches) == 0))
         return;
-    g_autoptr(GPtrArray) watches = candidates(files, node->store, NULL, filter);
+    gboolean wrote = (filter & (LARES_FILTER_SIZE | LARES_FILTER_LAST_WRITE)) != 0;
+    g_autoptr(GPtrArray) watches = candidates(files, node->store, NULL, filter | (wrote ? STREAM_FILTERS : 0));
     const LaresStoreInterface *iface = STORE_IFACE(node->store);
     char path[PATH_MAX];
-    if (watches && iface->path && iface->path(node->store, node, path, sizeof path) == LARES_OK && *path)
-        tell_by_path(watches, node->store, NULL, NULL, path, LARES_CHANGE_MODIFIED);
+    if (!watches || !iface->path || iface->path(node->store, node, path, sizeof path) != LARES_OK || !*path)
+        return;
+    if (is_in_hidden(path)) {
+        stream_written(files, node->store, path, filter);
+        return;
+    }
+    for (guint i = watches->len; i-- > 0;)
+        if (!(((LaresWatch *)watches->pdata[i])->filter & filter))
+            g_ptr_array_remove_index(watches, i);
+    tell_by_path(watches, node->store, NULL, NULL, path, LARES_CHANGE_MODIFIED);
 }
 
 void

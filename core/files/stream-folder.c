@@ -265,6 +265,23 @@ lares_files_stream_folder(const LaresObject *object, LaresNode **folder)
     return status;
 }
 
+LaresStatus
+lares_files_stream_file(LaresStore *store, const char *id, LaresNode **file)
+{
+    LaresNode *all, *folder;
+    Owner owner;
+    LaresStatus status = hidden_folder(store, FALSE, &all);
+    if (status != LARES_OK)
+        return status;
+    status = own_folder(store, all, id, FALSE, &folder);
+    lares_node_unref(all);
+    if (status != LARES_OK)
+        return status;
+    gboolean known = get_owner(store, folder, &owner);
+    lares_node_unref(folder);
+    return known ? STORE_IFACE(store)->from_handle(store, owner.file.bytes, owner.file.len, file) : LARES_NOENT;
+}
+
 /* The folder is there, but it is another file's. */
 static gboolean
 is_taken(LaresStore *store, LaresNode *all, const char *id)

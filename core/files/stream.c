@@ -42,8 +42,10 @@ make_stream(LaresFiles *files, const LaresObject *object, LaresNode *folder, con
         .type = LARES_TYPE_REGULAR, .attrs = {.mask = LARES_ATTR_MODE, .mode = 0666}, .acl = acl, .exclusive = TRUE};
     LaresObject dir = {object->share, folder};
     LaresStatus status = STORE_IFACE(store)->create(store, &cred, folder, name, &how, 0, node, NULL, &created);
-    if (status == LARES_OK)
+    if (status == LARES_OK) {
         lares_fold_changed(files, &dir, name, LARES_CHANGE_ADDED, LARES_FILTER_FILE_NAME);
+        lares_files_stream_changed(files, object->node, name, LARES_CHANGE_ADDED_STREAM, LARES_FILTER_STREAM_NAME);
+    }
     return status;
 }
 
@@ -121,8 +123,11 @@ lares_files_stream_remove(LaresFiles *files, const LaresCaller *caller, const La
         LaresObject dir = {object->share, folder};
         lares_node_unref(node);
         status = STORE_IFACE(store)->remove(store, &cred, folder, real);
-        if (status == LARES_OK)
+        if (status == LARES_OK) {
             lares_fold_changed(files, &dir, real, LARES_CHANGE_REMOVED, LARES_FILTER_FILE_NAME);
+            lares_files_stream_changed(files, object->node, real, LARES_CHANGE_REMOVED_STREAM,
+                                       LARES_FILTER_STREAM_NAME);
+        }
     }
     lares_node_unref(folder);
     return status;
@@ -160,6 +165,8 @@ lares_files_stream_rename(LaresFiles *files, const LaresCaller *caller, const La
         LaresObject dir = {object->share, folder};
         lares_fold_changed(files, &dir, real, LARES_CHANGE_OLD_NAME, LARES_FILTER_FILE_NAME);
         lares_fold_changed(files, &dir, new_name, LARES_CHANGE_NEW_NAME, LARES_FILTER_FILE_NAME);
+        lares_files_stream_changed(files, object->node, real, LARES_CHANGE_REMOVED_STREAM, LARES_FILTER_STREAM_NAME);
+        lares_files_stream_changed(files, object->node, new_name, LARES_CHANGE_ADDED_STREAM, LARES_FILTER_STREAM_NAME);
     }
     lares_node_unref(folder);
     return status;

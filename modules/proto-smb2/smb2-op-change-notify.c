@@ -95,14 +95,23 @@ finish(Waiter *waiter, uint32_t status, GByteArray *events)
 /* ---- Collecting ---------------------------------------------------------------------------------------------------
  */
 
+/* `stream`: the last name has a stream's behind it, which is no part of the name. */
 static size_t
-put_wire_path(LaresWriter *w, LaresArena *arena, const char *path)
+put_wire_path(LaresWriter *w, LaresArena *arena, const char *path, gboolean stream)
 {
     size_t start = w->len;
+    const char *colon = stream ? strrchr(path, ':') : NULL;
     for (const char *p = path; *p;) {
         size_t n = strcspn(p, "/");
+        if (colon && colon >= p && colon < p + n)
+            n = (size_t)(colon - p);
         smb2_put_name(w, lares_arena_strndup(arena, p, n), TRUE);
         p += n;
+        if (p == colon) {
+            smb2_put_u16(w, ':');
+            smb2_put_name(w, p + 1, TRUE);
+            break;
+        }
         if (*p) {
             smb2_put_u16(w, '\\');
             p++;
@@ -120,7 +129,7 @@ collect(Notify *n, LaresChangeAction action, const char *path)
     smb2_put_u32(&w, 0);
     smb2_put_u32(&w, action);
     smb2_put_u32(&w, 0);
-    size_t bytes = put_wire_path(&w, arena, path);
+    size_t bytes = put_wire_path(&w, arena, path, action >= LARES_CHANGE_ADDED_STREAM);
     smb2_patch_u32(&w, 8, (uint32_t)bytes);
     size_t last = n->events->len ? n->events->len - n->last : 0;
     if (w.failed || n->events->len + w.len + 4 > MAX_KEPT) {

@@ -163,6 +163,7 @@ class Channel:
         self.closed = False
         self.on_break = on_break
         self.breaks = []
+        self.tree = 0  # to acknowledge them in
         self.on_answer = None
         self.reader = None
 
@@ -233,11 +234,11 @@ class Channel:
             flags, key, _, new = struct.unpack_from("<I16sII", r.body, 4)
             if flags & 1:
                 threading.Thread(target=self.try_fire, args=(smb.OPLOCK_BREAK, struct.pack(
-                    "<HHI16sIQ", 36, 0, 0, key, new if state is None else state, 0)), daemon=True).start()
+                    "<HHI16sIQ", 36, 0, 0, key, new if state is None else state, 0), self.tree), daemon=True).start()
         else:
             level, fid = struct.unpack_from("<B", r.body, 2)[0], r.body[8:24]
             threading.Thread(target=self.try_fire, args=(smb.OPLOCK_BREAK, struct.pack(
-                "<HBBI16s", 24, level, 0, 0, fid)), daemon=True).start()
+                "<HBBI16s", 24, level, 0, 0, fid), self.tree), daemon=True).start()
 
     def try_fire(self, *args, **kw):
         try:
@@ -331,7 +332,8 @@ class Channel:
         path = ("\\\\nas.lares.test\\" + name).encode("utf-16-le")
         r = self.ask(smb.TREE_CONNECT, struct.pack("<HHHH", 9, 0, 72, len(path)) + path)
         assert r.status == smb.SUCCESS, hex(r.status)
-        return r.reply.tree
+        self.tree = r.reply.tree
+        return self.tree
 
     def close(self):
         try:

@@ -33,7 +33,6 @@ WRONG = (0xC00000E5, 0xC0000001)  # INTERNAL_ERROR, UNSUCCESSFUL
 @contextlib.contextmanager
 def serving():
     work = pathlib.Path(tempfile.mkdtemp(prefix="smb-stress-"))
-    os.environ["G_SLICE"] = "always-malloc"
     os.environ["TSAN_OPTIONS"] = ":".join((os.environ.get("TSAN_OPTIONS", ""), "suppressions=" + os.path.join(HERE, "tsan.supp")))
     os.chmod(work, 0o755)
     try:
@@ -257,9 +256,10 @@ def test_one_open_many_commands():
     with serving() as s:
         first = ops.Channel(s.port).login()
         channels = [first] + [ops.Channel(s.port, guid=first.conn.guid) for _ in range(2)]
+        tree = first.connect_tree("data")
         for ch in channels[1:]:
             assert ch.bind(first) == smb.SUCCESS
-        tree = first.connect_tree("data")
+            ch.tree = tree
         storm = Storm()
         storm.add(run, channels, tree, Pool())
         storm.join()
@@ -278,6 +278,7 @@ def test_one_session_many_channels_and_nfs():
             mine = [first] + [ops.Channel(s.port, guid=first.conn.guid) for _ in range(2)]
             for ch in mine[1:]:
                 assert ch.bind(first) == smb.SUCCESS
+                ch.tree = tree
             for ch in mine:
                 ch.on_answer = pool.take
                 storm.add(play, ch, tree, pool)
@@ -302,6 +303,7 @@ def churn(storm, rnd, port):
         channels = [first]
         if first.conn.dialect == 0x0311 and rnd.random() < 0.5:
             second = ops.Channel(port, guid=first.conn.guid)
+            second.tree = tree
             if second.bind(first) == smb.SUCCESS:
                 channels.append(second)
         for ch in channels:
