@@ -167,11 +167,12 @@ smb2_lease_get(Smb2Op *op, LaresNode *node, const Smb2LeaseRequest *request, Smb
         return STATUS_SUCCESS;
     }
     lares_lease_unref(made->core);
+    if (lares_lease_node(lease->core) != node) {
+        smb2_lease_unref(lease);
+        return STATUS_INVALID_PARAMETER;
+    }
     *out = lease;
-    if (lares_lease_node(lease->core) == node)
-        return STATUS_SUCCESS;
-    smb2_lease_unref(lease);
-    return STATUS_INVALID_PARAMETER;
+    return STATUS_SUCCESS;
 }
 
 Smb2Lease *
