@@ -35,6 +35,33 @@ combination() { # VERS SEC SHARE [battery options]
 
 combination 3.1.1 krb5 share --quick
 combination 2.1 krb5i share --quick
+
+# A connection is cut while a file is open and locked: the client comes back to the handle that the server kept.
+PREFIX="cifs/"
+cat > /tmp/kept.py << 'END'
+import fcntl, os, sys, time
+kept = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o644)
+os.write(kept, b"before ")
+os.fsync(kept)
+fcntl.lockf(kept, fcntl.LOCK_EX, 100, 1000)
+open("/tmp/kept.open", "w").close()
+while not os.path.exists("/tmp/kept.cut"):
+    time.sleep(0.1)
+os.write(kept, b"after")
+os.fsync(kept)
+assert os.pread(kept, 100, 0) == b"before after"
+END
+durable() {
+    local try i
+    smb_mount 3.1.1 krb5 /mnt/smb "" share && modprobe tcp_diag || return
+    as alice python3 -B /tmp/kept.py /mnt/smb/kept > /tmp/kept.log 2>&1 &
+    for ((i = 0; i < 100 * PATIENCE; i++)); do [ -e /tmp/kept.open ] && break; pause 0.2; done
+    ss -K dst 10.0.2.2 dport = "$SMB_PORT" | grep -q ESTAB || { echo "nothing was cut"; return 1; }
+    : > /tmp/kept.cut
+    wait $! || { cat /tmp/kept.log; return 1; }
+}
+check durable-handle durable
+smb_umount
 tell captured
 combination 3.1.1 krb5i share --quick --every
 
@@ -89,6 +116,9 @@ def watched(lab, guest, report):
     os.chmod(capture.file, 0o644)
     found = capture.complaints()
     report.add(not found, name, "; ".join(" ".join(line.split()) for line in found[:5]))
+    asked = capture.tshark("-Y", 'smb2.flags.response == 0 && smb2.tag == "DHnC"', "-T", "fields", "-e", "smb2.response_in").split()
+    kept = [n for n in asked if capture.count(f"frame.number == {n} && smb2.nt_status == 0")]
+    report.add(bool(kept), f"{NAME}/durable-handle-was-kept", f"{len(asked)} asked for")
     report.add(capture.count("smb2.cmd == 5 && smb2.flags.response == 1") > 100, f"{NAME}/wireshark-saw-it")
 
 
