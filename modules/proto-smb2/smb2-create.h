@@ -60,7 +60,8 @@ typedef struct {
     Smb2Target target;
     LaresObject base; /* with a stream: the file; target.found is the stream then */
     gboolean stream_made;
-    Smb2Open *open; /* a reference */
+    gboolean nothing_kept; /* made just now, with ordinary attributes */
+    Smb2Open *open;        /* a reference */
     gboolean reconnected;
     gboolean replayed; /* the answer to a CREATE that was done before */
 } Smb2Create;

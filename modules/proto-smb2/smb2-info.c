@@ -36,30 +36,36 @@ attributes_of(const LaresAttrs *attrs, const LaresDos *dos, const char *name)
     return a ? a : SMB2_ATTR_NORMAL;
 }
 
-void
-smb2_info_fill(Smb2Op *op, const LaresObject *object, const char *entry, const char *name, const LaresAttrs *attrs,
-               Smb2Info *info)
+static void
+fill(const LaresAttrs *attrs, const LaresDos *dos, const char *name, Smb2Info *info)
 {
-    LaresDos dos;
-    lares_files_get_dos(op->service->files, object, entry, attrs, &dos);
     *info = (Smb2Info){.nlink = attrs->nlink, .tag = smb2_reparse_tag(attrs->type), .fileid = attrs->fileid};
     info->directory = attrs->type == LARES_TYPE_DIRECTORY;
     info->basic.accessed = smb2_filetime(&attrs->atime);
     info->basic.written = smb2_filetime(&attrs->mtime);
-    info->basic.changed = smb2_filetime(dos.has_change ? &dos.change : &attrs->ctime);
-    if (dos.has_birth)
-        info->basic.created = smb2_filetime(&dos.birth);
+    info->basic.changed = smb2_filetime(dos->has_change ? &dos->change : &attrs->ctime);
+    if (dos->has_birth)
+        info->basic.created = smb2_filetime(&dos->birth);
     else if (attrs->mask & LARES_ATTR_BTIME && attrs->btime.sec)
         info->basic.created = smb2_filetime(&attrs->btime);
     else
         info->basic.created = MIN(info->basic.written, info->basic.changed);
-    info->basic.attributes = attributes_of(attrs, &dos, name);
+    info->basic.attributes = attributes_of(attrs, dos, name);
     if (attrs->type == LARES_TYPE_REGULAR) {
         info->basic.size = attrs->size;
         info->basic.allocation = attrs->used;
     }
     if (info->directory)
         info->nlink = 1;
+}
+
+void
+smb2_info_fill(Smb2Op *op, const LaresObject *object, const char *entry, const char *name, const LaresAttrs *attrs,
+               Smb2Info *info)
+{
+    LaresDos dos;
+    lares_files_get_dos(op->service->files, object, entry, attrs, &dos);
+    fill(attrs, &dos, name, info);
 }
 
 uint32_t
@@ -96,6 +102,23 @@ smb2_basic_get(Smb2Op *op, Smb2Open *open, Smb2Basic *basic)
     uint32_t status = smb2_info_get(op, open, &info);
     *basic = info.basic;
     return status;
+}
+
+uint32_t
+smb2_basic_of_new(Smb2Op *op, Smb2Open *open, Smb2Basic *basic)
+{
+    LaresAttrs attrs;
+    LaresDos none = {0};
+    Smb2Info info;
+    LaresStatus status =
+        lares_files_getattr(op->service->files, &op->caller, &open->object, LARES_ATTR_STAT, &attrs, NULL);
+    if (status != LARES_OK)
+        return smb2_status(status);
+    fill(&attrs, &none, smb2_open_name(op, open), &info);
+    if (!info.directory && info.basic.allocation < open->allocation)
+        info.basic.allocation = open->allocation;
+    *basic = info.basic;
+    return STATUS_SUCCESS;
 }
 
 uint32_t

@@ -217,13 +217,14 @@ check_attributes(Smb2Op *op, const Smb2Create *c, uint32_t *granted)
 
 /* Attributes of what was made or overwritten; a plain file needs none to be kept. */
 static uint32_t
-keep_attributes(Smb2Op *op, const Smb2Create *c)
+keep_attributes(Smb2Op *op, Smb2Create *c)
 {
     gboolean made = c->open->action == SMB2_ACTION_CREATED;
     LaresDos dos = {.set = TRUE, .attributes = c->attributes & SETTABLE};
     if (!c->open->is_directory)
         dos.attributes |= SMB2_ATTR_ARCHIVE;
-    if (made && dos.attributes == (c->open->is_directory ? 0 : SMB2_ATTR_ARCHIVE))
+    c->nothing_kept = made && dos.attributes == (c->open->is_directory ? 0 : SMB2_ATTR_ARCHIVE);
+    if (c->nothing_kept)
         return STATUS_SUCCESS;
     uint32_t has;
     if (!made && (smb2_object_attributes(op, &c->open->object, &has) != STATUS_SUCCESS || has == dos.attributes))
@@ -440,7 +441,7 @@ answer(Smb2Op *op, Smb2Create *c)
     Smb2Basic basic;
     size_t offset, len, at = op->out->len;
     uint8_t id[SMB2_FILE_ID_SIZE];
-    uint32_t status = smb2_basic_get(op, c->open, &basic);
+    uint32_t status = c->nothing_kept ? smb2_basic_of_new(op, c->open, &basic) : smb2_basic_get(op, c->open, &basic);
     if (status != STATUS_SUCCESS)
         return status;
     smb2_open_file_id(c->open, id);

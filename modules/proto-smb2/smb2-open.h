@@ -169,6 +169,8 @@ typedef struct {
 uint32_t smb2_attributes(const LaresObject *object, const LaresDos *dos);
 uint32_t smb2_object_attributes(Smb2Op *op, const LaresObject *object, uint32_t *attributes);
 uint32_t smb2_basic_get(Smb2Op *op, Smb2Open *open, Smb2Basic *basic);
+/* The same of what this CREATE has just made, with which nothing is kept yet. */
+uint32_t smb2_basic_of_new(Smb2Op *op, Smb2Open *open, Smb2Basic *basic);
 
 /* Named pipes: smb2-pipe.c. */
 SMB2_WEAK void smb2_pipe_free(Smb2Pipe *pipe);

@@ -115,13 +115,16 @@ remember(PosixNode *node, uint64_t ctime, const Moment *moment, PosixAclKind kin
     g_mutex_unlock(&node->lock);
 }
 
+/* *seen (may be NULL) gets when that was looked at. */
 static gboolean
-had_none_lately(PosixNode *node)
+had_none_lately(PosixNode *node, gint64 *seen)
 {
     gint64 now = now_ms();
     g_mutex_lock(&node->lock);
     gboolean none = node->acl_kind != POSIX_ACL_UNKNOWN && node->acl_kind != POSIX_ACL_OURS &&
                     now - node->acl_seen < BELIEVED_MS && node->acl_writes == g_atomic_int_get(writes_of(node));
+    if (none && seen)
+        *seen = node->acl_seen;
     g_mutex_unlock(&node->lock);
     return none;
 }
@@ -144,7 +147,11 @@ find_kind(PosixStore *store, PosixNode *node, const struct statx *st, gboolean o
     if (kind != POSIX_ACL_UNKNOWN && (ours_only || kind != POSIX_ACL_NOT_OURS))
         return kind;
     Moment moment = moment_of(node, ctime);
-    LaresAcl *fresh = kind == POSIX_ACL_NOT_OURS ? NULL : load(store, node);
+    gboolean believed =
+        kind == POSIX_ACL_UNKNOWN && posix_is_dir(node) && store->privileged && had_none_lately(node, &moment.when);
+    if (believed)
+        moment.settled = FALSE; /* not looked at: neither for this ctime nor for another second */
+    LaresAcl *fresh = kind == POSIX_ACL_NOT_OURS || believed ? NULL : load(store, node);
     if (fresh)
         kind = POSIX_ACL_OURS;
     else if (ours_only)
@@ -168,7 +175,7 @@ posix_acl_is_ours(PosixStore *store, PosixNode *node, LaresAcl **acl)
 {
     if (acl)
         *acl = NULL;
-    if (store->privileged && had_none_lately(node))
+    if (store->privileged && had_none_lately(node, NULL))
         return FALSE;
     return find_kind(store, node, NULL, TRUE, acl) == POSIX_ACL_OURS;
 }

@@ -491,7 +491,10 @@ test_acl_that_comes_unseen(Fixture *f, gconstpointer data)
     g_assert_cmpint(removexattr(path, "trusted.lares.acl"), ==, 0);
     lares_node_unref(must_make(f->s, &bob, dir, "two", LARES_TYPE_REGULAR, 0600));
     g_assert_cmpint(setxattr(path, "trusted.lares.acl", raw, len, 0), ==, 0);
+    g_usleep(20 * 1000);                            /* the clock of ctime has moved on */
+    access_of(f->s, &bob, dir, LARES_ACCESS_WRITE); /* what this believes it must not keep */
     g_usleep(1100 * 1000);
+    g_assert_cmpuint(access_of(f->s, &bob, dir, LARES_ACCESS_MODIFY), ==, 0);
     assert_status(try_make(f->s, &bob, dir, "three", LARES_TYPE_REGULAR, 0600, NULL), LARES_ACCESS);
     lares_node_unref(same);
     lares_node_unref(root);
