@@ -83,6 +83,9 @@ conn_open(Conn *c)
 void
 conn_close(Conn *c)
 {
+    OM_uint32 minor;
+    if (c->target != GSS_C_NO_NAME)
+        gss_release_name(&minor, &c->target);
     if (c->fd > 0)
         close(c->fd);
     for (int i = 0; c->slots != NULL && i < c->opt->inflight; i++)

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static LaresLogLevel threshold = LARES_LOG_INFO;
@@ -64,6 +65,18 @@ write_line(int fd, GString *line)
     while (n < 0 && errno == EINTR);
 }
 
+/* localtime_r() keeps the time zone it has seen; others look for its files again with each line. */
+static void
+append_time(GString *line)
+{
+    struct timespec now;
+    struct tm tm;
+    char stamp[40];
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (localtime_r(&now.tv_sec, &tm) && strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &tm))
+        g_string_append_printf(line, "%s.%03ld ", stamp, now.tv_nsec / 1000000);
+}
+
 static void
 begin_line(GString *line, LaresLogLevel level)
 {
@@ -73,10 +86,8 @@ begin_line(GString *line, LaresLogLevel level)
     if (journal) {
         g_string_append_printf(line, "<%c>", levels[level].syslog);
     } else {
-        g_autoptr(GDateTime) now = g_date_time_new_now_local();
-        g_autofree char *stamp = g_date_time_format(now, "%Y-%m-%dT%H:%M:%S.%f");
-        stamp[23] = '\0'; /* milliseconds */
-        g_string_append_printf(line, "%s %s ", stamp, levels[level].word);
+        append_time(line);
+        g_string_append_printf(line, "%s ", levels[level].word);
     }
 }
 
