@@ -95,10 +95,59 @@ test_registry(void)
     g_clear_error(&error);
     g_assert_true(lares_control_add_builtin(c, &error));
     g_autoptr(GPtrArray) list = lares_control_list(c);
-    g_assert_cmpuint(list->len, ==, 9);
+    g_assert_cmpuint(list->len, >, 2);
+    g_assert_true(lares_control_find(c, "thing.look") == &verbs[0]);
+    g_assert_nonnull(lares_control_find(c, "status"));
+    g_assert_null(lares_control_find(c, "thing.odd"));
     for (guint i = 1; i < list->len; i++)
         g_assert_cmpstr(((LaresVerb *)list->pdata[i - 1])->name, <, ((LaresVerb *)list->pdata[i])->name);
     lares_control_free(c);
+}
+
+static void
+note(LaresControl *control, const char *verb, const char *object, gpointer user)
+{
+    g_string_append_printf(user, "%s(%s) ", verb, object ? object : "");
+}
+
+static guint once;
+
+/* Looks at the change, and at no further one. */
+static void
+note_once(LaresControl *control, const char *verb, const char *object, gpointer user)
+{
+    g_string_append(user, "once ");
+    lares_control_unwatch(control, once);
+    lares_control_watch(control, note, user);
+}
+
+/* Changes that happened are told, to those who watched when they did; looking and failing is no change. */
+static void
+test_watches(void)
+{
+    LaresControl *c = make();
+    g_autoptr(GString) told = g_string_new(NULL);
+    guint id = lares_control_watch(c, note, told);
+    once = lares_control_watch(c, note_once, told);
+    expect(c, LARES_RIGHT_ADMIN, "thing.look", "{'name': <'a'>}", -1, NULL);
+    expect(c, LARES_RIGHT_READ, "thing.change", "{'name': <'a'>}", LARES_ERROR_DENIED, "admin");
+    expect(c, LARES_RIGHT_ADMIN, "thing.change", "{'name': <'a'>}", LARES_ERROR_CONFLICT, "no");
+    g_assert_cmpstr(told->str, ==, "");
+    expect(c, LARES_RIGHT_ADMIN, "thing.change", "{'name': <'a'>, 'size': <int64 1>}", -1, NULL);
+    g_assert_cmpstr(told->str, ==, "thing.change(a) once ");
+    lares_control_unwatch(c, id);
+    expect(c, LARES_RIGHT_ADMIN, "thing.change", "{'name': <'b'>, 'size': <int64 1>}", -1, NULL);
+    g_assert_cmpstr(told->str, ==, "thing.change(a) once thing.change(b) ");
+    lares_control_free(c);
+}
+
+static void
+test_rights(void)
+{
+    LaresRight right;
+    for (guint i = LARES_RIGHT_READ; i <= LARES_RIGHT_ADMIN; i++)
+        g_assert_true(lares_right_parse(lares_right_name((LaresRight)i), &right) && right == (LaresRight)i);
+    g_assert_false(lares_right_parse("king", &right));
 }
 
 int
@@ -107,5 +156,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/control/calls", test_calls);
     g_test_add_func("/control/registry", test_registry);
+    g_test_add_func("/control/watches", test_watches);
+    g_test_add_func("/control/rights", test_rights);
     return g_test_run();
 }
