@@ -65,10 +65,10 @@ struct _LaresLease {
     guint opens;
     uint32_t state;
     uint16_t epoch;
-    gboolean breaking;
-    uint32_t offered;  /* the break that is under way goes here, */
-    uint32_t required; /* and the next one there at once */
-    guint serial;      /* of breaks, for their time-outs */
+    gboolean breaking, goes_on; /* goes_on: it was told more than once, and everybody waits for the end of it */
+    uint32_t offered;           /* the break that is under way goes here, */
+    uint32_t required;          /* and the next one there at once */
+    guint serial;               /* of breaks, for their time-outs */
 };
 
 struct _LaresWait {

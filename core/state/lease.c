@@ -135,6 +135,7 @@ start_break(LaresLease *lease, uint32_t to, GArray **notices)
     if (to == lease->state)
         return;
     lease->epoch++;
+    lease->goes_on = FALSE;
     tell_break(lease, to, to, notices);
 }
 
@@ -143,6 +144,7 @@ static void
 go_on_breaking(LaresLease *lease, uint32_t required, GArray **notices)
 {
     uint32_t to = required & lease->state;
+    lease->goes_on = TRUE;
     if (lease->state & ~LARES_LEASE_READ)
         to |= lease->state & LARES_LEASE_READ;
     tell_break(lease, to, required & lease->state, notices);
@@ -163,7 +165,7 @@ lares_leases_break(LaresFileState *state, const LaresLease *own, uint32_t lose, 
             continue;
         if (lease->state & lose)
             start_break(lease, lease->state & ~lose, notices);
-        waiting |= lease->breaking && (lease->state & wait_for) != 0;
+        waiting |= lease->breaking && (lease->goes_on || (lease->state & wait_for) != 0);
     }
     return waiting;
 }
@@ -201,7 +203,7 @@ lares_leases_notify(GArray *notices)
         Notice *notice = &g_array_index(notices, Notice, i);
         if (notice->what.ack)
             g_timeout_add_full(
-                G_PRIORITY_DEFAULT, LARES_BREAK_SECONDS * 1000, break_timed_out,
+                G_PRIORITY_DEFAULT, LARES_BREAK_SECONDS * 1000 - 500, break_timed_out,
                 g_memdup2(&(Notice){lares_lease_ref(notice->lease), notice->what, notice->serial}, sizeof *notice),
                 notice_free);
         notice->lease->notify(notice->lease, &notice->what, notice->lease->user);

@@ -23,6 +23,8 @@ struct _Smb2Parked {
     gint ref;                   /* atomic */
     Smb2Connection *connection; /* a reference */
     Smb2Session *session;       /* a reference or NULL */
+    Smb2Channel *channel;       /* likewise */
+    gboolean outlives;          /* its client may come back for it over another connection */
     uint64_t async_id, message_id;
     GMutex lock;
     /* Guarded by lock: */
@@ -55,6 +57,8 @@ smb2_parked_unref(Smb2Parked *p)
         smb2_message_free(p->message);
     if (p->session)
         smb2_session_unref(p->session);
+    if (p->channel)
+        smb2_channel_unref(p->channel);
     smb2_connection_unref(p->connection);
     g_mutex_clear(&p->lock);
     g_free(p->body);
@@ -137,6 +141,8 @@ smb2_park(Smb2Op *op, void (*cancelled)(gpointer user), gpointer user, GDestroyN
     g_mutex_init(&p->lock);
     p->connection = smb2_connection_ref(op->connection);
     p->session = op->session ? smb2_session_ref(op->session) : NULL;
+    p->channel = op->channel ? smb2_channel_ref(op->channel) : NULL;
+    p->outlives = op->command == SMB2_CREATE && !op->related;
     p->message_id = op->message_id;
     if (!enter(op->connection, p, m)) {
         smb2_parked_unref(p);
@@ -349,6 +355,29 @@ smb2_async_cancel(Smb2Connection *c, uint64_t session_id, gboolean async, uint64
     smb2_parked_unref(p);
 }
 
+Smb2Channel *
+smb2_parked_channel(Smb2Parked *p)
+{
+    return p->channel ? smb2_channel_ref(p->channel) : NULL;
+}
+
+/* The connection is lost, but not the session: a CREATE goes on, so that its replay over another connection finds what
+ * came of it ([MS-SMB2] 3.3.5.9.10). */
+static gboolean
+goes_on(const Smb2Connection *c, Smb2Parked *p)
+{
+    gboolean others = FALSE;
+    if (!p->outlives || !p->session)
+        return FALSE;
+    g_mutex_lock(&p->session->lock);
+    for (guint i = 0; i < p->session->channels->len && !others; i++) {
+        const Smb2Channel *channel = p->session->channels->pdata[i];
+        others = channel->connection != c && g_atomic_int_get(&channel->established);
+    }
+    g_mutex_unlock(&p->session->lock);
+    return others;
+}
+
 void
 smb2_async_end(Smb2Connection *c, Smb2Session *session)
 {
@@ -362,5 +391,6 @@ smb2_async_end(Smb2Connection *c, Smb2Session *session)
             g_ptr_array_add(all, smb2_parked_ref(value));
     g_mutex_unlock(&c->lock);
     for (guint i = 0; i < all->len; i++)
-        cancel(all->pdata[i]);
+        if (session || !goes_on(c, all->pdata[i]))
+            cancel(all->pdata[i]);
 }

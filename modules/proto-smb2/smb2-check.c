@@ -109,7 +109,7 @@ find_session(Smb2Message *m, Smb2Op *op, const Smb2Command *row)
         if (m->inherit_failed)
             return m->inherit_failed;
         op->channel = m->channel ? smb2_channel_ref(m->channel) : NULL;
-    } else if (id) {
+    } else if (id && !op->channel) { /* what waited keeps the channel it came on */
         op->channel = smb2_channel_find(m->connection, id);
     }
     if (op->channel)
@@ -134,6 +134,7 @@ smb2_check_signature(Smb2Message *m, Smb2Op *op)
             return op->command == SMB2_SESSION_SETUP ? STATUS_SUCCESS : STATUS_USER_SESSION_DELETED;
         if (channel->sign.serial == 0)
             return STATUS_SUCCESS; /* a guest's signature says nothing, and Windows sends some */
+        op->sign = TRUE;           /* 3.3.4.1.1: who signs hears signed answers, be it that the signature is wrong */
         if (!smb2_signature_is_right(&channel->sign, op->header, op->message_len))
             return STATUS_ACCESS_DENIED;
         op->is_signed = TRUE;
@@ -195,8 +196,8 @@ check_tree(Smb2Message *m, Smb2Op *op, const Smb2Command *row)
         return STATUS_SUCCESS;
     if (!smb2_tree_fresh(op->tree, &op->share))
         return STATUS_NETWORK_NAME_DELETED;
-    if (op->tree->flavor)
-        op->caller.flavor = op->tree->flavor;
+    if (smb2_tree_flavor(op->tree))
+        op->caller.flavor = smb2_tree_flavor(op->tree);
     return STATUS_SUCCESS;
 }
 

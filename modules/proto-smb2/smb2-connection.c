@@ -33,7 +33,9 @@ smb2_connected(LaresConnection *net, gpointer user)
 {
     Smb2Service *service = user;
     Smb2Connection *c = g_new0(Smb2Connection, 1);
+    static uint64_t serial;
     c->ref = 1;
+    c->serial = __atomic_add_fetch(&serial, 1, __ATOMIC_RELAXED);
     c->service = service;
     c->net = lares_connection_ref(net);
     c->since = g_get_monotonic_time() / G_USEC_PER_SEC;

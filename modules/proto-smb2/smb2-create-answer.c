@@ -24,10 +24,9 @@ check_reconnect(Smb2Op *op, const Smb2Create *c, Smb2Open *open)
 {
     const Smb2CreateContexts *x = &c->contexts;
     g_autofree char *principal = smb2_session_principal(op->session);
-    gboolean v2 = open->durability == SMB2_DURABLE_V2;
-    if (v2 != x->dh2c || open->share_id != op->share->id || !same_lease(open, c))
+    if (open->share_id != op->share->id || !same_lease(open, c))
         return STATUS_OBJECT_NAME_NOT_FOUND;
-    if (v2 && memcmp(open->create_guid, x->create_guid, 16) != 0)
+    if (x->dh2c && memcmp(open->create_guid, x->create_guid, 16) != 0)
         return STATUS_OBJECT_NAME_NOT_FOUND;
     if (x->has_lease && memcmp(open->client_guid, op->connection->client_guid, 16) != 0)
         return STATUS_OBJECT_NAME_NOT_FOUND;
@@ -52,18 +51,6 @@ check_name(Smb2Op *op, Smb2Create *c, const Smb2Open *open)
     return status;
 }
 
-/* The client knows that its connection is lost, perhaps a little before it is known here. */
-static gboolean
-take(Smb2Op *op, Smb2Open *open)
-{
-    for (int i = 0; i < 20; i++) {
-        if (smb2_open_reconnect(open, op))
-            return TRUE;
-        g_usleep(5000);
-    }
-    return FALSE;
-}
-
 uint32_t
 smb2_create_still_there(const Smb2Op *op)
 {
@@ -79,8 +66,8 @@ reconnect(Smb2Op *op, Smb2Create *c)
     uint32_t status = open ? check_reconnect(op, c, open) : STATUS_OBJECT_NAME_NOT_FOUND;
     if (status == STATUS_SUCCESS)
         status = check_name(op, c, open);
-    if (status == STATUS_SUCCESS && !take(op, open))
-        status = STATUS_OBJECT_NAME_NOT_FOUND;
+    if (status == STATUS_SUCCESS && !smb2_open_reconnect(open, op))
+        status = smb2_open_await_disconnect(open, op);
     if (status == STATUS_SUCCESS) {
         status = smb2_create_still_there(op);
         if (status != STATUS_SUCCESS)
@@ -99,8 +86,11 @@ reconnect(Smb2Op *op, Smb2Create *c)
 static uint32_t
 replay(Smb2Op *op, Smb2Create *c, gboolean *done)
 {
-    Smb2Open *open = smb2_opens_by_guid(op->service->opens, op->connection->client_guid, c->contexts.create_guid);
     uint32_t status = STATUS_SUCCESS;
+    c->making = smb2_making_begin(op->service->opens, op, c->contexts.create_guid);
+    if (!c->making) /* the first one is under way, perhaps waiting */
+        return op->flags & SMB2_FLAGS_REPLAY_OPERATION ? STATUS_FILE_NOT_AVAILABLE : STATUS_DUPLICATE_OBJECTID;
+    Smb2Open *open = smb2_opens_by_guid(op->service->opens, op->connection->client_guid, c->contexts.create_guid);
     if (!open)
         return STATUS_SUCCESS;
     g_mutex_lock(&open->lock);
@@ -127,7 +117,7 @@ smb2_create_durable_reconnect(Smb2Op *op, Smb2Create *c, gboolean *done)
     const Smb2CreateContexts *x = &c->contexts;
     if ((x->dhnc && (x->dh2q || x->dh2c)) || (x->dh2c && (x->dhnq || x->dh2q || x->dhnc)) || (x->dh2q && x->dhnq))
         return STATUS_INVALID_PARAMETER;
-    if ((x->dh2q || x->dh2c) && op->connection->dialect < SMB2_DIALECT_300)
+    if (x->dh2q && op->connection->dialect < SMB2_DIALECT_300)
         return STATUS_SUCCESS;
     if (x->dhnc || x->dh2c) {
         *done = TRUE;
@@ -147,6 +137,8 @@ smb2_create_durable_grant(Smb2Op *op, Smb2Create *c)
     }
     open->has_app_instance = c->contexts.has_app_instance && v2;
     memcpy(open->app_instance, c->contexts.app_instance, 16);
+    open->has_app_version = open->has_app_instance && c->contexts.has_app_version;
+    memcpy(open->app_version, c->contexts.app_version, sizeof open->app_version);
     if (!open->open || open->is_directory || !open->lease || !(v2 || c->contexts.dhnq))
         return;
     if (!(lares_lease_state(open->lease->core, NULL, NULL) & LARES_LEASE_HANDLE))
@@ -155,6 +147,36 @@ smb2_create_durable_grant(Smb2Op *op, Smb2Create *c)
     open->timeout = v2 && c->contexts.durable_timeout ? c->contexts.durable_timeout : SMB2_DURABLE_MS;
     if (open->timeout > SMB2_DURABLE_MAX_MS)
         open->timeout = SMB2_DURABLE_MAX_MS;
+}
+
+/* ---- Application instances ----------------------------------------------------------------------------------------
+ */
+
+/* A newer instance than the one that has the file open, as far as both say. */
+static gboolean
+is_newer(const Smb2CreateContexts *x, const Smb2Open *open)
+{
+    if (!open->has_app_version)
+        return TRUE;
+    if (!x->has_app_version || open->app_version[0] > x->app_version[0])
+        return FALSE;
+    return open->app_version[0] < x->app_version[0] || open->app_version[1] < x->app_version[1];
+}
+
+uint32_t
+smb2_create_replace_instance(Smb2Op *op, Smb2Create *c, const LaresNode *node)
+{
+    if (!c->contexts.has_app_instance || op->connection->dialect < SMB2_DIALECT_300)
+        return STATUS_SUCCESS;
+    g_autoptr(GPtrArray) found = smb2_opens_of_instance(op->service->opens, op, c->contexts.app_instance, node);
+    for (guint i = 0; i < found->len; i++)
+        if (op->connection->dialect == SMB2_DIALECT_311 && !is_newer(&c->contexts, found->pdata[i]))
+            return STATUS_FILE_FORCED_CLOSED;
+    gboolean may_read = (c->maximal & SMB2_FILE_GENERIC_READ) == SMB2_FILE_GENERIC_READ;
+    for (guint i = 0; i < found->len; i++)
+        if (may_read)
+            smb2_open_close(found->pdata[i]);
+    return STATUS_SUCCESS;
 }
 
 /* ---- Contexts of the response --------------------------------------------------------------------------------------
@@ -218,7 +240,9 @@ put_durable(Smb2Op *op, Smb2Create *c, size_t *last)
     if (c->open->durability == SMB2_DURABLE_V1 && c->contexts.dhnq)
         smb2_create_context_put(op->out, last, "DHnQ", data, sizeof data);
     smb2_set_u32(data, c->open->timeout);
-    if (c->open->durability == SMB2_DURABLE_V2 && c->contexts.dh2q)
+    /* A replay that asks for less is told of less, though the open keeps what it has. */
+    gboolean less = c->replayed && !c->contexts.has_lease && c->oplock != SMB2_OPLOCK_LEVEL_BATCH;
+    if (c->open->durability == SMB2_DURABLE_V2 && c->contexts.dh2q && !less)
         smb2_create_context_put(op->out, last, "DH2Q", data, sizeof data);
 }
 

@@ -143,6 +143,17 @@ take_app_instance(const uint8_t *data, size_t len, Smb2CreateContexts *c)
     return STATUS_SUCCESS;
 }
 
+static uint32_t
+take_app_version(const uint8_t *data, size_t len, Smb2CreateContexts *c)
+{
+    if (len != 24 || smb2_get_u16(data) != 24)
+        return STATUS_INVALID_PARAMETER;
+    c->has_app_version = TRUE;
+    c->app_version[0] = smb2_get_u64(data + 8);
+    c->app_version[1] = smb2_get_u64(data + 16);
+    return STATUS_SUCCESS;
+}
+
 static const struct {
     const char *name;
     size_t len;
@@ -161,6 +172,7 @@ static const struct {
     {"DH2Q", 4, take_dh2q},
     {"DH2C", 4, take_dh2c},
     {"\x45\xbc\xa6\x6a\xef\xa7\xf7\x4a\x90\x08\xfa\x46\x2e\x14\x4d\x74", 16, take_app_instance},
+    {"\xb9\x82\xd0\xb7\x3b\x56\x07\x4f\xa0\x7b\x52\x4a\x81\x16\xa0\x10", 16, take_app_version},
 };
 
 static uint32_t

@@ -22,8 +22,9 @@ typedef struct {
     uint64_t durable_persistent, durable_volatile; /* DHnC, DH2C */
     uint32_t durable_timeout, durable_flags;
     uint8_t create_guid[16];
-    gboolean has_app_instance;
+    gboolean has_app_instance, has_app_version;
     uint8_t app_instance[16];
+    uint64_t app_version[2]; /* high, low */
 } Smb2CreateContexts;
 
 #define SMB2_DHANDLE_FLAG_PERSISTENT 2u
@@ -63,7 +64,8 @@ typedef struct {
     gboolean nothing_kept; /* made just now, with ordinary attributes */
     Smb2Open *open;        /* a reference */
     gboolean reconnected;
-    gboolean replayed; /* the answer to a CREATE that was done before */
+    gboolean replayed;  /* the answer to a CREATE that was done before */
+    Smb2Making *making; /* a reference: while this is under way */
 } Smb2Create;
 
 /* DHnC, DH2C, and a replayed DH2Q. *done: the answer stands. */
@@ -71,6 +73,9 @@ uint32_t smb2_create_durable_reconnect(Smb2Op *op, Smb2Create *create, gboolean 
 /* To be asked once an open is in the table: whoever ends the tree or the session may have looked there before that, so
  * that nobody else closes it. STATUS_USER_SESSION_DELETED, STATUS_NETWORK_NAME_DELETED. */
 uint32_t smb2_create_still_there(const Smb2Op *op);
+/* Opens of another client's that this one takes the place of ([MS-SMB2] 3.3.5.9.13), once it is known what it may do:
+ * STATUS_FILE_FORCED_CLOSED. */
+uint32_t smb2_create_replace_instance(Smb2Op *op, Smb2Create *create, const LaresNode *node);
 /* Grants durability where it was asked for and may be had. */
 void smb2_create_durable_grant(Smb2Op *op, Smb2Create *create);
 /* The contexts of the response; *offset and *len as in the response. */

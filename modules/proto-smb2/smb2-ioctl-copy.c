@@ -144,8 +144,6 @@ smb2_fsctl_srv_copychunk(Smb2Op *op, const Smb2Ioctl *ioctl)
     if (!source)
         return STATUS_OBJECT_NAME_NOT_FOUND;
     uint32_t status = check_pair(op, source, ioctl->code == FSCTL_SRV_COPYCHUNK);
-    if (status == STATUS_SUCCESS)
-        status = smb2_open_sequence(op, op->open);
     if (status == STATUS_SUCCESS && !within_limits(ioctl->input, n)) {
         put_result(op, MAX_CHUNKS, MAX_CHUNK_BYTES, MAX_TOTAL_BYTES);
         op->keep_error_body = TRUE;

@@ -61,13 +61,12 @@ smb2_fsctl_set_zero_data(Smb2Op *op, const Smb2Ioctl *ioctl)
         return STATUS_INVALID_PARAMETER;
     if (!(op->open->granted & SMB2_FILE_WRITE_DATA))
         return STATUS_ACCESS_DENIED;
-    uint32_t status = smb2_open_sequence(op, op->open);
-    if (status != STATUS_SUCCESS)
-        return status;
     if (lares_range_check(op->open->open, start, end - start, TRUE) != LARES_OK)
         return STATUS_FILE_LOCK_CONFLICT;
-    LaresStatus done = lares_files_io_begin(op->service->files, &op->caller, &op->open->object, op->open->open,
-                                            LARES_ACCESS_WRITE, &io);
+    uint32_t begun = smb2_io_begin(op, LARES_ACCESS_WRITE, &io);
+    if (begun != STATUS_SUCCESS)
+        return begun;
+    LaresStatus done = LARES_OK;
     if (done == LARES_OK)
         done = lares_files_getattr(op->service->files, &op->caller, &op->open->object, LARES_ATTR_SIZE, &attrs, NULL);
     if (done == LARES_OK && end > attrs.size)

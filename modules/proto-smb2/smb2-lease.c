@@ -74,7 +74,7 @@ tell(LaresLease *core, const LaresLeaseBreak *what, gpointer user)
     gboolean sent = FALSE;
     if (session) {
         size_t len = lease->keyed ? lease_break_body(lease, what, body) : oplock_break_body(open, what, body);
-        sent = smb2_session_send_break(session, body, len);
+        sent = lease->keyed ? smb2_client_send_break(session, body, len) : smb2_session_send_break(session, body, len);
         smb2_session_unref(session);
     }
     if (open)

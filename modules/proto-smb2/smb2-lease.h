@@ -15,6 +15,7 @@ struct _Smb2Lease {
     guint8 version;        /* 1 or 2 */
     gboolean has_parent;
     uint8_t parent_key[16];
+    GQueue opens; /* of Smb2Open, the oldest first; guarded by Smb2Opens.lock */
 };
 
 typedef struct {

@@ -14,7 +14,7 @@ typedef enum { WALK_ON, WALK_PARKED, WALK_CLOSED } Walk;
 static void
 op_clear(Smb2Op *op)
 {
-    g_clear_pointer(&op->open, smb2_open_unref);
+    smb2_op_leave_open(op);
     g_clear_pointer(&op->share, lares_share_unref);
     g_clear_pointer(&op->tree, smb2_tree_unref);
     g_clear_pointer(&op->caller.identity, lares_identity_unref);
@@ -81,7 +81,7 @@ call_handler(Smb2Message *m, Smb2Op *op, const Smb2Command *row, gboolean *waits
             return status;
         case SMB2_PENDING_RETRY:
             op->retry = TRUE;
-            g_clear_pointer(&op->open, smb2_open_unref);
+            smb2_op_leave_open(op);
             break;
         }
     }
@@ -384,6 +384,7 @@ smb2_message_retry(Smb2Message *m, Smb2Parked *parked)
     op.retry = TRUE;
     smb2_response_begin(m, &op);
     op.is_signed = FALSE;
+    op.channel = op.related ? NULL : smb2_parked_channel(parked);
     uint32_t status = smb2_check_command(m, &op, row);
     if (status != STATUS_SUCCESS)
         smb2_parked_over(parked);

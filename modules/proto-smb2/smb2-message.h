@@ -120,6 +120,8 @@ void smb2_parked_wait(Smb2Parked *parked, Smb2Message *m);
 /* The handler returned something else than STATUS_PENDING: no event matters any more. */
 void smb2_parked_over(Smb2Parked *parked);
 Smb2Parked *smb2_parked_ref(Smb2Parked *parked);
+/* The channel its command came on: a new reference or NULL. */
+Smb2Channel *smb2_parked_channel(Smb2Parked *parked);
 /* CANCEL for a message id or an async id. */
 void smb2_async_cancel(Smb2Connection *connection, uint64_t session_id, gboolean async, uint64_t id);
 /* Ends everything that waits on a connection, for a session or (both NULL) nothing. */

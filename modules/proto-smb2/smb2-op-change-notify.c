@@ -20,6 +20,7 @@ typedef struct {
     GMutex lock;
     GByteArray *events; /* FILE_NOTIFY_INFORMATION, chained; guarded by lock */
     size_t last;        /* where the last one starts */
+    size_t most;        /* bytes: what the first command had room for, for good */
     gboolean overflow, closed;
     GQueue waiting; /* of Waiter: oldest first; guarded by lock */
 } Notify;
@@ -58,7 +59,7 @@ static uint32_t
 take(Notify *n, size_t limit, GByteArray **body)
 {
     *body = NULL;
-    gboolean too_much = n->overflow || n->events->len > limit;
+    gboolean too_much = n->overflow || n->events->len > MIN(limit, n->most);
     if (!too_much) {
         *body = n->events;
         n->events = g_byte_array_new();
@@ -132,7 +133,7 @@ collect(Notify *n, LaresChangeAction action, const char *path)
     size_t bytes = put_wire_path(&w, arena, path, action >= LARES_CHANGE_ADDED_STREAM);
     smb2_patch_u32(&w, 8, (uint32_t)bytes);
     size_t last = n->events->len ? n->events->len - n->last : 0;
-    if (w.failed || n->events->len + w.len + 4 > MAX_KEPT) {
+    if (w.failed || n->events->len + w.len + 4 > MIN(MAX_KEPT, n->most + 4)) {
         n->overflow = TRUE;
     } else if (action == LARES_CHANGE_MODIFIED && last == w.len &&
                memcmp(n->events->data + n->last, w.base, w.len) == 0) {
@@ -222,7 +223,7 @@ notify_closed(gpointer data)
 
 /* A reference to the open's watch, started when it has none; NULL: the open was closed. */
 static Notify *
-notify_of(Smb2Op *op, gboolean tree, uint32_t filter)
+notify_of(Smb2Op *op, gboolean tree, uint32_t filter, size_t most)
 {
     Smb2Open *open = op->open;
     g_mutex_lock(&open->lock);
@@ -235,6 +236,7 @@ notify_of(Smb2Op *op, gboolean tree, uint32_t filter)
     n = g_new0(Notify, 1);
     n->ref = 2; /* the open's and the watch's */
     n->events = g_byte_array_new();
+    n->most = most;
     g_mutex_init(&n->lock);
     n->watch = lares_files_watch(op->service->files, &open->object, tree, filter, changed, n, notify_unref);
     g_mutex_lock(&open->lock);
@@ -248,7 +250,7 @@ notify_of(Smb2Op *op, gboolean tree, uint32_t filter)
     if (!lost)
         return n;
     notify_closed(n); /* somebody was faster */
-    return g_atomic_int_get(&open->closed) ? NULL : notify_of(op, tree, filter);
+    return g_atomic_int_get(&open->closed) ? NULL : notify_of(op, tree, filter, most);
 }
 
 /* Parks, or takes what is there already. */
@@ -312,7 +314,7 @@ smb2_op_change_notify(Smb2Op *op)
         return status;
     if (lares_open_delete_pending(op->open->open))
         return STATUS_DELETE_PENDING;
-    Notify *n = notify_of(op, (smb2_get_u16(b + AT_FLAGS) & SMB2_WATCH_TREE) != 0, filter);
+    Notify *n = notify_of(op, (smb2_get_u16(b + AT_FLAGS) & SMB2_WATCH_TREE) != 0, filter, limit);
     if (!n)
         return STATUS_FILE_CLOSED;
     status = wait_or_take(op, n, limit, &events);

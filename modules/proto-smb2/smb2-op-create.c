@@ -183,8 +183,10 @@ check_type(Smb2Op *op, const Smb2Create *c)
 
 /* What the core's refusal of an open means; *again: try at once. */
 static uint32_t
-refused(Smb2Op *op, LaresNode *node, const LaresOpenHow *how, LaresStatus status, gboolean *again)
+refused(Smb2Op *op, const Smb2Create *c, LaresNode *node, const LaresOpenHow *how, LaresStatus status, gboolean *again)
 {
+    if (status == LARES_DELAY && how->must_wait && c->making)
+        return smb2_park_keeping(op, node, how->seen, smb2_making_ref(c->making), (GDestroyNotify)smb2_making_unref);
     if (status == LARES_DELAY && how->must_wait)
         return smb2_park_on(op, node, how->seen, NULL, 0);
     *again = status == LARES_DELAY;
@@ -264,6 +266,8 @@ open_existing(Smb2Op *op, Smb2Create *c, gboolean *again)
     if (status == STATUS_SUCCESS && c->options & SMB2_FILE_DELETE_ON_CLOSE && !(granted & SMB2_DELETE))
         status = STATUS_INVALID_PARAMETER;
     if (status == STATUS_SUCCESS)
+        status = smb2_create_replace_instance(op, c, object->node);
+    if (status == STATUS_SUCCESS)
         status = hold_base(op, c, granted);
     if (status == STATUS_SUCCESS)
         status = prepare_lease(op, c, object->node, &want);
@@ -285,7 +289,7 @@ open_existing(Smb2Op *op, Smb2Create *c, gboolean *again)
     LaresStatus opened = lares_files_open_how(op->service->files, &op->caller, object, &how, holder, &c->open->open);
     lares_holder_unref(holder);
     if (opened != LARES_OK)
-        return refused(op, object->node, &how, opened, again);
+        return refused(op, c, object->node, &how, opened, again);
     fill_open(c, object, granted,
               c->stream_made                          ? SMB2_ACTION_CREATED
               : c->disposition == SMB2_FILE_SUPERSEDE ? SMB2_ACTION_SUPERSEDED
@@ -446,7 +450,7 @@ answer(Smb2Op *op, Smb2Create *c)
         return status;
     smb2_open_file_id(c->open, id);
     smb2_put_u16(op->out, 89);
-    smb2_put_u8(op->out, smb2_open_oplock(c->open));
+    smb2_put_u8(op->out, c->replayed && !c->contexts.has_lease ? c->oplock : smb2_open_oplock(c->open));
     smb2_put_u8(op->out, 0);
     smb2_put_u32(op->out, c->reconnected ? SMB2_ACTION_OPENED : c->open->action);
     smb2_put_u64(op->out, basic.created);
@@ -509,8 +513,6 @@ smb2_op_create(Smb2Op *op)
         status = smb2_create_durable_reconnect(op, &c, &done);
         if (status == STATUS_SUCCESS && !done)
             status = check(op, &c);
-        if (status == STATUS_SUCCESS && !done && c.contexts.has_app_instance)
-            smb2_opens_replace_instance(op->service->opens, op, c.contexts.app_instance);
         if (status == STATUS_SUCCESS && !done)
             status = open_or_make(op, &c);
     }
@@ -526,6 +528,7 @@ smb2_op_create(Smb2Op *op)
         op->chain->failed = status;
     if (c.open)
         smb2_open_unref(c.open);
+    smb2_making_unref(c.making);
     lares_object_clear(&c.base);
     smb2_target_clear(&c.target);
     return status;

@@ -68,16 +68,30 @@ seen_before(Smb2Op *op)
     return seen;
 }
 
-static void
-remember(Smb2Op *op)
-{
+/* What is known of a request once it was done. */
+typedef struct {
+    Smb2Open *open; /* a reference */
+    uint8_t *slot;  /* NULL: nothing is */
     uint8_t number;
-    uint8_t *slot = slot_of(op, &number);
-    if (!slot)
+} Memory;
+
+static void
+remember(gpointer data)
+{
+    Memory *memory = data;
+    if (!memory->slot)
         return;
-    g_mutex_lock(&op->open->lock);
-    *slot = (uint8_t)(number + 1);
-    g_mutex_unlock(&op->open->lock);
+    g_mutex_lock(&memory->open->lock);
+    *memory->slot = (uint8_t)(memory->number + 1);
+    g_mutex_unlock(&memory->open->lock);
+}
+
+static void
+memory_free(gpointer data)
+{
+    Memory *memory = data;
+    smb2_open_unref(memory->open);
+    g_free(memory);
 }
 
 /* ---- Taking and giving back ----------------------------------------------------------------------------------------
@@ -111,6 +125,16 @@ check_locks(Smb2Op *op, guint n)
     return STATUS_SUCCESS;
 }
 
+static uint32_t
+wait_for(Smb2Op *op, const Element *e, uint64_t seen)
+{
+    Memory *memory = g_new0(Memory, 1);
+    memory->open = smb2_open_ref(op->open);
+    memory->slot = slot_of(op, &memory->number);
+    return smb2_park_for_lock(op, op->open->object.node, seen, op->open->open, e->start, e->length,
+                              (e->flags & SMB2_LOCKFLAG_EXCLUSIVE_LOCK) != 0, remember, memory, memory_free);
+}
+
 /* All or none. */
 static uint32_t
 lock_all(Smb2Op *op, guint n)
@@ -123,7 +147,7 @@ lock_all(Smb2Op *op, guint n)
         LaresStatus got =
             lares_range_lock(open, e.start, e.length, (e.flags & SMB2_LOCKFLAG_EXCLUSIVE_LOCK) != 0, &seen);
         if (got == LARES_DENIED && !(e.flags & SMB2_LOCKFLAG_FAIL_IMMEDIATELY))
-            return smb2_park_on(op, op->open->object.node, seen, open, STATUS_RANGE_NOT_LOCKED);
+            return wait_for(op, &e, seen);
         status = wire_status(got);
         while (status != STATUS_SUCCESS && i > 0) {
             e = element_at(op->body, --i);
@@ -154,8 +178,11 @@ smb2_op_lock(Smb2Op *op)
             status = lock_all(op, n);
         else
             status = STATUS_ACCESS_DENIED;
-        if (status == STATUS_SUCCESS)
-            remember(op);
+        if (status == STATUS_SUCCESS) {
+            Memory memory = {.open = op->open};
+            memory.slot = slot_of(op, &memory.number);
+            remember(&memory);
+        }
     }
     smb2_put_u16(op->out, 4);
     smb2_put_u16(op->out, 0);

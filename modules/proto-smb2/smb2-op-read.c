@@ -91,10 +91,9 @@ smb2_op_read(Smb2Op *op)
     if (status != STATUS_SUCCESS)
         return status;
     LaresIo io;
-    LaresStatus begun = lares_files_io_begin(op->service->files, &op->caller, &op->open->object, op->open->open,
-                                             LARES_ACCESS_READ, &io);
-    if (begun != LARES_OK)
-        return smb2_status(begun);
+    status = smb2_io_begin(op, LARES_ACCESS_READ, &io);
+    if (status != STATUS_SUCCESS)
+        return status;
     smb2_put_zeros(op->out, HEAD);
     status = read_file(op, &io, offset, len, minimum, at);
     if (status == STATUS_SUCCESS)

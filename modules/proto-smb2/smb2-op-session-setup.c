@@ -319,7 +319,7 @@ begin_binding(Setup *setup, uint64_t id)
         setup->channel = smb2_channel_new(s, c);
         setup->channel->binding = TRUE;
         if (!enter_connection(setup->channel))
-            status = STATUS_REQUEST_NOT_ACCEPTED;
+            status = STATUS_INSUFFICIENT_RESOURCES;
     }
     if (mine)
         smb2_channel_unref(mine);

@@ -95,15 +95,14 @@ set_size(Smb2Op *op, uint64_t size, gboolean only_shrink)
         return STATUS_ACCESS_DENIED;
     if (size > INT64_MAX)
         return STATUS_INVALID_PARAMETER;
+    uint32_t begun = smb2_io_begin(op, LARES_ACCESS_WRITE, &io); /* breaks leases, whatever comes of it */
+    if (begun != STATUS_SUCCESS)
+        return begun;
     LaresStatus status = LARES_OK;
-    if (only_shrink) {
-        status = lares_files_getattr(files, &op->caller, &op->open->object, LARES_ATTR_SIZE, &attrs, NULL);
-        if (status != LARES_OK || size >= attrs.size)
-            return smb2_status(status);
-    }
-    status = lares_files_io_begin(files, &op->caller, &op->open->object, op->open->open, LARES_ACCESS_WRITE, &io);
     LaresSetAttrs set = {.mask = LARES_ATTR_SIZE, .size = size};
-    if (status == LARES_OK)
+    if (only_shrink)
+        status = lares_files_getattr(files, &op->caller, &op->open->object, LARES_ATTR_SIZE, &attrs, NULL);
+    if (status == LARES_OK && !(only_shrink && size >= attrs.size))
         status = lares_files_setattr(files, &op->caller, &op->open->object, io.file, &set);
     lares_files_io_end(&io);
     if (status == LARES_OK)
@@ -432,9 +431,6 @@ smb2_op_set_info(Smb2Op *op)
         return status == STATUS_INVALID_DEVICE_REQUEST ? STATUS_NOT_SUPPORTED : status;
     if (!p)
         return STATUS_INVALID_PARAMETER;
-    status = smb2_open_sequence(op, op->open);
-    if (status != STATUS_SUCCESS)
-        return status;
     switch (b[AT_TYPE]) {
     case SMB2_0_INFO_FILE:
         status = set_file(op, b[AT_CLASS], p, len);

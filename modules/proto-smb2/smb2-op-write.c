@@ -37,11 +37,11 @@ write_file(Smb2Op *op, uint64_t offset, const uint8_t *data, size_t len, LaresSt
     LaresIo io;
     size_t done = 0;
     LaresStatus status = lares_range_check(open->open, offset, len, TRUE);
-    if (status == LARES_OK)
-        status =
-            lares_files_io_begin(op->service->files, &op->caller, &open->object, open->open, LARES_ACCESS_WRITE, &io);
     if (status != LARES_OK)
         return smb2_status(status);
+    uint32_t begun = smb2_io_begin(op, LARES_ACCESS_WRITE, &io);
+    if (begun != STATUS_SUCCESS)
+        return begun;
     struct iovec iov = {(void *)(uintptr_t)data, len};
     status = lares_files_write(op->service->files, &io, offset, &iov, 1, stable, &done);
     lares_files_io_end(&io);
@@ -80,9 +80,6 @@ smb2_op_write(Smb2Op *op)
         return STATUS_ACCESS_DENIED;
     if (offset > INT64_MAX || len > INT64_MAX - offset || is_too_far(op, offset, len))
         return STATUS_INVALID_PARAMETER;
-    status = smb2_open_sequence(op, op->open);
-    if (status != STATUS_SUCCESS)
-        return status;
     gboolean through = op->open->options & SMB2_FILE_WRITE_THROUGH ||
                        (op->connection->dialect >= SMB2_DIALECT_210 && flags & SMB2_WRITEFLAG_WRITE_THROUGH);
     return write_file(op, offset, data, len, through ? LARES_STABLE_DATA : LARES_STABLE_NONE);
@@ -98,12 +95,11 @@ smb2_op_flush(Smb2Op *op)
         return STATUS_ACCESS_DENIED;
     if (!op->open->pipe && !op->open->is_directory) {
         LaresIo io;
-        LaresStatus done = lares_files_io_begin(op->service->files, &op->caller, &op->open->object, op->open->open,
-                                                LARES_ACCESS_WRITE, &io);
-        if (done == LARES_OK)
-            done = lares_files_commit(op->service->files, &io, 0, 0);
+        status = smb2_io_begin(op, LARES_ACCESS_WRITE, &io);
+        if (status != STATUS_SUCCESS)
+            return status;
+        status = smb2_status(lares_files_commit(op->service->files, &io, 0, 0));
         lares_files_io_end(&io);
-        status = smb2_status(done);
     }
     smb2_put_u16(op->out, 4);
     smb2_put_u16(op->out, 0);

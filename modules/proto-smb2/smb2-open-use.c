@@ -2,7 +2,7 @@
 /* One open in use: what it is called on the wire, and what a request through it has to mind.
  *
  * Spec: [MS-SMB2] 3.3.1.10, 3.3.5.2.10. */
-#include "smb2-lease.h"
+#include "smb2-open-table.h"
 
 gboolean
 smb2_open_is_pipe(const Smb2Open *open)
@@ -49,18 +49,44 @@ smb2_open_wrote(Smb2Op *op, Smb2Open *open)
 /* ---- Channel sequence: a request that was sent again on another channel must not overtake the first one ------------
  */
 
+/* [MS-SMB2] 3.3.5.2.10; the requests that change something are refused. */
 uint32_t
-smb2_open_sequence(Smb2Op *op, Smb2Open *open)
+smb2_open_take_sequence(Smb2Op *op, Smb2Open *open)
 {
-    uint32_t status = STATUS_SUCCESS;
+    gboolean replay = (op->flags & SMB2_FLAGS_REPLAY_OPERATION) != 0, ok = TRUE;
     if (op->connection->dialect < SMB2_DIALECT_300)
         return STATUS_SUCCESS;
     g_mutex_lock(&open->lock);
-    int16_t ahead = (int16_t)(uint16_t)(op->channel_sequence - open->channel_sequence);
-    if (ahead > 0)
-        open->channel_sequence = op->channel_sequence;
-    else if (ahead < 0)
-        status = STATUS_FILE_NOT_AVAILABLE;
+    uint16_t ahead = (uint16_t)(op->channel_sequence - open->channel_sequence);
+    if (ahead > 0x7fff) {
+        ok = FALSE;
+    } else {
+        if (ahead) {
+            open->pre_requests += open->requests;
+            open->requests = 0;
+            open->channel_sequence = op->channel_sequence;
+        }
+        ok = !replay || open->pre_requests == 0;
+        open->requests += ok;
+        op->counted = ok;
+    }
     g_mutex_unlock(&open->lock);
-    return status;
+    gboolean changes = op->command == SMB2_WRITE || op->command == SMB2_SET_INFO || op->command == SMB2_IOCTL;
+    return ok || !changes ? STATUS_SUCCESS : STATUS_FILE_NOT_AVAILABLE;
+}
+
+void
+smb2_op_leave_open(Smb2Op *op)
+{
+    Smb2Open *open = g_steal_pointer(&op->open);
+    if (!open)
+        return;
+    if (op->counted) {
+        g_mutex_lock(&open->lock);
+        guint *count = op->channel_sequence == open->channel_sequence ? &open->requests : &open->pre_requests;
+        *count -= *count != 0;
+        g_mutex_unlock(&open->lock);
+        op->counted = FALSE;
+    }
+    smb2_open_unref(open);
 }

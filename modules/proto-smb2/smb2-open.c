@@ -2,19 +2,9 @@
 /* The table of opens: by volatile id, and for those that may wait for their client by persistent id and create guid.
  *
  * Spec: [MS-SMB2] 3.3.1.10, 3.3.5.2.7.2, 3.3.5.2.10. */
-#include "smb2-lease.h"
+#include "smb2-open-table.h"
 
 #include <string.h>
-
-struct _Smb2Opens {
-    Smb2Service *service;
-    GMutex lock;
-    GHashTable *by_volatile;   /* uint64_t* -> Smb2Open (a reference) */
-    GHashTable *by_persistent; /* uint64_t* -> Smb2Open: durable ones (no reference) */
-    GHashTable *by_guid;       /* 32 bytes -> Smb2Open: those with a create guid (no reference) */
-    GHashTable *leases;        /* 32 bytes -> Smb2Lease (no reference) */
-    uint64_t next;
-};
 
 /* Numbers as they are handed out lie apart, so that they spread in the tables as they are. */
 static guint
@@ -57,6 +47,7 @@ smb2_opens_new(Smb2Service *service, GError **error)
     opens->by_persistent = g_hash_table_new(hash_id, equal_id);
     opens->by_guid = g_hash_table_new_full(hash_32, equal_32, g_free, NULL);
     opens->leases = g_hash_table_new(hash_32, equal_32);
+    opens->making = g_hash_table_new(hash_32, equal_32);
     /* A FileId of another life of the server must not mean anything in this one. */
     opens->next = lares_host_boot_id(service->host) << 20 | 1;
     return opens;
@@ -107,8 +98,8 @@ smb2_session_holder(Smb2Session *session)
     return holder;
 }
 
-static void
-drop_holder(Smb2Session *session)
+void
+smb2_session_drop_holder(Smb2Session *session)
 {
     g_mutex_lock(&session->lock);
     LaresHolder *holder = g_steal_pointer(&session->opens);
@@ -127,6 +118,7 @@ smb2_open_new(Smb2Op *op)
     open->session = smb2_session_ref(op->session);
     open->tree = smb2_tree_ref(op->tree);
     open->principal = smb2_session_principal(op->session);
+    open->opener = lares_identity_ref(op->caller.identity);
     memcpy(open->client_guid, op->connection->client_guid, 16);
     open->channel_sequence = op->channel_sequence;
     open->share_id = op->share ? op->share->id : 0;
@@ -164,6 +156,9 @@ smb2_open_unref(Smb2Open *open)
         smb2_tree_unref(open->tree);
     if (open->last_identity)
         lares_identity_unref(open->last_identity);
+    lares_identity_unref(open->opener);
+    if (open->comers)
+        g_ptr_array_unref(open->comers);
     g_free(open->principal);
     g_free(open->stream);
     g_free(open->path);
@@ -172,11 +167,41 @@ smb2_open_unref(Smb2Open *open)
     g_free(open);
 }
 
-static void
-guid_key(const uint8_t client[16], const uint8_t guid[16], uint8_t key[32])
+void
+smb2_opens_guid_key(const uint8_t client[16], const uint8_t guid[16], uint8_t key[32])
 {
     memcpy(key, client, 16);
     memcpy(key + 16, guid, 16);
+}
+
+static void
+enter_list(GQueue *list, GList *link, Smb2Open *open)
+{
+    link->data = open;
+    g_queue_push_tail_link(list, link);
+}
+
+static void
+leave_list(GQueue *list, GList *link)
+{
+    if (link->data)
+        g_queue_unlink(list, link);
+    link->data = NULL;
+}
+
+void
+smb2_open_enter_lists(Smb2Open *open)
+{
+    enter_list(&open->session->open_list, &open->session_link, open);
+    enter_list(&open->tree->open_list, &open->tree_link, open);
+}
+
+void
+smb2_open_leave_lists(Smb2Open *open)
+{
+    leave_list(open->session ? &open->session->open_list : &open->service->opens->away, &open->session_link);
+    if (open->tree)
+        leave_list(&open->tree->open_list, &open->tree_link);
 }
 
 uint32_t
@@ -184,7 +209,7 @@ smb2_opens_add(Smb2Opens *opens, Smb2Open *open)
 {
     uint32_t status = STATUS_SUCCESS;
     uint8_t key[32];
-    guid_key(open->client_guid, open->create_guid, key);
+    smb2_opens_guid_key(open->client_guid, open->create_guid, key);
     g_mutex_lock(&opens->lock);
     if (g_hash_table_size(opens->by_volatile) >= SMB2_MAX_OPENS ||
         g_atomic_int_get(&open->tree->n_opens) >= (gint)SMB2_MAX_OPENS_PER_SESSION) {
@@ -197,20 +222,45 @@ smb2_opens_add(Smb2Opens *opens, Smb2Open *open)
         g_hash_table_insert(opens->by_volatile, &open->volatile_id, smb2_open_ref(open));
         if (open->durability)
             g_hash_table_insert(opens->by_persistent, &open->persistent_id, open);
+        g_atomic_int_set(&open->replayable, open->persistent);
         if (open->persistent)
             g_hash_table_insert(opens->by_guid, g_memdup2(key, sizeof key), open);
         g_atomic_int_inc(&open->tree->n_opens);
+        smb2_open_enter_lists(open);
+        if (open->lease)
+            enter_list(&open->lease->opens, &open->lease_link, open);
+        if (open->has_app_instance)
+            enter_list(&opens->instances, &open->instance_link, open);
     }
     g_mutex_unlock(&opens->lock);
     return status;
+}
+
+/* The client has its number: the CREATE that made it is not replayed any more (Open.IsReplayEligible). */
+static void
+forget_guid(Smb2Opens *opens, Smb2Open *open)
+{
+    uint8_t key[32];
+    smb2_opens_guid_key(open->client_guid, open->create_guid, key);
+    if (g_hash_table_lookup(opens->by_guid, key) == open)
+        g_hash_table_remove(opens->by_guid, key);
+    g_atomic_int_set(&open->replayable, FALSE);
+}
+
+static void
+smb2_opens_forget_guid(Smb2Opens *opens, Smb2Open *open)
+{
+    if (!g_atomic_int_get(&open->replayable))
+        return;
+    g_mutex_lock(&opens->lock);
+    forget_guid(opens, open);
+    g_mutex_unlock(&opens->lock);
 }
 
 /* Takes it out of the tables; TRUE if it was there. */
 static gboolean
 opens_remove(Smb2Opens *opens, Smb2Open *open)
 {
-    uint8_t key[32];
-    guid_key(open->client_guid, open->create_guid, key);
     g_mutex_lock(&opens->lock);
     gboolean was_there = g_hash_table_lookup(opens->by_volatile, &open->volatile_id) == open;
     if (was_there) {
@@ -218,9 +268,13 @@ opens_remove(Smb2Opens *opens, Smb2Open *open)
         if (open->durability)
             g_hash_table_remove(opens->by_persistent, &open->persistent_id);
         if (open->persistent)
-            g_hash_table_remove(opens->by_guid, key);
+            forget_guid(opens, open);
         if (open->tree)
             g_atomic_int_add(&open->tree->n_opens, -1);
+        smb2_open_leave_lists(open);
+        if (open->lease)
+            leave_list(&open->lease->opens, &open->lease_link);
+        leave_list(&opens->instances, &open->instance_link);
     }
     g_mutex_unlock(&opens->lock);
     return was_there;
@@ -263,7 +317,7 @@ mark_for_deletion(Smb2Open *open)
     LaresObject parent = {NULL, NULL};
     g_mutex_lock(&open->lock);
     Smb2Session *session = open->session ? smb2_session_ref(open->session) : NULL;
-    const LaresFlavor *flavor = open->tree ? open->tree->flavor : open->last_flavor;
+    const LaresFlavor *flavor = open->tree ? smb2_tree_flavor(open->tree) : open->last_flavor;
     g_autoptr(LaresIdentity) identity = open->last_identity ? lares_identity_ref(open->last_identity) : NULL;
     if (open->name)
         lares_object_copy(&parent, &open->parent);
@@ -274,6 +328,7 @@ mark_for_deletion(Smb2Open *open)
     if (identity && flavor && name && !lares_open_delete_pending(open->open)) {
         LaresPeer nobody = {"", 0, FALSE};
         LaresCaller caller = {identity, flavor, &nobody, "smb2", NULL};
+        lares_files_contend_name(open->service->files, &open->object, open->open, NULL); /* told, not waited for */
         if (open->base.node)
             lares_files_stream_delete_on_close(open->service->files, &caller, open->open, &open->base, TRUE);
         else if (link_may_go(open, &caller, parent.node, name))
@@ -297,7 +352,10 @@ smb2_open_close(Smb2Open *open)
     g_mutex_lock(&open->lock); /* CHANGE_NOTIFY starts none once it saw `closed` under this lock */
     gpointer notify = g_steal_pointer(&open->notify);
     GDestroyNotify notify_free = open->notify_free;
+    GPtrArray *comers = g_steal_pointer(&open->comers);
     g_mutex_unlock(&open->lock);
+    if (comers)
+        g_ptr_array_unref(comers); /* who waited for it is told that it is not there */
     if (notify && notify_free)
         notify_free(notify);
     if (open->open) {
@@ -350,14 +408,15 @@ smb2_op_open(Smb2Op *op, const uint8_t *file_id)
     memcpy(op->chain->file_id, id, sizeof id);
     op->chain->has_file_id = TRUE;
     op->chain->failed = 0;
-    return STATUS_SUCCESS;
+    smb2_opens_forget_guid(op->service->opens, op->open);
+    return smb2_open_take_sequence(op, op->open);
 }
 
 Smb2Open *
 smb2_opens_by_guid(Smb2Opens *opens, const uint8_t client[16], const uint8_t guid[16])
 {
     uint8_t key[32];
-    guid_key(client, guid, key);
+    smb2_opens_guid_key(client, guid, key);
     g_mutex_lock(&opens->lock);
     Smb2Open *open = g_hash_table_lookup(opens->by_guid, key);
     if (open)
@@ -381,14 +440,9 @@ Smb2Session *
 smb2_opens_session_of_lease(Smb2Opens *opens, const Smb2Lease *lease, Smb2Open **which)
 {
     Smb2Session *session = NULL;
-    GHashTableIter iter;
-    gpointer value;
     g_mutex_lock(&opens->lock);
-    g_hash_table_iter_init(&iter, opens->by_volatile);
-    while (!session && g_hash_table_iter_next(&iter, NULL, &value)) {
-        Smb2Open *open = value;
-        if (open->lease != lease)
-            continue;
+    for (const GList *l = lease->opens.head; l && !session; l = l->next) {
+        Smb2Open *open = l->data;
         g_mutex_lock(&open->lock);
         if (open->session) {
             session = smb2_session_ref(open->session);
@@ -416,8 +470,6 @@ smb2_opens_by_resume_key(Smb2Opens *opens, const Smb2Session *session, const uin
 
 /* ---- Closing many ----------------------------------------------------------------------------------------------- */
 
-typedef gboolean (*Smb2OpenTest)(const Smb2Open *open, gconstpointer data);
-
 static gint
 by_age(gconstpointer a, gconstpointer b)
 {
@@ -425,251 +477,114 @@ by_age(gconstpointer a, gconstpointer b)
     return x->persistent_id < y->persistent_id ? -1 : x->persistent_id > y->persistent_id;
 }
 
-/* References to all that pass, the oldest first: locks go from one to the next as if each had been closed by hand. */
-static GPtrArray *
-collect(Smb2Opens *opens, Smb2OpenTest test, gconstpointer data)
+GPtrArray *
+smb2_opens_collect(Smb2Opens *opens, const GQueue *list)
 {
     GPtrArray *found = g_ptr_array_new_with_free_func((GDestroyNotify)smb2_open_unref);
-    GHashTableIter iter;
-    gpointer value;
     g_mutex_lock(&opens->lock);
-    g_hash_table_iter_init(&iter, opens->by_volatile);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        if (test(value, data))
-            g_ptr_array_add(found, smb2_open_ref(value));
-    }
+    for (const GList *l = list->head; l; l = l->next)
+        g_ptr_array_add(found, smb2_open_ref(l->data));
     g_mutex_unlock(&opens->lock);
     g_ptr_array_sort(found, by_age);
     return found;
 }
 
 static void
-close_all(Smb2Opens *opens, Smb2OpenTest test, gconstpointer data)
+close_list(Smb2Opens *opens, const GQueue *list)
 {
-    g_autoptr(GPtrArray) found = collect(opens, test, data);
+    g_autoptr(GPtrArray) found = smb2_opens_collect(opens, list);
     for (guint i = 0; i < found->len; i++)
         smb2_open_close(found->pdata[i]);
-}
-
-static gboolean
-is_of_tree(const Smb2Open *open, gconstpointer tree)
-{
-    return open->tree == tree;
-}
-
-static gboolean
-is_of_session(const Smb2Open *open, gconstpointer session)
-{
-    return open->session == session;
-}
-
-static gboolean
-is_any(const Smb2Open *open, gconstpointer data)
-{
-    return TRUE;
-}
-
-static gboolean
-is_waiting_with_lease(const Smb2Open *open, gconstpointer lease)
-{
-    return !open->session && open->lease == lease;
 }
 
 void
 smb2_opens_of_tree_close(Smb2Tree *tree)
 {
-    if (g_atomic_int_get(&tree->n_opens))
-        close_all(tree->session->service->opens, is_of_tree, tree);
+    close_list(tree->session->service->opens, &tree->open_list);
 }
 
 void
 smb2_opens_of_session_close(Smb2Session *session)
 {
-    close_all(session->service->opens, is_of_session, session);
-    drop_holder(session);
+    close_list(session->service->opens, &session->open_list);
+    smb2_session_drop_holder(session);
 }
 
 void
 smb2_opens_close_disconnected(Smb2Opens *opens, const Smb2Lease *lease)
 {
-    close_all(opens, is_waiting_with_lease, lease);
+    g_autoptr(GPtrArray) found = smb2_opens_collect(opens, &lease->opens);
+    for (guint i = 0; i < found->len; i++) {
+        Smb2Open *open = found->pdata[i];
+        g_mutex_lock(&open->lock);
+        gboolean away = !open->session;
+        g_mutex_unlock(&open->lock);
+        if (away)
+            smb2_open_close(open);
+    }
 }
 
 void
 smb2_opens_free(Smb2Opens *opens)
 {
+    GHashTableIter iter;
+    gpointer value;
     if (!opens)
         return;
-    close_all(opens, is_any, NULL);
+    g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func((GDestroyNotify)smb2_open_unref);
+    g_hash_table_iter_init(&iter, opens->by_volatile);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        g_ptr_array_add(all, smb2_open_ref(value));
+    for (guint i = 0; i < all->len; i++)
+        smb2_open_close(all->pdata[i]);
+    g_ptr_array_set_size(all, 0);
     g_hash_table_unref(opens->by_volatile);
     g_hash_table_unref(opens->by_persistent);
     g_hash_table_unref(opens->by_guid);
     g_hash_table_unref(opens->leases);
+    g_hash_table_unref(opens->making);
     g_mutex_clear(&opens->lock);
     g_free(opens);
 }
 
-typedef struct {
-    uint32_t share_id;
-    const char *path;
-    size_t len;
-} Below;
-
-static gboolean
-is_below(const Smb2Open *open, gconstpointer data)
+GPtrArray *
+smb2_opens_of_instance(Smb2Opens *opens, const Smb2Op *op, const uint8_t instance[16], const LaresNode *node)
 {
-    const Below *b = data;
-    GMutex *lock = (GMutex *)(uintptr_t)&open->lock; /* the open is the table's; only its lock changes */
-    if (open->share_id != b->share_id || !open->open)
-        return FALSE;
-    g_mutex_lock(lock);
-    gboolean below = open->path && strncmp(open->path, b->path, b->len) == 0 && open->path[b->len] == '/';
-    g_mutex_unlock(lock);
-    return below;
-}
-
-Smb2Open *
-smb2_opens_below(Smb2Opens *opens, uint32_t share_id, const char *path)
-{
-    Below data = {share_id, path, strlen(path)};
-    g_autoptr(GPtrArray) found = collect(opens, is_below, &data);
-    return found->len ? smb2_open_ref(found->pdata[0]) : NULL;
-}
-
-typedef struct {
-    const uint8_t *instance, *client;
-} Instance;
-
-static gboolean
-is_other_instance(const Smb2Open *open, gconstpointer data)
-{
-    const Instance *i = data;
-    return open->has_app_instance && memcmp(open->app_instance, i->instance, 16) == 0 &&
-           memcmp(open->client_guid, i->client, 16) != 0;
-}
-
-void
-smb2_opens_replace_instance(Smb2Opens *opens, const Smb2Op *op, const uint8_t instance[16])
-{
-    Instance data = {instance, op->connection->client_guid};
-    close_all(opens, is_other_instance, &data);
-}
-
-/* ---- Durable: the client is away -------------------------------------------------------------------------------- */
-
-typedef struct {
-    Smb2Open *open;
-    guint disconnects;
-} Scavenge;
-
-static gboolean
-scavenge(gpointer data)
-{
-    Scavenge *s = data;
-    g_mutex_lock(&s->open->lock);
-    gboolean still_away = !s->open->session && s->open->disconnects == s->disconnects;
-    g_mutex_unlock(&s->open->lock);
-    if (still_away)
-        smb2_open_close(s->open);
-    return G_SOURCE_REMOVE;
-}
-
-static void
-scavenge_free(gpointer data)
-{
-    Scavenge *s = data;
-    smb2_open_unref(s->open);
-    g_free(s);
-}
-
-/* May it be kept? What promised that nobody came meanwhile must still be held ([MS-SMB2] 3.3.7.1). */
-static gboolean
-survives(Smb2Open *open)
-{
-    if (!open->durability || !open->lease)
-        return FALSE;
-    gboolean breaking;
-    uint32_t state = lares_lease_state(open->lease->core, NULL, &breaking);
-    return !breaking && (state & LARES_LEASE_HANDLE) != 0;
-}
-
-static gboolean
-is_away(const Smb2Open *open, gconstpointer data)
-{
-    return !open->session;
+    g_autoptr(GPtrArray) all = smb2_opens_collect(opens, &opens->instances);
+    GPtrArray *found = g_ptr_array_new_with_free_func((GDestroyNotify)smb2_open_unref);
+    for (guint i = 0; i < all->len; i++) {
+        Smb2Open *open = all->pdata[i];
+        if (memcmp(open->app_instance, instance, 16) == 0 && open->object.node == node &&
+            open->share_id == op->share->id && memcmp(open->client_guid, op->connection->client_guid, 16) != 0)
+            g_ptr_array_add(found, smb2_open_ref(open));
+    }
+    return found;
 }
 
 GPtrArray *
 smb2_opens_away(Smb2Opens *opens)
 {
-    return collect(opens, is_away, NULL);
+    return smb2_opens_collect(opens, &opens->away);
 }
 
-static void
-set_away(Smb2Open *open, Smb2Session *of)
+Smb2Open *
+smb2_opens_below(Smb2Opens *opens, uint32_t share_id, const char *path)
 {
-    Smb2Opens *opens = open->service->opens;
-    LaresIdentity *identity = smb2_session_identity(of);
-    g_mutex_lock(&of->lock);
-    const LaresFlavor *login = of->flavor;
-    uint64_t credential = of->credential;
-    g_mutex_unlock(&of->lock);
+    size_t len = strlen(path);
+    Smb2Open *found = NULL;
+    GHashTableIter iter;
+    gpointer value;
     g_mutex_lock(&opens->lock);
-    g_mutex_lock(&open->lock);
-    LaresIdentity *before = open->last_identity;
-    open->last_identity = g_steal_pointer(&identity);
-    identity = before;
-    open->last_login = login;
-    open->last_credential = credential;
-    open->last_flavor = open->tree ? open->tree->flavor : NULL;
-    Smb2Session *session = g_steal_pointer(&open->session);
-    Smb2Tree *tree = g_steal_pointer(&open->tree);
-    Scavenge s = {smb2_open_ref(open), ++open->disconnects};
-    g_mutex_unlock(&open->lock);
-    if (tree)
-        g_atomic_int_add(&tree->n_opens, -1);
-    g_mutex_unlock(&opens->lock);
-    g_timeout_add_full(G_PRIORITY_DEFAULT, open->timeout, scavenge, g_memdup2(&s, sizeof s), scavenge_free);
-    if (tree)
-        smb2_tree_unref(tree);
-    if (session)
-        smb2_session_unref(session);
-    if (identity)
-        lares_identity_unref(identity);
-}
-
-void
-smb2_opens_of_session_disconnect(Smb2Session *session)
-{
-    g_autoptr(GPtrArray) found = collect(session->service->opens, is_of_session, session);
-    for (guint i = 0; i < found->len; i++) {
-        Smb2Open *open = found->pdata[i];
-        if (survives(open))
-            set_away(open, session);
-        else
-            smb2_open_close(open);
+    g_hash_table_iter_init(&iter, opens->by_volatile);
+    while (!found && g_hash_table_iter_next(&iter, NULL, &value)) {
+        Smb2Open *open = value;
+        if (open->share_id != share_id || !open->open)
+            continue;
+        g_mutex_lock(&open->lock);
+        if (open->path && strncmp(open->path, path, len) == 0 && open->path[len] == '/')
+            found = smb2_open_ref(open);
+        g_mutex_unlock(&open->lock);
     }
-    drop_holder(session);
-}
-
-gboolean
-smb2_open_reconnect(Smb2Open *open, Smb2Op *op)
-{
-    Smb2Opens *opens = op->service->opens;
-    g_mutex_lock(&opens->lock);
-    g_mutex_lock(&open->lock);
-    gboolean free_to_take = !open->session && !g_atomic_int_get(&open->closed);
-    if (free_to_take) {
-        g_hash_table_steal(opens->by_volatile, &open->volatile_id);
-        open->volatile_id = opens->next++;
-        g_hash_table_insert(opens->by_volatile, &open->volatile_id, open);
-        open->session = smb2_session_ref(op->session);
-        open->tree = smb2_tree_ref(op->tree);
-        open->channel_sequence = op->channel_sequence;
-        open->requests = open->pre_requests = 0;
-        g_atomic_int_inc(&op->tree->n_opens);
-    }
-    g_mutex_unlock(&open->lock);
     g_mutex_unlock(&opens->lock);
-    return free_to_take;
+    return found;
 }

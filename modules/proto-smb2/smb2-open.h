@@ -44,12 +44,19 @@ struct _Smb2Open {
     char *principal; /* who may come back to it */
     uint8_t client_guid[16];
     Smb2Durability durability;
-    gboolean persistent; /* of the guid below: it is in the table of guids */
+    gboolean persistent; /* of the guid below: it was in the table of guids, */
+    gint replayable;     /* and still is: atomic */
     uint32_t timeout;    /* ms */
     uint8_t create_guid[16];
-    gboolean has_app_instance;
+    gboolean has_app_instance, has_app_version;
     uint8_t app_instance[16];
+    uint64_t app_version[2]; /* high, low */
     uint32_t share_id;
+    LaresIdentity *opener; /* who opened it, a reference: what was granted was granted to this one */
+    /* Guarded by Smb2Opens.lock: of the session, the tree, the lease and of opens with an application instance; `data`
+     * is NULL while it is not in the list. */
+    GList session_link, tree_link, lease_link, instance_link;
+    GPtrArray *comers; /* of Smb2Parked: who waits for its client's end; guarded by lock; NULL: nobody */
     uint64_t resume_key[3];
 
     GMutex lock;
@@ -65,7 +72,7 @@ struct _Smb2Open {
     const LaresFlavor *last_login;  /* likewise, of the login, and what that was proven with */
     uint64_t last_credential;
     uint16_t channel_sequence;                  /* guarded by lock: 3.3.5.2.10 */
-    uint32_t requests, pre_requests;            /* outstanding ones of this and of older sequences; guarded by lock */
+    uint32_t requests, pre_requests;            /* under way, of this and of older sequences; guarded by lock */
     uint8_t lock_sequence[SMB2_LOCK_SEQUENCES]; /* number + 1, 0: not valid; guarded by lock */
     guint disconnects;                          /* guarded by lock: which disconnect a time-out belongs to */
     gint64 position;      /* atomic: FilePositionInformation, behind what was read or written last */
@@ -103,10 +110,21 @@ GPtrArray *smb2_opens_away(Smb2Opens *opens);
 gboolean smb2_open_is_allowed(Smb2Open *open, const LaresShare *share);
 /* Finds one that waits for its client; a reference. */
 Smb2Open *smb2_opens_by_persistent(Smb2Opens *opens, uint64_t id);
-/* Gives a waiting open to the session and tree of `op`, under a new volatile id. FALSE: somebody else was faster. */
+/* Gives a waiting open to the session and tree of `op`, under a new volatile id. FALSE: it has a client. */
 gboolean smb2_open_reconnect(Smb2Open *open, Smb2Op *op);
-/* Closes opens of other clients with the same application instance ([MS-SMB2] 3.3.5.9.13). */
-void smb2_opens_replace_instance(Smb2Opens *opens, const Smb2Op *op, const uint8_t instance[16]);
+/* Parks a reconnect until the open has lost its client (the command then runs again), for a moment at most: the client
+ * knows that its connection is lost, perhaps a little before it is known here. A status. */
+uint32_t smb2_open_await_disconnect(Smb2Open *open, Smb2Op *op);
+/* Opens of other clients with the same application instance, file and share ([MS-SMB2] 3.3.5.9.13): references. */
+GPtrArray *smb2_opens_of_instance(Smb2Opens *opens, const Smb2Op *op, const uint8_t instance[16],
+                                  const LaresNode *node);
+
+/* A CREATE with a create guid that is under way: its replay must wait for the outcome. */
+typedef struct _Smb2Making Smb2Making;
+/* NULL: another one with this guid is under way. A retry finds its own again. */
+Smb2Making *smb2_making_begin(Smb2Opens *opens, const Smb2Op *op, const uint8_t guid[16]);
+Smb2Making *smb2_making_ref(Smb2Making *making);
+void smb2_making_unref(Smb2Making *making); /* may be NULL */
 /* An open whose first lease is this one and whose client can be reached: a reference to its session, or NULL. */
 Smb2Session *smb2_opens_session_of_lease(Smb2Opens *opens, const Smb2Lease *lease, Smb2Open **open);
 /* Closes all opens with this lease whose client is away. */
@@ -129,8 +147,6 @@ smb2_open_set_position(Smb2Open *open, uint64_t position)
 {
     __atomic_store_n(&open->position, (gint64)position, __ATOMIC_RELAXED);
 }
-/* Checks the channel sequence of a request that changes something ([MS-SMB2] 3.3.5.2.10): STATUS_FILE_NOT_AVAILABLE. */
-uint32_t smb2_open_sequence(Smb2Op *op, Smb2Open *open);
 /* op->open must be a file or directory in the core: STATUS_INVALID_DEVICE_REQUEST for pipes. */
 static inline uint32_t
 smb2_op_file(Smb2Op *op, const uint8_t *file_id)
@@ -145,6 +161,15 @@ smb2_op_file(Smb2Op *op, const uint8_t *file_id)
  * when `open` (may be NULL) is closed meanwhile the command ends with `when_closed`. Returns STATUS_PENDING or why not.
  */
 uint32_t smb2_park_on(Smb2Op *op, LaresNode *node, uint64_t seen, LaresOpen *open, uint32_t when_closed);
+/* Begins I/O through op->open; while somebody's lease must be given up first, the command waits: STATUS_PENDING. */
+uint32_t smb2_io_begin(Smb2Op *op, uint32_t access, LaresIo *io);
+/* The same, with something that must live until the command runs again or ends. */
+uint32_t smb2_park_keeping(Smb2Op *op, LaresNode *node, uint64_t seen, gpointer kept, GDestroyNotify free_kept);
+/* The same for a lock, which is taken in the very moment when the one in the way goes: the session that waits may be
+ * ending together with the one that holds it. */
+uint32_t smb2_park_for_lock(Smb2Op *op, LaresNode *node, uint64_t seen, LaresOpen *open, uint64_t start,
+                            uint64_t length, gboolean exclusive, void (*taken)(gpointer kept), gpointer kept,
+                            GDestroyNotify free_kept);
 
 /* ---- smb2-access.c ---------------------------------------------------------------------------------------------- */
 

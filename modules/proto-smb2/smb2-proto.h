@@ -320,6 +320,7 @@ enum {
 #define STATUS_BUFFER_TOO_SMALL                      0xc0000023u
 #define STATUS_OBJECT_TYPE_MISMATCH                  0xc0000024u
 #define STATUS_OBJECT_NAME_INVALID                   0xc0000033u
+#define STATUS_FILE_FORCED_CLOSED                    0xc00000b6u
 #define STATUS_OBJECT_NAME_NOT_FOUND                 0xc0000034u
 #define STATUS_OBJECT_NAME_COLLISION                 0xc0000035u
 #define STATUS_OBJECT_PATH_INVALID                   0xc0000039u

@@ -470,26 +470,82 @@ smb2_sessions_end(Smb2Service *service, const char *id)
 /* ---- Unasked messages ---------------------------------------------------------------------------------------------
  */
 
-gboolean
-smb2_session_send_break(Smb2Session *s, const void *body, size_t len)
+static uint8_t *
+break_message(const void *body, size_t len)
 {
-    g_autofree uint8_t *message = g_malloc0(SMB2_HEADER_SIZE + len);
+    uint8_t *message = g_malloc0(SMB2_HEADER_SIZE + len);
     smb2_set_u32(message, SMB2_PROTOCOL_ID);
     smb2_set_u16(message + SMB2_H_STRUCTURE_SIZE, SMB2_HEADER_SIZE);
     smb2_set_u16(message + SMB2_H_COMMAND, SMB2_OPLOCK_BREAK);
     smb2_set_u32(message + SMB2_H_FLAGS, SMB2_FLAGS_SERVER_TO_REDIR);
     smb2_set_u64(message + SMB2_H_MESSAGE_ID, SMB2_ANY_MESSAGE);
     memcpy(message + SMB2_HEADER_SIZE, body, len);
-    g_mutex_lock(&s->lock);
-    g_autoptr(GPtrArray) channels = g_ptr_array_copy(s->channels, (GCopyFunc)(void (*)(void))smb2_channel_ref, NULL);
-    g_mutex_unlock(&s->lock);
-    g_ptr_array_set_free_func(channels, (GDestroyNotify)smb2_channel_unref);
-    gboolean encrypt = s->keys && (s->encrypt || g_atomic_int_get(&s->encrypts)), sent = FALSE;
+    return message;
+}
+
+static gint
+by_connection(gconstpointer a, gconstpointer b)
+{
+    const Smb2Channel *x = *(Smb2Channel *const *)a, *y = *(Smb2Channel *const *)b;
+    return x->connection->serial < y->connection->serial ? -1 : x->connection->serial > y->connection->serial;
+}
+
+/* On the first of the channels that takes it, the oldest connection first. Consumes them. */
+static gboolean
+send_break(GPtrArray *channels, const void *body, size_t len)
+{
+    gboolean sent = FALSE;
+    g_autofree uint8_t *message = break_message(body, len);
+    g_ptr_array_sort(channels, by_connection);
     for (guint i = 0; i < channels->len && !sent; i++) {
         Smb2Channel *channel = channels->pdata[i];
+        Smb2Session *s = channel->session;
+        gboolean encrypt = s->keys && (s->encrypt || g_atomic_int_get(&s->encrypts));
         if (g_atomic_int_get(&channel->established))
             sent = smb2_message_send(channel->connection, encrypt ? s->keys : NULL, s->id, message,
                                      SMB2_HEADER_SIZE + len);
     }
+    g_ptr_array_unref(channels);
     return sent;
+}
+
+static void
+add_channels(Smb2Session *s, GPtrArray *channels)
+{
+    g_mutex_lock(&s->lock);
+    for (guint i = 0; i < s->channels->len; i++)
+        g_ptr_array_add(channels, smb2_channel_ref(s->channels->pdata[i]));
+    g_mutex_unlock(&s->lock);
+}
+
+gboolean
+smb2_session_send_break(Smb2Session *s, const void *body, size_t len)
+{
+    GPtrArray *channels = g_ptr_array_new_with_free_func((GDestroyNotify)smb2_channel_unref);
+    add_channels(s, channels);
+    return send_break(channels, body, len);
+}
+
+gboolean
+smb2_client_send_break(Smb2Session *session, const void *body, size_t len)
+{
+    if (session->keys && (session->encrypt || g_atomic_int_get(&session->encrypts)))
+        return smb2_session_send_break(session, body, len);
+    GPtrArray *channels = g_ptr_array_new_with_free_func((GDestroyNotify)smb2_channel_unref);
+    Smb2Service *service = session->service;
+    GHashTableIter iter;
+    gpointer value;
+    g_mutex_lock(&service->lock);
+    g_hash_table_iter_init(&iter, service->sessions);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        Smb2Session *s = value;
+        /* A GUID is no secret: who else logs in with it hears nothing. */
+        if (memcmp(s->client_guid, session->client_guid, sizeof s->client_guid) == 0 &&
+            g_atomic_int_get(&s->state) == SMB2_SESSION_VALID && g_strcmp0(s->owner, session->owner) == 0)
+            add_channels(s, channels);
+    }
+    g_mutex_unlock(&service->lock);
+    if (channels->len == 0) /* expired, perhaps */
+        add_channels(session, channels);
+    return send_break(channels, body, len);
 }

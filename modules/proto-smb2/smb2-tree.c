@@ -227,6 +227,15 @@ smb2_share_objection(const LaresShare *was, const LaresShare *now, const LaresId
     return same_cred(&before, &after) ? NULL : "the share's squash has changed";
 }
 
+/* A client that was not told to sign or encrypt does not begin to: it has to connect again. */
+static gboolean
+keeps_protection(const Smb2Tree *tree, const LaresFlavor *flavor)
+{
+    if (flavor->protection == LARES_PROTECT_PRIVACY)
+        return tree->require_encryption;
+    return flavor->protection != LARES_PROTECT_INTEGRITY || tree->require_signing || tree->require_encryption;
+}
+
 /* Why the tree, which was for `was`, may not be used any more; NULL: it may. */
 static const char *
 objection(Smb2Tree *tree, const LaresShare *was, const LaresShare *share)
@@ -237,28 +246,30 @@ objection(Smb2Tree *tree, const LaresShare *was, const LaresShare *share)
     Ability a = ability_of(tree->session);
     if (!find_policy(share, &a, &policy))
         return "the share's list of flavors has changed";
-    /* A client that was not told to sign or encrypt does not begin to: it has to connect again. */
-    if (policy.flavor->protection > tree->flavor->protection)
+    if (!keeps_protection(tree, policy.flavor))
         return "the share's list of flavors asks for more now";
     if (share->options & LARES_SHARE_SMB_ENCRYPT && !tree->require_encryption)
         return "the share wants encrypted requests now";
     if (!allows_hosts(share, tree->session))
         return "the share is not for all hosts that the session comes from";
-    if (!lares_share_allows(share, tree->flavor))
+    if (!lares_share_allows(share, smb2_tree_flavor(tree)))
         return "the share's list of flavors has changed";
     /* What is open was opened as somebody, to do something: it is not made to fit, it ends. */
     g_autoptr(LaresIdentity) who = smb2_session_identity(tree->session);
-    return who ? smb2_share_objection(was, share, who, tree->flavor) : NULL;
+    return who ? smb2_share_objection(was, share, who, smb2_tree_flavor(tree)) : NULL;
 }
 
-/* A new login of the same session ([MS-SMB2] 3.3.5.5.2) may be nobody in particular: what the tree was connected with
- * is what its requests are done as. */
+/* A new login of the same session ([MS-SMB2] 3.3.5.5.2) may be nobody in particular: from now on the tree's requests
+ * are done as what the share has for that login, and are signed and encrypted no less than before. */
 static gboolean
 login_fits(Smb2Tree *tree, const LaresShare *share)
 {
     Policy policy;
     Ability a = ability_of(tree->session);
-    return share && find_policy(share, &a, &policy) && policy.flavor == tree->flavor;
+    if (!share || !find_policy(share, &a, &policy) || !keeps_protection(tree, policy.flavor))
+        return FALSE;
+    __atomic_store_n(&tree->flavor, policy.flavor, __ATOMIC_RELEASE);
+    return TRUE;
 }
 
 gboolean
@@ -288,7 +299,7 @@ smb2_tree_fresh(Smb2Tree *tree, LaresShare **share)
     if (reason) {
         if (smb2_tree_end(tree, reason)) {
             LaresIdentity *identity = smb2_session_identity(s);
-            audit_refusal(now ? now->name : NULL, s, identity, NULL, tree->flavor, reason);
+            audit_refusal(now ? now->name : NULL, s, identity, NULL, smb2_tree_flavor(tree), reason);
             g_clear_pointer(&identity, lares_identity_unref);
         }
         g_clear_pointer(&now, lares_share_unref);

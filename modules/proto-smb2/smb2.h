@@ -70,7 +70,8 @@ struct _Smb2Service {
 /* ---- Connection ------------------------------------------------------------------------------------------------- */
 
 struct _Smb2Connection {
-    gint ref; /* atomic */
+    gint ref;        /* atomic */
+    uint64_t serial; /* older ones have smaller ones */
     Smb2Service *service;
     LaresConnection *net; /* a reference */
     /* What NEGOTIATE agreed; constant afterwards. `dialect` is 0 before, SMB2_DIALECT_WILDCARD after a multi-protocol
@@ -147,6 +148,7 @@ struct _Smb2Session {
     uint32_t next_tree;  /* guarded by lock */
     GPtrArray *channels; /* of Smb2Channel (references); guarded by lock */
     gpointer opens;      /* belongs to smb2-open.c */
+    GQueue open_list;    /* of Smb2Open; guarded by the lock of smb2-open.c */
     gint n_pipes;        /* atomic; kept by smb2-pipe.c */
 };
 
@@ -160,6 +162,9 @@ char *smb2_session_principal(Smb2Session *session);
  * still takes it; unsigned as [MS-SMB2] 3.3.4.1.1 says, encrypted where the session is. FALSE: no connection left.
  * Any thread. */
 gboolean smb2_session_send_break(Smb2Session *session, const void *body, size_t len);
+/* The same for a lease, which belongs to the client rather than to one of its sessions: on the oldest connection of
+ * this client's on which the same user is logged in ([MS-SMB2] 3.3.4.7, the first available one). */
+gboolean smb2_client_send_break(Smb2Session *session, const void *body, size_t len);
 
 /* ---- Tree ------------------------------------------------------------------------------------------------------- */
 
@@ -169,7 +174,8 @@ struct _Smb2Tree {
     uint32_t id;
     gboolean pipe;             /* IPC$: share is NULL */
     LaresShare *share;         /* guarded by the session's lock: use op->share, which is as new as the command */
-    const LaresFlavor *flavor; /* the flavor of the share's list that this tree is used with: goes into LaresCaller */
+    const LaresFlavor *flavor; /* the flavor of the share's list that this tree is used with: goes into LaresCaller; a
+                                * new login may change it, so atomic: smb2_tree_flavor() */
     uint32_t maximal_access;   /* what TREE_CONNECT answered; an upper bound of any open's access */
     uint32_t share_flags;      /* SMB2_SHAREFLAG_… */
     gboolean require_signing, require_encryption; /* what the flavor asks of each request */
@@ -177,10 +183,15 @@ struct _Smb2Tree {
     guint logins;                                 /* session->logins it was checked with; atomic */
     gint ended;                                   /* atomic: disconnected; no new opens */
     gint64 since;
-    gint n_opens;   /* atomic; kept by smb2-open.c */
-    gpointer opens; /* belongs to smb2-open.c */
+    gint n_opens;     /* atomic; kept by smb2-open.c */
+    GQueue open_list; /* of Smb2Open; guarded by the lock of smb2-open.c */
 };
 
+static inline const LaresFlavor *
+smb2_tree_flavor(const Smb2Tree *tree)
+{
+    return __atomic_load_n(&tree->flavor, __ATOMIC_ACQUIRE);
+}
 Smb2Tree *smb2_tree_ref(Smb2Tree *tree);
 void smb2_tree_unref(Smb2Tree *tree);
 
@@ -227,6 +238,7 @@ struct _Smb2Op {
     gboolean keep_error_body; /* set by the handler: see Smb2Handler */
     Smb2Parked *parked;       /* set by smb2_park(), or by a retry */
     gboolean retry;           /* this is another run after smb2_parked_retry() */
+    gboolean counted;         /* among its open's requests that are under way: smb2_open_leave() */
     /* The engine's own and its handlers': */
     gpointer engine;         /* Smb2Message */
     gboolean sign;           /* sign the response whether the request was signed or not */
@@ -490,6 +502,8 @@ void smb2_opens_free(Smb2Opens *opens);
  * failure of the command before (op->chain->failed). Leaves the id in op->chain. Any handler calls it. */
 uint32_t smb2_op_open(Smb2Op *op, const uint8_t *file_id);
 void smb2_open_unref(Smb2Open *open);
+/* op->open is done with: it is not under way any more ([MS-SMB2] 3.3.5.2.10), and the reference goes. */
+void smb2_op_leave_open(Smb2Op *op);
 gboolean smb2_open_is_pipe(const Smb2Open *open);
 /* The tree was disconnected, the session logged off or ended by the administrator: closes everything, ends waiters. */
 void smb2_opens_of_tree_close(Smb2Tree *tree);

@@ -52,6 +52,13 @@ def rows(path):
 
 # How it loses a connection for a while: by the packet filter of a network of its own.
 BLOCKING = []
+# Connects to port 445 whatever it is told.
+WANTS_445 = "smb2.multichannel.bugs.bug_15346"
+
+
+def redirect_445(port, on):
+    subprocess.run(["iptables", "-w", "-t", "nat", "-A" if on else "-D", "OUTPUT", "-p", "tcp", "--dport", "445", "-j",
+                    "REDIRECT", "--to-ports", str(port)], check=False)
 
 
 def own_network():
@@ -59,7 +66,7 @@ def own_network():
     iptables = shutil.which("iptables", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if os.environ.get("LARES_TORTURE_NETWORK"):
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        BLOCKING.extend(["--option=torture:use_iptables=yes", f"--option=torture:iptables_command={iptables}"])
+        BLOCKING.extend(["--option=torture:use_iptables=yes", f"--option=torture:iptables_command={iptables} -w"])
     elif os.geteuid() == 0 and iptables and not missing("unshare", "ip"):
         if subprocess.run(["unshare", "-n", iptables, "-L", "-n"], stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL).returncode == 0:
@@ -124,6 +131,8 @@ class Torture:
         target = ["--target=" + TARGETS[test]] if test in TARGETS else []
         argv = ["smbtorture", "//127.0.0.1/torture", "-s", s.conf, "-p", s.port, "-U", "ada%" + PASSWORD,
                 "--use-kerberos=off", "--option=torture:progress=no", *BLOCKING, *target, test]
+        if test == WANTS_445 and BLOCKING:
+            redirect_445(s.port, True)
         with open(self.work / "said", "w+", errors="replace") as said:
             p = subprocess.Popen([str(a) for a in argv], env=s.environ(), stdin=subprocess.DEVNULL, stdout=said,
                                  stderr=subprocess.STDOUT, cwd=s.client_dir, start_new_session=True)
@@ -137,6 +146,8 @@ class Torture:
             except ProcessLookupError:
                 pass
             p.wait()
+            if test == WANTS_445 and BLOCKING:
+                redirect_445(s.port, False)
             said.seek(0)
             text = said.read()
         if s.laresd.process.poll() is not None:
