@@ -157,6 +157,33 @@ nfs_options(Kit *kit, const RealmShare *share, const char *version)
                : g_strdup_printf("vers=%s,sec=%s,port=%u", version, sec, kit->info->nfs_port);
 }
 
+/* Remarks: who mounts by NFS has no need of them. */
+static void
+smb_notes(Kit *kit, gboolean macos)
+{
+    const RealmClientInfo *info = kit->info;
+    const char *host = kit->conf->hostname;
+    g_autofree char *url_port = info->smb_port == SMB_PORT ? g_strdup("") : g_strdup_printf(":%u", info->smb_port);
+    g_autofree char *option = info->smb_port == SMB_PORT ? g_strdup("") : g_strdup_printf(",port=%u", info->smb_port);
+
+    if (info->n_shares == 0)
+        return;
+    add_note(kit, macos ? "Over SMB instead:"
+                        : "Over SMB instead, with the user's ticket and no keytab (packages cifs-utils and keyutils):");
+    for (gsize i = 0; i < info->n_shares; i++) {
+        g_autofree char *folder = folder_name(info->shares[i].name);
+        g_autofree char *place = g_strdup_printf("//%s/%s", host, info->shares[i].name);
+        g_autofree char *quoted = g_shell_quote(place);
+        g_autofree char *escaped = g_uri_escape_string(info->shares[i].name, NULL, TRUE);
+        g_autofree char *url = g_strdup_printf("smb://USER@%s%s/%s", host, url_port, escaped);
+        g_autofree char *quoted_url = g_shell_quote(url);
+        if (macos)
+            add_note(kit, "    open %s", quoted_url);
+        else
+            add_note(kit, "    mount -t cifs -o sec=krb5,cruid=USER%s %s /mnt/%s", option, quoted, folder);
+    }
+}
+
 static void
 linux_kit(Kit *kit)
 {
@@ -194,6 +221,7 @@ linux_kit(Kit *kit)
     }
     add_note(kit, "Each user, before the first access:");
     add_command(kit, "kinit USER@%s", kit->conf->name);
+    smb_notes(kit, FALSE);
 }
 
 static void
@@ -218,6 +246,7 @@ macos_kit(Kit *kit)
         add_command(kit, "mkdir -p ~/%s", folder);
         add_command(kit, "mount_nfs -o %s %s ~/%s", options, quoted, folder);
     }
+    smb_notes(kit, TRUE);
 }
 
 static void

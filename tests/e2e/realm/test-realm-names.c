@@ -124,15 +124,18 @@ test_kits(void)
     assert_has(text, "nas.home.lan:/photos /mnt/photos nfs4 vers=4.2,sec=krb5i,_netdev,nofail 0 0\n");
     assert_has(text, "nas.home.lan:/My\\040Files /mnt/My_Files nfs4 vers=4.2,sec=krb5p,");
     assert_has(text, "mount -t nfs4 -o vers=4.2,sec=krb5p 'nas.home.lan:/My Files' /mnt/My_Files\n");
+    assert_has(text, "#     mount -t cifs -o sec=krb5,cruid=USER '//nas.home.lan/My Files' /mnt/My_Files\n");
     json_object_unref(kit);
 
     conf->kdc_port = 8088;
     info.nfs_port = 12049;
+    info.smb_port = 10445;
     kit = realm_client_config(conf, "macos", &info, NULL);
     text = json_object_get_string_member(kit, "text");
     assert_has(text, "kdc = nas.home.lan:8088\n");
     assert_has(text, "nfs.client.default_nfs4domain = home.lan\n");
     assert_has(text, "mount_nfs -o vers=4.0,sec=krb5i,port=12049 'nas.home.lan:/photos' ~/photos\n");
+    assert_has(text, "#     open 'smb://USER@nas.home.lan:10445/My%20Files'\n");
     json_object_unref(kit);
 
     kit = realm_client_config(conf, "windows", &info, NULL);
