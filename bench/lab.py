@@ -218,7 +218,7 @@ class Lares(Server):
         self.lares.laresd.write_config()
         self.port = self.lares.port
         for name, folder in exports.items():
-            self.lares.add_share(name, folder, ["sys", "krb5", "krb5i", "krb5p"])
+            self.lares.add_share(name, folder, ["sys", "krb5", "krb5i", "krb5p"] if kerberos else ["sys"])
 
     @staticmethod
     def available(build):
