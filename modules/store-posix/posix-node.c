@@ -11,7 +11,10 @@
 #include <sys/vfs.h>
 
 #define FIRST_BUCKETS 64
-#define FLOORS_MAX    65536
+
+/* Of all stores together: descriptors are the process's. */
+static gint idle_everywhere, max_everywhere; /* atomic */
+#define FLOORS_MAX 65536
 
 static uint64_t
 hash_handle(const LaresHandle *handle)
@@ -60,6 +63,18 @@ posix_node_changed(PosixNode *node)
     g_atomic_int_set(&node->changed, 1);
 }
 
+void
+posix_cache_limit(guint max_idle)
+{
+    g_atomic_int_set(&max_everywhere, (gint)max_idle);
+}
+
+guint
+posix_cache_idle(void)
+{
+    return (guint)g_atomic_int_get(&idle_everywhere);
+}
+
 /* ---- The list of idle nodes -------------------------------------------------------------------------------------- */
 
 static void
@@ -70,6 +85,7 @@ idle_unlink(PosixShard *shard, PosixNode *node)
     node->older = node->newer = NULL;
     node->idle = FALSE;
     shard->n_idle--;
+    g_atomic_int_add(&idle_everywhere, -1);
 }
 
 static void
@@ -82,6 +98,7 @@ idle_append(PosixShard *shard, PosixNode *node)
     *(shard->newest ? &shard->newest->newer : &shard->oldest) = node;
     shard->newest = node;
     shard->n_idle++;
+    g_atomic_int_inc(&idle_everywhere);
 }
 
 /* ---- The table --------------------------------------------------------------------------------------------------- */
@@ -316,7 +333,7 @@ posix_node_free(LaresStore *base, LaresNode *lnode)
     idle_append(shard, node);
     if ((g_atomic_int_get(&node->dead) || g_atomic_int_get(&node->leaving)) && !node->pinned)
         victim = node;
-    else if (shard->n_idle > store->max_idle)
+    else if (shard->n_idle > store->max_idle || g_atomic_int_get(&idle_everywhere) > g_atomic_int_get(&max_everywhere))
         victim = shard->oldest->pinned ? shard->oldest->newer : shard->oldest;
     if (victim) {
         idle_unlink(shard, victim);
@@ -391,6 +408,8 @@ posix_cache_free(PosixStore *store)
         for (guint b = 0; b < shard->n_buckets; b++) {
             for (PosixNode *node = shard->buckets[b], *next; node; node = next) {
                 next = node->next;
+                if (node->idle)
+                    g_atomic_int_add(&idle_everywhere, -1);
                 node_destroy(store, node);
             }
         }

@@ -65,8 +65,8 @@ posix_store_class_init(PosixStoreClass *class)
     G_OBJECT_CLASS(class)->finalize = posix_store_finalize;
 }
 
-/* Every idle node has one descriptor, every open file another; a third of what the process may have is ours to keep
- * without need. */
+/* Every idle node has one descriptor, every open file another; a third of what the process may have is for all stores
+ * together to keep without need. */
 static void
 set_limits(PosixStore *store, const PosixOptions *options)
 {
@@ -78,6 +78,7 @@ set_limits(PosixStore *store, const PosixOptions *options)
     if (total == 0)
         total = fds / 3;
     store->max_idle = MAX(total, IDLE_MIN) / POSIX_SHARDS;
+    posix_cache_limit(MAX(total, IDLE_MIN));
     store->max_spare = (gint)(fds / 16);
     store->idle_usec = (gint64)(options->idle_seconds ? options->idle_seconds : 30) * G_USEC_PER_SEC;
 }

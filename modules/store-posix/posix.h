@@ -35,7 +35,7 @@ typedef struct {
     const char *state_dir; /* for the inode table */
     gboolean privileged;   /* may act as other users */
     gboolean no_handles;   /* pretend that the kernel has no handles (tests) */
-    guint max_nodes;       /* idle nodes kept; 0: a third of RLIMIT_NOFILE */
+    guint max_nodes;       /* idle nodes kept by all stores together; 0: a third of RLIMIT_NOFILE */
     guint idle_seconds;    /* how long an idle node keeps its descriptor; 0: 30 */
 } PosixOptions;
 
@@ -197,6 +197,9 @@ LaresStatus posix_node_from_fd(PosixStore *store, int fd, PosixNode *parent, con
 LaresStatus posix_node_of_file(PosixStore *store, int file_fd, PosixNode *parent, const char *name, PosixNode **node);
 void posix_node_free(LaresStore *store, LaresNode *node);
 void posix_cache_free(PosixStore *store);
+/* How many idle nodes all stores together keep; how many there are. */
+void posix_cache_limit(guint max_idle);
+guint posix_cache_idle(void);
 gboolean posix_cache_sweep(gpointer store);
 /* The object lost its last name (or may have): forget what would keep its storage. */
 void posix_node_unlinked(PosixStore *store, PosixNode *node);

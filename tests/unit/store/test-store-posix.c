@@ -568,6 +568,35 @@ test_xattrs(Fixture *f, gconstpointer data)
     lares_node_unref(node);
 }
 
+/* Descriptors are the process's: what nobody uses is bounded over all stores. */
+static void
+test_idle_everywhere(Fixture *f, gconstpointer data)
+{
+    PosixStore *stores[4];
+    char name[16];
+    for (guint s = 0; s < G_N_ELEMENTS(stores); s++) {
+        PosixOptions options = {.path = f->dir, .state_dir = f->state, .privileged = geteuid() == 0, .max_nodes = 64};
+        stores[s] = posix_store_new(&options, NULL);
+        g_assert_nonnull(stores[s]);
+    }
+    for (guint i = 0; i < 100; i++) {
+        g_snprintf(name, sizeof name, "d%u", i);
+        g_autofree char *path = g_build_filename(f->dir, name, NULL);
+        g_assert_cmpint(g_mkdir(path, 0755), ==, 0);
+        for (guint s = 0; s < G_N_ELEMENTS(stores); s++) {
+            LaresStore *store = (LaresStore *)stores[s];
+            LaresNode *root = store_root(store);
+            lares_node_unref(must_lookup(store, &f->me, root, name));
+            lares_node_unref(root);
+        }
+    }
+    g_assert_cmpuint(posix_cache_idle(), <=, 64 + G_N_ELEMENTS(stores) + 1); /* roots stay */
+    for (guint s = 0; s < G_N_ELEMENTS(stores); s++)
+        g_assert_finalize_object(stores[s]);
+    g_assert_cmpuint(posix_cache_idle(), <=, 2);
+    posix_cache_limit(1024);
+}
+
 #define ADD(name, func)                                                                                                \
     G_STMT_START                                                                                                       \
     {                                                                                                                  \
@@ -593,6 +622,7 @@ add_tests(void)
     ADD("handles-without-descriptors", test_handles_without_descriptors);
     ADD("handle-garbage", test_handle_garbage);
     ADD("xattrs", test_xattrs);
+    ADD("idle-everywhere", test_idle_everywhere);
 }
 
 int
