@@ -50,6 +50,15 @@ LARES_API size_t lares_directory_group_name(LaresDirectory *directory, uint32_t 
 LARES_API LaresStatus lares_directory_owner_id(LaresDirectory *directory, const char *name, size_t len, uint32_t *uid);
 LARES_API LaresStatus lares_directory_group_id(LaresDirectory *directory, const char *name, size_t len, uint32_t *gid);
 
+/* A user or a group of the directory; host accounts and groups are the host's to list. */
+typedef struct {
+    char *name, *full_name; /* full_name: "" for groups */
+    uint32_t id, gid;       /* uid and primary gid; of a group its gid twice */
+    gboolean disabled;
+} LaresAccount;
+/* All of them, by their numbers; the array owns its LaresAccount elements. */
+LARES_API GPtrArray *lares_directory_accounts(LaresDirectory *directory, gboolean groups);
+
 /* What a login method keeps of a user (auth-ntlm: the NT hash), under a `kind` of the module's own, at most 256 bytes;
  * 0 bytes forget it. It stands in the state directory's database (mode 0600) and goes with the user.
  * LARES_ERROR_NOT_FOUND: neither the directory nor the host has the user. */

@@ -2,7 +2,8 @@
 /* The pipe lsarpc: names for SIDs and SIDs for names, and what this machine's own domain is.
  *
  * A policy handle stands for nothing: there is one policy, and what may be asked is the same for everybody. Guests
- * learn who they are, but no names of others.
+ * learn who they are, but no names of others. LookupSids3 and LookupNames4 are meant for the secure channel of domain
+ * members (3.1.4.9, 3.1.4.5); a session that has proven who it is gets from them what the others say, too.
  *
  * Spec: [MS-LSAT] 3.1.4, 2.2; [MS-LSAD] 3.1.4.4. */
 #include "rpc.h"
@@ -12,17 +13,28 @@
 #define NAMES_MAX 1000u
 #define NOBODY    UINT32_MAX /* no domain */
 
-#define STATUS_SOME_NOT_MAPPED 0x00000107u
-
-enum { USE_USER = 1, USE_GROUP = 2, USE_WELL_KNOWN = 5, USE_UNKNOWN = 8 };
-enum { DOMAIN_HERE, DOMAIN_WORLD, N_DOMAINS };
+enum { USE_USER = 1, USE_GROUP = 2, USE_DOMAIN = 3, USE_ALIAS = 4, USE_WELL_KNOWN = 5, USE_UNKNOWN = 8 };
+enum { DOMAIN_HERE, DOMAIN_WORLD, DOMAIN_AUTHORITY, DOMAIN_BUILTIN, N_DOMAINS };
 
 static const uint8_t policy[20] = {0,   0,   0,   0,   'L', 'a', 'r', 'e', 's', ' ',
                                    'L', 'S', 'A', ' ', 'p', 'o', 'l', 'i', 'c', 'y'};
 static const struct {
     Smb2Sid sid;
     const char *name;
-} well_known[] = {{{1, 1, {0}}, "Everyone"}, {{1, 3, {0}}, "CREATOR OWNER"}, {{1, 3, {1}}, "CREATOR GROUP"}};
+    uint16_t use;
+    uint32_t domain;
+} well_known[] = {
+    {{1, 1, {0}}, "Everyone", USE_WELL_KNOWN, DOMAIN_WORLD},
+    {{1, 3, {0}}, "CREATOR OWNER", USE_WELL_KNOWN, DOMAIN_WORLD},
+    {{1, 3, {1}}, "CREATOR GROUP", USE_WELL_KNOWN, DOMAIN_WORLD},
+    {{1, 5, {2}}, "NETWORK", USE_WELL_KNOWN, DOMAIN_AUTHORITY},
+    {{1, 5, {7}}, "ANONYMOUS LOGON", USE_WELL_KNOWN, DOMAIN_AUTHORITY},
+    {{1, 5, {11}}, "Authenticated Users", USE_WELL_KNOWN, DOMAIN_AUTHORITY},
+    {{1, 5, {18}}, "SYSTEM", USE_WELL_KNOWN, DOMAIN_AUTHORITY},
+    {{2, 5, {32, 544}}, "Administrators", USE_ALIAS, DOMAIN_BUILTIN},
+    {{2, 5, {32, 545}}, "Users", USE_ALIAS, DOMAIN_BUILTIN},
+    {{2, 5, {32, 546}}, "Guests", USE_ALIAS, DOMAIN_BUILTIN},
+};
 
 /* ---- Parts ------------------------------------------------------------------------------------------------------- */
 
@@ -42,41 +54,30 @@ put_handle(RpcCall *call, gboolean open)
     lares_put_bytes(call->out.w, open ? policy : none, sizeof policy);
 }
 
-/* RPC_SID: its count of sub-authorities stands before it a second time ([MS-DTYP] 2.4.2.3). */
-static gboolean
-get_sid(NdrReader *in, Smb2Sid *sid)
-{
-    uint32_t n = ndr_get_u32(in);
-    size_t used = 0;
-    if (ndr_failed(in) || n > SMB2_SID_SUB_MAX)
-        return FALSE;
-    const uint8_t *bytes = lares_get_bytes(&in->r, 8 + 4 * (size_t)n);
-    return bytes && smb2_sid_parse(bytes, 8 + 4 * (size_t)n, sid, &used) && sid->n == n;
-}
-
-static void
-put_sid(NdrWriter *out, const Smb2Sid *sid)
-{
-    ndr_put_u32(out, sid->n);
-    smb2_put_sid(out->w, sid);
-}
-
 static Smb2Sid
 domain_sid(RpcCall *call, int which)
 {
-    if (which == DOMAIN_WORLD)
-        return (Smb2Sid){0, 1, {0}};
-    Smb2Sid sid = smb2_sid_of_uid(smb2_domain(call->service), 0);
-    sid.n--;
-    return sid;
+    static const Smb2Sid others[] = {
+        [DOMAIN_WORLD] = {0, 1, {0}}, [DOMAIN_AUTHORITY] = {0, 5, {0}}, [DOMAIN_BUILTIN] = {1, 5, {32}}};
+    return which == DOMAIN_HERE ? rpc_domain_sid(call) : others[which];
 }
 
-/* LSAPR_REFERENCED_DOMAIN_LIST: both, always; the entries say by index which is theirs. */
+static const char *
+domain_name(RpcCall *call, int which)
+{
+    static const char *const others[] = {
+        [DOMAIN_WORLD] = "", [DOMAIN_AUTHORITY] = "NT AUTHORITY", [DOMAIN_BUILTIN] = "BUILTIN"};
+    return which == DOMAIN_HERE ? rpc_computer_name(call) : others[which];
+}
+
+/* LSAPR_REFERENCED_DOMAIN_LIST: all, always; the entries say by index which is theirs. */
 static void
 put_domains(RpcCall *call)
 {
     NdrWriter *out = &call->out;
-    const char *names[N_DOMAINS] = {rpc_computer_name(call), ""};
+    const char *names[N_DOMAINS];
+    for (int i = 0; i < N_DOMAINS; i++)
+        names[i] = domain_name(call, i);
     ndr_put_pointer(out, TRUE);
     ndr_put_u32(out, N_DOMAINS);
     ndr_put_pointer(out, TRUE);
@@ -89,7 +90,7 @@ put_domains(RpcCall *call)
     for (int i = 0; i < N_DOMAINS; i++) {
         Smb2Sid sid = domain_sid(call, i);
         ndr_put_unicode_units(out, names[i]);
-        put_sid(out, &sid);
+        rpc_put_sid(out, &sid);
     }
 }
 
@@ -97,13 +98,6 @@ static uint32_t
 mapped_status(uint32_t mapped, uint32_t asked)
 {
     return mapped == asked ? STATUS_SUCCESS : mapped > 0 ? STATUS_SOME_NOT_MAPPED : STATUS_NONE_MAPPED;
-}
-
-/* A guest proved nobody and is told nobody's name. */
-static gboolean
-may_ask(const RpcCall *call)
-{
-    return !call->session->guest;
 }
 
 /* ---- The directory ----------------------------------------------------------------------------------------------- */
@@ -115,19 +109,6 @@ typedef struct {
     Smb2Sid sid;
 } Answer;
 
-/* The account's name without the domain; NULL when the directory has only the number. */
-static const char *
-account_name(RpcCall *call, uint32_t id, gboolean group)
-{
-    char name[512];
-    LaresDirectory *d = call->service->directory;
-    size_t len = group ? lares_directory_group_name(d, id, name, sizeof name)
-                       : lares_directory_owner_name(d, id, name, sizeof name);
-    if (len == 0 || strspn(name, "0123456789") == strlen(name))
-        return NULL;
-    return lares_arena_strndup(call->arena, name, strcspn(name, "@"));
-}
-
 static Answer
 answer_sid(RpcCall *call, const Smb2Sid *sid)
 {
@@ -136,9 +117,14 @@ answer_sid(RpcCall *call, const Smb2Sid *sid)
     gboolean group;
     for (size_t i = 0; i < G_N_ELEMENTS(well_known); i++)
         if (smb2_sid_equal(sid, &well_known[i].sid))
-            return (Answer){USE_WELL_KNOWN, DOMAIN_WORLD, well_known[i].name, *sid};
-    if (may_ask(call) && smb2_sid_to_id(smb2_domain(call->service), sid, &id, &group)) {
-        const char *name = account_name(call, id, group);
+            return (Answer){well_known[i].use, well_known[i].domain, well_known[i].name, *sid};
+    for (uint32_t i = 0; i < N_DOMAINS; i++) {
+        Smb2Sid domain = domain_sid(call, (int)i);
+        if (i != DOMAIN_WORLD && smb2_sid_equal(sid, &domain))
+            return (Answer){USE_DOMAIN, i, "", *sid};
+    }
+    if (rpc_may_ask(call) && smb2_sid_to_id(smb2_domain(call->service), sid, &id, &group)) {
+        const char *name = rpc_account_name(call, id, group);
         if (name)
             return (Answer){group ? USE_GROUP : USE_USER, DOMAIN_HERE, name, *sid};
     }
@@ -146,38 +132,53 @@ answer_sid(RpcCall *call, const Smb2Sid *sid)
     return (Answer){USE_UNKNOWN, NOBODY, lares_arena_strndup(call->arena, text, strlen(text)), *sid};
 }
 
-/* "ada", "NAS\ada", "ada@home.lan" */
+/* Whether what stands before '\\' or behind '@' means this machine. */
+static gboolean
+is_here(RpcCall *call, const char *domain, size_t len)
+{
+    const char *names[] = {rpc_computer_name(call), lares_host_domain(call->service->host),
+                           lares_host_name(call->service->host)};
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+        if (strlen(names[i]) == len && g_ascii_strncasecmp(names[i], domain, len) == 0)
+            return TRUE;
+    return len == 0;
+}
+
+/* "ada", "NAS\ada", "ada@home.lan"; a domain's own name. */
 static Answer
 answer_name(RpcCall *call, const char *given)
 {
-    const char *slash = strrchr(given, '\\'), *plain = slash ? slash + 1 : given;
-    const Smb2Domain *domain = smb2_domain(call->service);
-    LaresDirectory *d = call->service->directory;
-    uint32_t id;
-    for (size_t i = 0; i < G_N_ELEMENTS(well_known); i++)
+    const char *slash = strrchr(given, '\\'), *plain = slash ? slash + 1 : given, *at = strchr(plain, '@');
+    const Answer unknown = {.use = USE_UNKNOWN, .domain = NOBODY};
+    Answer a = {.domain = DOMAIN_HERE};
+    gboolean group;
+    for (size_t i = 0; i < G_N_ELEMENTS(well_known) && !at; i++)
         if (g_ascii_strcasecmp(plain, well_known[i].name) == 0)
-            return (Answer){USE_WELL_KNOWN, DOMAIN_WORLD, well_known[i].name, well_known[i].sid};
-    size_t len = strcspn(plain, "@");
-    Answer unknown = {.use = USE_UNKNOWN, .domain = NOBODY};
-    if (!may_ask(call) || len == 0 || strspn(plain, "0123456789") == len)
+            return (Answer){well_known[i].use, well_known[i].domain, well_known[i].name, well_known[i].sid};
+    for (uint32_t i = 0; i < N_DOMAINS && !at; i++) {
+        const char *domain = domain_name(call, (int)i);
+        if (*domain && g_ascii_strcasecmp(slash && !*plain ? given : plain, domain) == 0)
+            return (Answer){USE_DOMAIN, i, domain, domain_sid(call, (int)i)};
+    }
+    if (!rpc_may_ask(call) || (slash && !is_here(call, given, (size_t)(slash - given))) ||
+        (at && !is_here(call, at + 1, strlen(at + 1))))
         return unknown;
-    g_autofree char *full = g_strdup_printf("%.*s@%s", (int)len, plain, lares_host_domain(call->service->host));
-    if (lares_directory_owner_id(d, full, strlen(full), &id) == LARES_OK)
-        return (Answer){USE_USER, DOMAIN_HERE, plain, smb2_sid_of_uid(domain, id)};
-    if (lares_directory_group_id(d, full, strlen(full), &id) == LARES_OK)
-        return (Answer){USE_GROUP, DOMAIN_HERE, plain, smb2_sid_of_gid(domain, id)};
-    return unknown;
+    a.name = lares_arena_strndup(call->arena, plain, at ? (size_t)(at - plain) : strlen(plain));
+    if (!rpc_account_sid(call, a.name, &a.sid, &group))
+        return unknown;
+    a.use = group ? USE_GROUP : USE_USER;
+    return a;
 }
 
 /* ---- SIDs to names ----------------------------------------------------------------------------------------------- */
 
 static uint32_t
-lookup_sids(RpcCall *call, gboolean extended)
+lookup_sids(RpcCall *call, int version)
 {
     NdrReader *in = &call->in;
     NdrWriter *out = &call->out;
-    if (!take_handle(call))
-        return RPC_FAULT_BAD_STUB_DATA;
+    if (version < 3 ? !take_handle(call) : !rpc_may_ask(call))
+        return version < 3 ? RPC_FAULT_BAD_STUB_DATA : RPC_FAULT_ACCESS_DENIED;
     uint32_t n = ndr_get_u32(in), mapped = 0;
     gboolean there = ndr_get_pointer(in);
     if (n > SIDS_MAX || (n > 0) != there || (there && ndr_get_count(in, 4) != n) || ndr_failed(in))
@@ -188,7 +189,7 @@ lookup_sids(RpcCall *call, gboolean extended)
     Answer *answers = lares_arena_new_n(call->arena, Answer, n + 1);
     for (uint32_t i = 0; i < n; i++) {
         Smb2Sid sid;
-        if (!get_sid(in, &sid))
+        if (!rpc_get_sid(in, &sid))
             return RPC_FAULT_BAD_STUB_DATA;
         answers[i] = answer_sid(call, &sid);
         mapped += answers[i].use != USE_UNKNOWN;
@@ -203,7 +204,7 @@ lookup_sids(RpcCall *call, gboolean extended)
         ndr_put_u16(out, answers[i].use);
         ndr_put_unicode(out, answers[i].name);
         ndr_put_u32(out, answers[i].domain);
-        if (extended)
+        if (version >= 2)
             ndr_put_u32(out, 0);
     }
     for (uint32_t i = 0; i < n; i++)
@@ -216,13 +217,19 @@ lookup_sids(RpcCall *call, gboolean extended)
 static uint32_t
 lookup_sids_1(RpcCall *call)
 {
-    return lookup_sids(call, FALSE);
+    return lookup_sids(call, 1);
 }
 
 static uint32_t
 lookup_sids_2(RpcCall *call)
 {
-    return lookup_sids(call, TRUE);
+    return lookup_sids(call, 2);
+}
+
+static uint32_t
+lookup_sids_3(RpcCall *call)
+{
+    return lookup_sids(call, 3);
 }
 
 /* ---- Names to SIDs ----------------------------------------------------------------------------------------------- */
@@ -235,7 +242,7 @@ put_translated_sid(NdrWriter *out, int version, const Answer *a)
     if (version >= 3)
         ndr_put_pointer(out, a->use != USE_UNKNOWN);
     else
-        ndr_put_u32(out, a->use != USE_UNKNOWN ? a->sid.sub[a->sid.n - 1] : 0);
+        ndr_put_u32(out, a->use == USE_UNKNOWN || a->use == USE_DOMAIN ? UINT32_MAX : a->sid.sub[a->sid.n - 1]);
     ndr_put_u32(out, a->domain);
     if (version >= 2)
         ndr_put_u32(out, 0);
@@ -246,8 +253,8 @@ lookup_names(RpcCall *call, int version)
 {
     NdrReader *in = &call->in;
     NdrWriter *out = &call->out;
-    if (version < 4 && !take_handle(call))
-        return RPC_FAULT_BAD_STUB_DATA;
+    if (version < 4 ? !take_handle(call) : !rpc_may_ask(call))
+        return version < 4 ? RPC_FAULT_BAD_STUB_DATA : RPC_FAULT_ACCESS_DENIED;
     uint32_t n = ndr_get_u32(in), mapped = 0;
     if (n > NAMES_MAX || ndr_get_count(in, 8) != n || ndr_failed(in))
         return RPC_FAULT_BAD_STUB_DATA;
@@ -271,7 +278,7 @@ lookup_names(RpcCall *call, int version)
         put_translated_sid(out, version, &answers[i]);
     for (uint32_t i = 0; i < n && version >= 3; i++)
         if (answers[i].use != USE_UNKNOWN)
-            put_sid(out, &answers[i].sid);
+            rpc_put_sid(out, &answers[i].sid);
     ndr_put_u32(out, mapped);
     ndr_put_u32(out, mapped_status(mapped, n));
     return 0;
@@ -295,6 +302,12 @@ lookup_names_3(RpcCall *call)
     return lookup_names(call, 3);
 }
 
+static uint32_t
+lookup_names_4(RpcCall *call)
+{
+    return lookup_names(call, 4);
+}
+
 /* ---- The policy -------------------------------------------------------------------------------------------------- */
 
 /* What a client wishes for in access does not matter: nothing here can be changed. */
@@ -315,27 +328,44 @@ close_policy(RpcCall *call)
     return 0;
 }
 
-/* PolicyPrimaryDomainInformation (3): a workgroup has no SID; PolicyAccountDomainInformation (5): the machine's own. */
+/* PolicyPrimaryDomainInformation (3): a workgroup has no SID; PolicyAccountDomainInformation (5): the machine's own;
+ * PolicyLsaServerRoleInformation (6); PolicyDnsDomainInformation (12): none, but the workgroup's name. */
+static void
+put_policy(RpcCall *call, uint16_t level)
+{
+    static const uint8_t no_guid[16];
+    NdrWriter *out = &call->out;
+    const char *name = level == 5 ? rpc_computer_name(call) : RPC_WORKGROUP;
+    ndr_put_u16(out, level);
+    ndr_pad(out, 4);
+    if (level == 6) {
+        ndr_put_u16(out, 3); /* PolicyServerRolePrimary */
+        return;
+    }
+    ndr_put_unicode(out, name);
+    if (level == 12) {
+        ndr_put_unicode(out, NULL);
+        ndr_put_unicode(out, NULL);
+        lares_put_bytes(out->w, no_guid, sizeof no_guid);
+    }
+    ndr_put_pointer(out, level == 5);
+    ndr_put_unicode_units(out, name);
+    if (level == 5) {
+        Smb2Sid sid = rpc_domain_sid(call);
+        rpc_put_sid(out, &sid);
+    }
+}
+
 static uint32_t
 query_policy(RpcCall *call)
 {
-    NdrWriter *out = &call->out;
     gboolean ours = take_handle(call);
     uint16_t level = ndr_get_u16(&call->in);
-    gboolean known = ours && (level == 3 || level == 5);
-    const char *name = level == 5 ? rpc_computer_name(call) : RPC_WORKGROUP;
-    ndr_put_pointer(out, known);
-    if (known) {
-        ndr_put_u16(out, level);
-        ndr_put_unicode(out, name);
-        ndr_put_pointer(out, level == 5);
-        ndr_put_unicode_units(out, name);
-        if (level == 5) {
-            Smb2Sid sid = domain_sid(call, DOMAIN_HERE);
-            put_sid(out, &sid);
-        }
-    }
-    ndr_put_u32(out, known ? STATUS_SUCCESS : ours ? STATUS_INVALID_PARAMETER : STATUS_INVALID_HANDLE);
+    gboolean known = ours && (level == 3 || level == 5 || level == 6 || level == 12);
+    ndr_put_pointer(&call->out, known);
+    if (known)
+        put_policy(call, level);
+    ndr_put_u32(&call->out, known ? STATUS_SUCCESS : ours ? STATUS_INVALID_PARAMETER : STATUS_INVALID_HANDLE);
     return 0;
 }
 
@@ -367,13 +397,6 @@ get_user_name(RpcCall *call)
     return 0;
 }
 
-/* The fourth and third of names and SIDs want a secure channel that only domain members have. */
-static uint32_t
-refuse(RpcCall *call)
-{
-    return RPC_FAULT_ACCESS_DENIED;
-}
-
 static const RpcOperation operations[] = {{0, "LsarClose", close_policy},
                                           {6, "LsarOpenPolicy", open_policy},
                                           {7, "LsarQueryInformationPolicy", query_policy},
@@ -385,8 +408,8 @@ static const RpcOperation operations[] = {{0, "LsarClose", close_policy},
                                           {57, "LsarLookupSids2", lookup_sids_2},
                                           {58, "LsarLookupNames2", lookup_names_2},
                                           {68, "LsarLookupNames3", lookup_names_3},
-                                          {76, "LsarLookupSids3", refuse},
-                                          {77, "LsarLookupNames4", refuse},
+                                          {76, "LsarLookupSids3", lookup_sids_3},
+                                          {77, "LsarLookupNames4", lookup_names_4},
                                           {0, NULL, NULL}};
 
 /* 12345778-1234-abcd-ef00-0123456789ab */

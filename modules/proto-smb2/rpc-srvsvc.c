@@ -4,7 +4,7 @@
  * A caller sees the shares that TREE_CONNECT would let this session use: those for other hosts or for stronger logins
  * are not named. Where a share lies on the server is nobody's business.
  *
- * Spec: [MS-SRVS] 3.1.4.8, 3.1.4.10, 3.1.4.17, 3.1.4.21; 2.2.4. */
+ * Spec: [MS-SRVS] 3.1.4.1, 3.1.4.2, 3.1.4.5, 3.1.4.8, 3.1.4.10, 3.1.4.17, 3.1.4.21; 2.2.4. */
 #include "rpc.h"
 #include "smb2-session.h"
 
@@ -234,6 +234,57 @@ server_get_info(RpcCall *call)
     return 0;
 }
 
+/* Who else is here, from where and with which files open is an administrator's to know: laresctl session list. What is
+ * not given is an empty container of the level that was asked for. `names`: strings behind the server's name. */
+static uint32_t
+refuse_enum(RpcCall *call, int names)
+{
+    NdrReader *in = &call->in;
+    NdrWriter *out = &call->out;
+    rpc_skip_server_name(call);
+    for (; names > 0; names--)
+        rpc_skip_server_name(call);
+    uint32_t level = ndr_get_u32(in), tag = ndr_get_u32(in);
+    if (ndr_get_pointer(in)) {
+        ndr_get_u32(in);
+        if (ndr_get_pointer(in))
+            return RPC_FAULT_BAD_STUB_DATA;
+    }
+    ndr_get_u32(in);
+    gboolean resume = ndr_get_pointer(in);
+    if (resume)
+        ndr_get_u32(in);
+    if (level != tag)
+        return RPC_FAULT_BAD_STUB_DATA;
+    ndr_put_u32(out, level);
+    ndr_put_u32(out, level);
+    ndr_put_pointer(out, FALSE);
+    ndr_put_u32(out, 0);
+    ndr_put_pointer(out, resume);
+    if (resume)
+        ndr_put_u32(out, 0);
+    ndr_put_u32(out, WERR_ACCESS_DENIED);
+    return 0;
+}
+
+static uint32_t
+connection_enum(RpcCall *call)
+{
+    return refuse_enum(call, 1); /* of a share or a computer */
+}
+
+static uint32_t
+file_enum(RpcCall *call)
+{
+    return refuse_enum(call, 2); /* below a path, of a user */
+}
+
+static uint32_t
+session_enum(RpcCall *call)
+{
+    return refuse_enum(call, 2); /* of a client, of a user */
+}
+
 static uint32_t
 remote_tod(RpcCall *call)
 {
@@ -261,7 +312,10 @@ remote_tod(RpcCall *call)
     return 0;
 }
 
-static const RpcOperation operations[] = {{15, "NetrShareEnum", share_enum},
+static const RpcOperation operations[] = {{8, "NetrConnectionEnum", connection_enum},
+                                          {9, "NetrFileEnum", file_enum},
+                                          {12, "NetrSessionEnum", session_enum},
+                                          {15, "NetrShareEnum", share_enum},
                                           {16, "NetrShareGetInfo", share_get_info},
                                           {21, "NetrServerGetInfo", server_get_info},
                                           {28, "NetrRemoteTOD", remote_tod},

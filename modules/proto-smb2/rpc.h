@@ -5,6 +5,7 @@
 #pragma once
 
 #include "ndr.h"
+#include "smb2-sd.h"
 #include "smb2.h"
 
 /* nca_s_… and Windows' own: C706 appendix E, [MS-RPCE] 2.2.3 */
@@ -19,6 +20,8 @@
 #define WERR_ACCESS_DENIED      5u
 #define WERR_INVALID_LEVEL      124u
 #define WERR_NET_NAME_NOT_FOUND 2310u
+
+#define STATUS_SOME_NOT_MAPPED 0x00000107u
 
 typedef struct {
     Smb2Service *service;
@@ -45,11 +48,22 @@ typedef struct {
     const RpcOperation *operations; /* ended by a NULL func */
 } RpcInterface;
 
-extern const RpcInterface rpc_srvsvc, rpc_wkssvc, rpc_lsarpc;
+extern const RpcInterface rpc_srvsvc, rpc_wkssvc, rpc_lsarpc, rpc_samr;
 
 /* The server's short name in upper case ("NAS"); in the arena. */
 const char *rpc_computer_name(RpcCall *call);
 /* What the workgroup of a server without a domain is called. */
 #define RPC_WORKGROUP "WORKGROUP"
+/* Whether the caller has proven who they are: a guest is told nobody's name. */
+gboolean rpc_may_ask(const RpcCall *call);
+/* RPC_SID: its count of sub-authorities stands before it a second time. FALSE: broken. */
+gboolean rpc_get_sid(NdrReader *in, Smb2Sid *sid);
+void rpc_put_sid(NdrWriter *out, const Smb2Sid *sid);
+/* The machine's own domain; SIDs of accounts have one sub-authority more. */
+Smb2Sid rpc_domain_sid(RpcCall *call);
+/* The account's name without the domain, in the arena; NULL when the directory has only the number. */
+const char *rpc_account_name(RpcCall *call, uint32_t id, gboolean group);
+/* The SID of a user, else of a group, of this name ("ada"). FALSE: there is none. */
+gboolean rpc_account_sid(RpcCall *call, const char *name, Smb2Sid *sid, gboolean *group);
 /* Skips the [unique, string] server name that most calls begin with. */
 void rpc_skip_server_name(RpcCall *call);

@@ -37,7 +37,7 @@ enum { FLAG_FIRST = 1, FLAG_LAST = 2, FLAG_OBJECT = 0x80 };
 static const uint8_t ndr32[20] = {0x04, 0x5d, 0x88, 0x8a, 0xeb, 0x1c, 0xc9, 0x11, 0x9f, 0xe8,
                                   0x08, 0x00, 0x2b, 0x10, 0x48, 0x60, 2,    0,    0,    0};
 
-static const RpcInterface *const interfaces[] = {&rpc_srvsvc, &rpc_wkssvc, &rpc_lsarpc};
+static const RpcInterface *const interfaces[] = {&rpc_srvsvc, &rpc_wkssvc, &rpc_lsarpc, &rpc_samr};
 
 typedef struct {
     uint16_t id;

@@ -158,6 +158,85 @@ def test_lsarpc():
         assert sids["ada"] not in s.rpcclient("lookupnames ada", guest=True).stdout
 
 
+def test_lsarpc_every_call():
+    with serving() as s:
+        transfers(s, "krb", ccache=s.cc)
+        find = re.compile(r"^(\S.*?) (S-1-\S+) \(.*: (\d+)\)", re.M)
+        r = s.rpcclient("lookupnames NAS\\\\ada nas.lares.test\\\\ada ELSEWHERE\\\\ada ada@elsewhere.test", user=ADA)
+        assert len(find.findall(r.stdout)) == 2, r.stdout
+        r = s.rpcclient("lookupnames NAS BUILTIN Administrators", user=ADA)
+        assert [m[2] for m in find.findall(r.stdout)] == ["3", "3", "4"], r.stdout
+        here = find.findall(r.stdout)[0][1]
+        r = s.rpcclient(f"lookupsids {here} S-1-5-32-544 S-1-5-11", user=ADA)
+        assert "NAS\\ (3)" in r.stdout.replace("*unknown*", "") or "NAS (3)" in r.stdout, r.stdout
+        assert "BUILTIN\\Administrators (4)" in r.stdout and "NT AUTHORITY\\Authenticated Users (5)" in r.stdout, r.stdout
+        r = s.rpcclient("lookupnames4 ada", user=ADA)
+        assert f"ada {here}-" in r.stdout, r.stdout
+        ada = re.search(r"ada (S-1-\S+)", r.stdout).group(1)
+        r = s.rpcclient(f"lookupsids3 {ada}", user=ADA)
+        assert f"{ada} ada (1)" in r.stdout, r.stdout
+        for command in ("lookupnames4 ada", f"lookupsids3 {ada}"):
+            r = s.rpcclient(command, guest=True)
+            assert r.returncode != 0 and "ACCESS_DENIED" in r.stdout, r.stdout
+        for level in (3, 5, 6, 12):
+            r = s.rpcclient(f"lsaquery {level}", user=ADA)
+            assert r.returncode == 0, (level, r.stdout)
+
+
+def test_samr():
+    with serving() as s:
+        transfers(s, "krb", ccache=s.cc)
+        s.verb("user.set", name="ada", **{"full-name": "Ada Byron"})
+        s.verb("user.disable", name="carol")
+        for login in ({"user": ADA}, {"ccache": s.cc}):
+            r = s.rpcclient("enumdomusers", **login)
+            users = dict(re.findall(r"user:\[(\w+)\] rid:\[(0x\w+)\]", r.stdout))
+            assert r.returncode == 0 and {"ada", "alice", "carol"} <= set(users), r.stdout
+            r = s.rpcclient(f"queryuser {users['ada']}", **login)
+            assert "User Name   :\tada" in r.stdout and "Full Name   :\tAda Byron" in r.stdout, r.stdout
+            assert re.search(r"acb_info :\s*0x00000210", r.stdout), r.stdout
+        assert re.search(r"acb_info :\s*0x00000211", s.rpcclient("queryuser carol", user=ADA).stdout)
+        for level in (1, 6, 7, 8, 9, 16):
+            r = s.rpcclient(f"queryuser ada {level}", user=ADA)
+            assert r.returncode == 0, (level, r.stdout)
+        r = s.rpcclient("samlookupnames domain ada alice", user=ADA)
+        assert f"name ada: {users['ada']} (1)" in r.stdout and f"alice: {users['alice']} (1)" in r.stdout, r.stdout
+        assert "SOME_UNMAPPED" in s.rpcclient("samlookupnames domain ada nosuchuser", user=ADA).stdout
+        assert "NONE_MAPPED" in s.rpcclient("samlookupnames domain NAS\\\\ada", user=ADA).stdout
+        r = s.rpcclient(f"samlookuprids domain {users['ada']} {users['alice']}", user=ADA)
+        assert f"rid {users['ada']}: ada (1)" in r.stdout and ": alice (1)" in r.stdout, r.stdout
+        assert "name:[NAS]" in s.rpcclient("enumdomains", user=ADA).stdout
+        assert re.search(r"S-1-5-21-\d+", s.rpcclient("lookupdomain NAS", user=ADA).stdout)
+        assert "NO_SUCH_DOMAIN" in s.rpcclient("lookupdomain ELSEWHERE", user=ADA).stdout
+        r = s.rpcclient("querydominfo", user=ADA)
+        assert "Domain:\t\tNAS" in r.stdout and re.search(r"Total Users:\s*[1-9]", r.stdout), r.stdout
+        assert s.rpcclient("enumdomgroups", user=ADA).returncode == 0
+        assert s.rpcclient("enumalsgroups builtin", user=ADA).returncode == 0
+        assert "group rid" in s.rpcclient(f"queryusergroups {users['ada']}", user=ADA).stdout
+        # Nobody changes anything, and a guest sees nothing.
+        assert s.rpcclient("createdomuser mallory", user=ADA).returncode != 0
+        assert s.rpcclient(f"deletedomuser carol", user=ADA).returncode != 0
+        for command in ("enumdomusers", "queryuser ada", "enumdomains"):
+            r = s.rpcclient(command, guest=True)
+            assert r.returncode != 0 and "ACCESS_DENIED" in r.stdout and "ada" not in r.stdout.replace("queryuser", ""), r.stdout
+
+
+def test_many_users():
+    """They are listed in parts."""
+    with serving() as s:
+        for i in range(900):
+            s.verb("user.add", name=f"a-user-with-quite-a-long-name-{i:04}")
+        r = s.rpcclient("enumdomusers", user=ADA)
+        assert r.returncode == 0 and r.stdout.count("a-user-with-quite") == 900, r.stdout[-500:]
+
+
+def test_what_srvsvc_tells_nobody():
+    with serving() as s:
+        for command in ("netsessenum", "netfileenum", "netconnenum"):
+            r = s.rpcclient(command, user=ADA)
+            assert "WERR_ACCESS_DENIED" in r.stdout or "command not found" in r.stdout, r.stdout
+
+
 def test_many_shares():
     """The answer takes many fragments."""
     with serving() as s:
