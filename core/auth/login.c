@@ -187,3 +187,16 @@ lares_auth_refused(const char *flavor, const char *protocol, const LaresPeer *pe
                 "protocol", protocol, "verdict", "refused", "reason", reason, "left_out", left_out[0] ? left_out : NULL,
                 NULL);
 }
+
+void
+lares_auth_denied(const char *share, const char *user, const LaresFlavor *flavor, const char *protocol,
+                  const LaresPeer *peer, const char *reason)
+{
+    char who[64], left_out[LARES_AUDIT_LEFT_OUT];
+    g_snprintf(who, sizeof who, "access %s", peer->address);
+    if (!lares_audit_limit(who, left_out))
+        return;
+    lares_audit("access", "share", share, "user", user, "client", peer->address, "flavor", flavor ? flavor->name : NULL,
+                "protocol", protocol, "verdict", "refused", "reason", reason, "left_out", left_out[0] ? left_out : NULL,
+                NULL);
+}

@@ -168,5 +168,9 @@ LARES_API LaresStatus lares_auth_login(LaresHost *host, LaresAuthContext *contex
 /* Audit line for a login that failed before it had an identity. */
 LARES_API void lares_auth_refused(const char *flavor, const char *protocol, const LaresPeer *peer,
                                   const char *principal, const char *reason);
+/* Audit line (event "access") for a share that somebody who is logged in may not use, or not as they do; `user` may be
+ * NULL. Written as refused logins are: not all that one peer repeats. */
+LARES_API void lares_auth_denied(const char *share, const char *user, const LaresFlavor *flavor, const char *protocol,
+                                 const LaresPeer *peer, const char *reason);
 
 G_END_DECLS

@@ -18,6 +18,7 @@ typedef struct {
     uint64_t previous;
     const uint8_t *token;
     size_t token_len;
+    const char *reason; /* of a refusal before there was a login; NULL: the status says it */
 } Setup;
 
 /* ---- Keys ---------------------------------------------------------------------------------------------------------
@@ -344,7 +345,7 @@ begin(Setup *setup)
     if (!setup->token)
         return STATUS_INVALID_PARAMETER;
     if (c->service->settings.encryption == SMB2_ENCRYPTION_REQUIRED && !c->cipher) {
-        lares_auth_refused(NULL, "smb2", op->caller.peer, NULL, "encryption is required and the client cannot encrypt");
+        setup->reason = "encryption is required and the client cannot encrypt";
         return STATUS_ACCESS_DENIED;
     }
     if (setup->binding)
@@ -590,12 +591,22 @@ give_up(Setup *setup)
         smb2_session_end(channel->session, "the login failed");
 }
 
+/* What did not become a login is written as one that was refused. */
+static void
+audit_beginning(const Setup *setup, uint32_t status)
+{
+    const char *what = setup->binding ? "a connection that may not join the session" : "a login that cannot begin";
+    g_autofree char *made = setup->reason ? NULL : g_strdup_printf("%s: %s", what, smb2_status_name(status));
+    lares_auth_refused(NULL, "smb2", setup->op->caller.peer, NULL, made ? made : setup->reason);
+}
+
 SMB2_OP(session_setup)
 {
     Setup setup = {.op = op};
     g_autoptr(GBytes) token = NULL;
     uint32_t status = begin(&setup);
     if (status != STATUS_SUCCESS) {
+        audit_beginning(&setup, status);
         if (setup.channel)
             smb2_channel_unref(setup.channel);
         return status;

@@ -151,13 +151,20 @@ wanted(const LaresShare *share)
     return g_string_free(list, FALSE);
 }
 
+/* The administrator's doing: once, whatever the peer does. */
 static void
-audit_refusal(const char *share, const Smb2Session *s, const LaresIdentity *identity, const LaresPeer *peer,
-              const LaresFlavor *flavor, const char *reason)
+audit_end(const char *share, const LaresIdentity *identity, const LaresFlavor *flavor, const char *reason)
 {
-    lares_audit("access", "share", share, "user", identity ? identity->name : NULL, "client",
-                peer ? peer->address : NULL, "flavor", flavor ? flavor->name : NULL, "protocol", "smb2", "verdict",
-                "refused", "reason", reason, NULL);
+    lares_audit("access", "share", share, "user", identity ? identity->name : NULL, "flavor",
+                flavor ? flavor->name : NULL, "protocol", "smb2", "verdict", "ended", "reason", reason, NULL);
+}
+
+static void
+audit_refusal(const Smb2Op *op, const char *share, const char *reason)
+{
+    Ability a = ability_of(op->session);
+    lares_auth_denied(share, op->caller.identity ? op->caller.identity->name : NULL, a.login, "smb2", op->caller.peer,
+                      reason);
 }
 
 /* ---- Again --------------------------------------------------------------------------------------------------------
@@ -299,7 +306,7 @@ smb2_tree_fresh(Smb2Tree *tree, LaresShare **share)
     if (reason) {
         if (smb2_tree_end(tree, reason)) {
             LaresIdentity *identity = smb2_session_identity(s);
-            audit_refusal(now ? now->name : NULL, s, identity, NULL, smb2_tree_flavor(tree), reason);
+            audit_end(now ? now->name : NULL, identity, smb2_tree_flavor(tree), reason);
             g_clear_pointer(&identity, lares_identity_unref);
         }
         g_clear_pointer(&now, lares_share_unref);
@@ -413,7 +420,7 @@ check_share(Smb2Op *op, const LaresShare *share, Policy *policy)
     }
     if (!reason)
         return STATUS_SUCCESS;
-    audit_refusal(share->name, s, op->caller.identity, op->caller.peer, a.login, reason);
+    audit_refusal(op, share->name, reason);
     return STATUS_ACCESS_DENIED;
 }
 
@@ -477,6 +484,7 @@ SMB2_OP(tree_connect)
     if (g_ascii_strcasecmp(name, "IPC$") != 0) {
         share = smb2_share_by_name(op->service, name);
         if (!share || !share->enabled) {
+            audit_refusal(op, name, share ? "the share is disabled" : "no share of this name");
             g_clear_pointer(&share, lares_share_unref);
             return STATUS_BAD_NETWORK_NAME;
         }
