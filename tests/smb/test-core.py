@@ -12,6 +12,9 @@ from smb2rig import Rig, run  # noqa: E402
 import smb2raw as smb  # noqa: E402
 
 
+FILE_CLOSED = 0xC0000128
+
+
 class Checks(Rig):
     # ---- signatures
 
@@ -520,6 +523,118 @@ class Checks(Rig):
             entries = r.body[8:8 + n]
             next_ = struct.unpack_from("<I", entries)[0]
             assert n <= limit and next_ == (0 if names == 1 else 16), (limit, n, next_)
+
+    # ---- ids of others
+
+    def uses(self, c, s, t, f):
+        """The statuses of all that a file id can be used for."""
+        name = "x".encode("utf-16-le")
+        info = struct.pack("<QQI", 0, 0, len(name)) + name
+        star = "*".encode("utf-16-le")
+        bodies = ((smb.READ, struct.pack("<HBBIQ16sIIIHH", 49, 0, 0, 16, 0, f, 0, 0, 0, 0, 0) + b"\0"),
+                  (smb.WRITE, struct.pack("<HHIQ16sIIHHI", 49, 112, 4, 0, f, 0, 0, 0, 0, 0) + b"evil"),
+                  (smb.FLUSH, struct.pack("<HHI16s", 24, 0, 0, f)),
+                  (smb.LOCK, struct.pack("<HHI16sQQII", 48, 1, 0, f, 0, 1, 18, 0)),
+                  (smb.IOCTL, struct.pack("<HHI16sIIIIIIII", 57, 0, 0x140078, f, 120, 0, 0, 0, 0, 64, 1, 0)),
+                  (smb.QUERY_DIRECTORY, struct.pack("<HBBI16sHHI", 33, 12, 0, 0, f, 96, len(star), 999) + star),
+                  (smb.CHANGE_NOTIFY, struct.pack("<HHI16sII", 32, 0, 1000, f, 1, 0)),
+                  (smb.QUERY_INFO, struct.pack("<HBBIHHIII16s", 41, 1, 18, 4096, 104, 0, 0, 0, 0, f)),
+                  (smb.SET_INFO, struct.pack("<HBBIHHI16s", 33, 1, 10, len(info), 96, 0, 0, f) + info),
+                  (smb.CLOSE, struct.pack("<HHI16s", 24, 0, 0, f)))
+        return {command: c.call(command, body, session=s, tree=t).status for command, body in bodies}
+
+    def check_forged_file_ids(self):
+        c, s = self.session()
+        t = s.tree("share")
+        f = self.create(c, s, t, "forged")
+        p = self.create(c, s, s.tree("IPC$"), "srvsvc", disposition=1)
+        assert self.write(c, s, t, f, b"mine") == smb.SUCCESS
+        d, other = self.session()
+        os.environ["KRB5CCNAME"], kept = self.ccache("bob"), os.environ["KRB5CCNAME"]
+        try:
+            e, bob = self.session()
+        finally:
+            os.environ["KRB5CCNAME"] = kept
+        here = [(d, other, other.tree("share")), (e, bob, bob.tree("share")), (c, s, s.tree("share")), (c, s, s.tree("IPC$"))]
+        near = [f[:8] + bytes([f[8] ^ 1]) + f[9:], bytes([f[0] ^ 1]) + f[1:], f[8:] + f[:8], b"\xff" * 16, bytes(16)]
+        for conn, session, tree in here:
+            for fid in [f] + ([p] if session is not s else []):
+                wrong = {k: hex(v) for k, v in self.uses(conn, session, tree, fid).items() if v != FILE_CLOSED}
+                assert not wrong, wrong
+        for fid in near:
+            wrong = {k: hex(v) for k, v in self.uses(c, s, t, fid).items() if v not in (FILE_CLOSED, smb.INVALID_PARAMETER)}
+            assert not wrong, (fid, wrong)
+        assert self.read(c, s, t, f).body[16:20] == b"mine"
+
+    def check_a_request_that_comes_twice(self):
+        c, s = self.session()
+        t = s.tree("share")
+        f = self.create(c, s, t, "twice")
+        body = struct.pack("<HHIQ16sIIHHI", 49, 112, 4, 0, f, 0, 0, 0, 0, 0) + b"once"
+        message = self.signed(c, s, t, smb.WRITE, body)
+        c.send(message)
+        assert c.recv(s)[0].status == smb.SUCCESS
+        c.send(message)
+        assert c.closed()
+
+    def check_a_request_of_another_connection(self):
+        """Signed rightly, for a session that is not on this connection."""
+        c, s = self.session()
+        t = s.tree("share")
+        d, other = self.session()
+        d.send(s.sign(smb.header(smb.TREE_DISCONNECT, d.next_mid(), s.id, t, smb.SIGNED) + struct.pack("<HH", 4, 0)))
+        assert d.recv(s)[0].status == smb.USER_SESSION_DELETED
+        assert isinstance(self.create(c, s, t, "here"), bytes)
+
+    def check_validate_negotiate_where_there_is_nothing_to_validate(self):
+        c, s = self.session(0x0311)
+        t = s.tree("IPC$")
+        caps, guid, mode, dialects = c.offered
+        data = struct.pack("<I16sHHH", caps, guid, mode, 1, 0x0311)
+        body = struct.pack("<HHI16sIIIIIIII", 57, 0, smb.VALIDATE_NEGOTIATE_INFO, b"\xff" * 16, 120, len(data), 0, 0, 0, 24, 1,
+                           0) + data
+        try:
+            assert c.call(smb.IOCTL, body, session=s, tree=t).status not in (smb.SUCCESS, smb.PENDING)
+        except smb.Closed:
+            pass
+
+    def check_credits_that_do_not_pay(self):
+        c, s = self.session()
+        c.call(smb.ECHO, smb.ECHO_BODY, session=s, credits=500)
+        t = s.tree("share")
+        f = self.create(c, s, t, "paid")
+        large = bytes(70000)
+        read = struct.pack("<HBBIQ16sIIIHH", 49, 0, 0, 70000, 0, f, 0, 0, 0, 0, 0) + b"\0"
+        write = struct.pack("<HHIQ16sIIHHI", 49, 112, len(large), 0, f, 0, 0, 0, 0, 0) + large
+        info = struct.pack("<HBBIHHIII16s", 41, 1, 18, 70000, 104, 0, 0, 0, 0, f)
+        for command, body in ((smb.READ, read), (smb.WRITE, write), (smb.QUERY_INFO, info)):
+            r = c.call(command, body, session=s, tree=t)
+            assert r.status == smb.INVALID_PARAMETER, (command, hex(r.status))
+        mid = c.next_mid(2)
+        c.send(s.sign(smb.header(smb.WRITE, mid, s.id, t, smb.SIGNED, charge=2) + write))
+        assert c.recv(s)[0].status == smb.SUCCESS
+        # The second id that was paid with is used up.
+        c.send(s.sign(smb.header(smb.ECHO, mid + 1, s.id, flags=smb.SIGNED) + smb.ECHO_BODY))
+        assert c.closed()
+
+    def check_lengths_beyond_the_largest(self):
+        c, s = self.session()
+        for _ in range(3):
+            c.call(smb.ECHO, smb.ECHO_BODY, session=s, credits=8000)
+        t = s.tree("share")
+        f = self.create(c, s, t, "large")
+        n = 9 << 20
+        for length, charge in ((n, n // 65536), (0xFFFFFFFF, 1000), (0x80000000, 1000)):
+            read = struct.pack("<HBBIQ16sIIIHH", 49, 0, 0, length, 0, f, 0, 0, 0, 0, 0) + b"\0"
+            c.send(s.sign(smb.header(smb.READ, c.next_mid(charge), s.id, t, smb.SIGNED, charge=charge) + read))
+            r = c.recv(s)[0]
+            assert r.status == smb.INVALID_PARAMETER, (hex(length), hex(r.status))
+        write = struct.pack("<HHIQ16sIIHHI", 49, 112, 0xFFFFFFF0, 0, f, 0, 0, 0, 0, 0) + b"x"
+        assert c.call(smb.WRITE, write, session=s, tree=t).status == smb.INVALID_PARAMETER
+        for offset in (1 << 63, (1 << 64) - 1, (1 << 63) - 1):
+            write = struct.pack("<HHIQ16sIIHHI", 49, 112, 4, offset, f, 0, 0, 0, 0, 0) + b"evil"
+            assert c.call(smb.WRITE, write, session=s, tree=t).status != smb.SUCCESS, hex(offset)
+        assert os.stat(self.home + "/share/large").st_size == 0
 
     # ---- live policy
 
