@@ -56,6 +56,8 @@ void lares_files_change_after(const LaresObject *dir, LaresChangeInfo *info);
 
 /* Somebody changed what the node holds. */
 void lares_files_node_changed(LaresFiles *files, LaresNode *node, uint32_t filter);
+/* The directory is to go with its last close: who watches it hears LARES_CHANGE_DELETE_PENDING. */
+void lares_files_dir_is_to_go(LaresFiles *files, const LaresNode *dir);
 void lares_fold_changed(LaresFiles *files, const LaresObject *dir, const char *name, LaresChangeAction action,
                         uint32_t filter);
 /* The name in a directory that is `name` but for case, without asking for permission. */

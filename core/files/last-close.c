@@ -119,7 +119,11 @@ lares_files_delete_on_close(LaresFiles *files, const LaresCaller *caller, LaresO
         if (status == LARES_OK && has_entry)
             status = LARES_NOTEMPTY;
     }
-    return status == LARES_OK ? set_unlink(files, open, dir, name, &cred) : status;
+    if (status == LARES_OK)
+        status = set_unlink(files, open, dir, name, &cred);
+    if (status == LARES_OK && node->type == LARES_TYPE_DIRECTORY)
+        lares_files_dir_is_to_go(files, node);
+    return status;
 }
 
 LaresStatus

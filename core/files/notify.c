@@ -222,6 +222,25 @@ lares_files_node_changed(LaresFiles *files, LaresNode *node, uint32_t filter)
 }
 
 void
+lares_files_dir_is_to_go(LaresFiles *files, const LaresNode *dir)
+{
+    g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func((GDestroyNotify)drop);
+    if (G_LIKELY(g_atomic_int_get(&files->n_watches) == 0))
+        return;
+    g_mutex_lock(&files->watch_lock);
+    for (guint i = 0; i < files->watches->len; i++) {
+        LaresWatch *watch = files->watches->pdata[i];
+        if (watch->dir.node != dir)
+            continue;
+        g_atomic_int_inc(&watch->ref);
+        g_ptr_array_add(found, watch);
+    }
+    g_mutex_unlock(&files->watch_lock);
+    for (guint i = 0; i < found->len; i++)
+        tell(found->pdata[i], LARES_CHANGE_DELETE_PENDING, NULL);
+}
+
+void
 lares_files_object_changed(LaresFiles *files, const LaresObject *object, uint32_t filter)
 {
     lares_files_node_changed(files, object->node, filter);

@@ -292,7 +292,8 @@ typedef enum {
     LARES_CHANGE_NEW_NAME = 5,
     LARES_CHANGE_ADDED_STREAM = 6,
     LARES_CHANGE_REMOVED_STREAM = 7,
-    LARES_CHANGE_MODIFIED_STREAM = 8
+    LARES_CHANGE_MODIFIED_STREAM = 8,
+    LARES_CHANGE_DELETE_PENDING = 256 /* not on the wire: the watched directory itself is to go; no path */
 } LaresChangeAction;
 /* … and to what ([MS-SMB2] 2.2.35). */
 #define LARES_FILTER_FILE_NAME    0x001u

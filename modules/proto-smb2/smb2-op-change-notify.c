@@ -151,6 +151,23 @@ collect(Notify *n, LaresChangeAction action, const char *path)
     lares_arena_free(arena);
 }
 
+/* The waiting commands end with a status and nothing else. */
+static void
+end_waiting(Notify *n, gboolean closed, uint32_t status)
+{
+    GQueue waiting = G_QUEUE_INIT;
+    Waiter *waiter;
+    g_mutex_lock(&n->lock);
+    n->closed |= closed;
+    while ((waiter = g_queue_pop_head(&n->waiting))) {
+        waiter->queued = FALSE;
+        g_queue_push_tail(&waiting, waiter);
+    }
+    g_mutex_unlock(&n->lock);
+    while ((waiter = g_queue_pop_head(&waiting)))
+        finish(waiter, status, NULL);
+}
+
 /* From whoever changed something. */
 static void
 changed(LaresChangeAction action, const char *path, gpointer user)
@@ -158,6 +175,10 @@ changed(LaresChangeAction action, const char *path, gpointer user)
     Notify *n = user;
     GByteArray *events = NULL;
     uint32_t status = STATUS_SUCCESS;
+    if (action == LARES_CHANGE_DELETE_PENDING) {
+        end_waiting(n, FALSE, STATUS_DELETE_PENDING);
+        return;
+    }
     g_mutex_lock(&n->lock);
     if (!n->closed) {
         if (path && !n->overflow)
@@ -203,17 +224,7 @@ static void
 notify_closed(gpointer data)
 {
     Notify *n = data;
-    GQueue waiting = G_QUEUE_INIT;
-    Waiter *waiter;
-    g_mutex_lock(&n->lock);
-    n->closed = TRUE;
-    while ((waiter = g_queue_pop_head(&n->waiting))) {
-        waiter->queued = FALSE;
-        g_queue_push_tail(&waiting, waiter);
-    }
-    g_mutex_unlock(&n->lock);
-    while ((waiter = g_queue_pop_head(&waiting)))
-        finish(waiter, STATUS_NOTIFY_CLEANUP, NULL);
+    end_waiting(n, TRUE, STATUS_NOTIFY_CLEANUP);
     lares_watch_unref(n->watch);
     notify_unref(n);
 }
