@@ -49,6 +49,12 @@ test_golden(void)
     LaresWriter w = {.base = buf, .cap = sizeof buf, .limit = sizeof buf};
     smb2_put_descriptor(&w, &domain, SMB2_DACL_INFORMATION, 0, NULL, NULL, NULL, 0, acl, 1, 2);
     g_assert_cmpmem(buf, w.len, everyone_reads, sizeof everyone_reads);
+    /* Revisions of the list: 2 and 4 of [MS-DTYP] 2.4.5, 3 of smbcacls. */
+    for (uint8_t revision = 0; revision < 8; revision++) {
+        memcpy(buf, everyone_reads, sizeof everyone_reads);
+        buf[20] = revision;
+        g_assert_true(smb2_descriptor_parse(buf, sizeof everyone_reads, &sd) == (revision >= 2 && revision <= 4));
+    }
 }
 
 /* Owner, heirs and named ones come back as they were. */
