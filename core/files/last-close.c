@@ -112,10 +112,10 @@ lares_files_delete_on_close(LaresFiles *files, const LaresCaller *caller, LaresO
         return lares_state_set_unlink(open, NULL);
     LaresStatus status = lares_files_writable(dir);
     LaresNode *node = lares_open_node(open);
-    LaresCred cred = lares_files_cred(caller, dir);
+    LaresCred cred = lares_files_cred(caller, dir), own = lares_files_server_cred(); /* who may delete need not list */
     if (status == LARES_OK && node->type == LARES_TYPE_DIRECTORY) {
         gboolean has_entry = FALSE, eof;
-        status = STORE_IFACE(node->store)->readdir(node->store, &cred, node, 0, note_entry, &has_entry, &eof);
+        status = STORE_IFACE(node->store)->readdir(node->store, &own, node, 0, note_entry, &has_entry, &eof);
         if (status == LARES_OK && has_entry)
             status = LARES_NOTEMPTY;
     }

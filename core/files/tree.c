@@ -122,10 +122,8 @@ lares_files_rename_open(LaresFiles *files, const LaresCaller *caller, LaresOpen 
 {
     if (seen)
         *seen = 0;
-    /* As if the directory were opened for it, by somebody who lets others read and write. */
-    LaresStatus status = lares_state_open_allowed(to->node, LARES_ACCESS_WRITE, LARES_DENY_DELETE, NULL);
-    if (status != LARES_OK)
-        return status;
+    if (self && lares_state_own_conflict(self, to->node, LARES_ACCESS_WRITE, LARES_DENY_DELETE))
+        return LARES_SHARE_DENIED;
     return rename_checked(files, caller, self, from, name, to, new_name, replace, seen, busy, NULL, NULL);
 }
 

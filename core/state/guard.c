@@ -58,6 +58,20 @@ lares_state_name_may_go(LaresNode *node, LaresOpen *self, uint64_t *seen)
     return status;
 }
 
+gboolean
+lares_state_own_conflict(const LaresOpen *self, LaresNode *node, uint32_t access, uint32_t deny)
+{
+    gboolean found = FALSE;
+    if (!__atomic_load_n(&node->state, __ATOMIC_RELAXED))
+        return FALSE;
+    lares_state_shard_lock(node);
+    LaresFileState *state = lares_state_peek(node);
+    for (LaresOpen *o = state ? state->opens : NULL; o && !found; o = o->next)
+        found = o != self && o->holder == self->holder && ((o->access & deny) || (o->deny & access));
+    lares_state_shard_unlock(node);
+    return found;
+}
+
 LaresStatus
 lares_state_set_unlink(LaresOpen *open, LaresUnlink *unlink)
 {

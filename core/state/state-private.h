@@ -32,6 +32,8 @@ LaresFile *lares_state_file(LaresOpen *open, uint32_t access);
 LaresFile *lares_state_any_file(LaresNode *node);
 /* Does somebody's deny mode forbid I/O that comes without an open (or through `self`)? Expires courteous holders. */
 LaresStatus lares_state_io_allowed(LaresNode *node, uint32_t access, LaresOpen *self);
+/* Has the holder of `self` another open of this node that would conflict with such a one? */
+gboolean lares_state_own_conflict(const LaresOpen *self, LaresNode *node, uint32_t access, uint32_t deny);
 /* Would an open with these modes conflict now? */
 LaresStatus lares_state_open_allowed(LaresNode *node, uint32_t access, uint32_t deny, LaresOpen *self);
 

@@ -192,8 +192,9 @@ LARES_API LaresStatus lares_files_delete_on_close_made(LaresFiles *files, LaresO
 /* As lares_files_rename(), by who has the object open as `self` (may be NULL; it is not in its own way).
  * LARES_FILE_OPEN when somebody denies deletion (of the object or of what it replaces), LARES_EXIST without `replace`,
  * LARES_DELAY with *seen (may be NULL) and *busy (may be NULL: the node to wait for, a reference). LARES_SHARE_DENIED
- * when somebody has the directory that the name comes into open for deletion, or lets nobody else write there ([MS-FSA]
- * 2.1.5.15.12). */
+ * when the same holder has the directory that the name comes into open for deletion, or lets nobody else write there:
+ * Windows opens it as one more who shares reading and writing ([MS-FSA] 2.1.5.15.12, note 185); opens of others, who
+ * may look at a directory for long, are not in the way, as in its newer versions. */
 LARES_API LaresStatus lares_files_rename_open(LaresFiles *files, const LaresCaller *caller, LaresOpen *self,
                                               const LaresObject *from, const char *name, const LaresObject *to,
                                               const char *new_name, gboolean replace, uint64_t *seen, LaresNode **busy);

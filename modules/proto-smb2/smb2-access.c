@@ -75,10 +75,11 @@ allowed_by_acl(Smb2Op *op, const LaresObject *object, uint32_t *mask, LaresAttrs
     *mask = lares_acl_allowed(acl, attrs.uid, attrs.gid, cred.uid, cred.gid, cred.groups, cred.n_groups,
                               SMB2_FILE_ALL_ACCESS);
     g_autoptr(LaresAcl) plain = lares_acl_from_mode(attrs.mode, directory);
-    if (lares_acl_equal(acl, plain))
-        *mask = round_up(*mask, attrs.uid == cred.uid, directory);
+    gboolean owner = attrs.uid == cred.uid, by_mode = lares_acl_equal(acl, plain);
+    if (by_mode)
+        *mask = round_up(*mask, owner, directory);
     lares_acl_free(acl);
-    if (attrs.uid == cred.uid)
+    if (owner && (by_mode || !smb2_security_limits_owner(op, object)))
         *mask |= SMB2_WRITE_DAC;
     *mask |= SMB2_READ_CONTROL | SMB2_SYNCHRONIZE | SMB2_FILE_READ_ATTRIBUTES;
     return STATUS_SUCCESS;

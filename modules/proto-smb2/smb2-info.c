@@ -140,9 +140,10 @@ smb2_info_set_dos(Smb2Op *op, const LaresObject *object, uint32_t attributes, co
         dos.has_birth = TRUE;
         dos.birth = *birth;
     }
-    dos.has_change = change != NULL;
-    if (change)
+    if (change) {
+        dos.has_change = TRUE;
         dos.change = *change;
+    }
     status = lares_files_set_dos(files, object, &dos);
     if (status == LARES_OK)
         lares_files_object_changed(files, object,

@@ -39,7 +39,8 @@ gboolean smb2_maps_devices(const Smb2Op *op);
 #define SMB2_ATTR_SETTABLE                                                                                             \
     (SMB2_ATTR_READONLY | SMB2_ATTR_HIDDEN | SMB2_ATTR_SYSTEM | SMB2_ATTR_ARCHIVE | SMB2_ATTR_TEMPORARY |              \
      SMB2_ATTR_OFFLINE | SMB2_ATTR_NOT_INDEXED)
-/* Sets attributes (0: leaves them), the time of birth (NULL: leaves it) and the time of the last change (NULL: now). */
+/* Sets attributes (0: leaves them), the time of birth (NULL: leaves it) and the time of the last change (NULL: leaves
+ * one that was set). */
 uint32_t smb2_info_set_dos(Smb2Op *op, const LaresObject *object, uint32_t attributes, const LaresTime *birth,
                            const LaresTime *change);
 
@@ -56,6 +57,9 @@ uint32_t smb2_ea_size(Smb2Op *op, const LaresObject *object);
 /* Security descriptors: smb2-security.c. */
 const Smb2Domain *smb2_domain(Smb2Service *service); /* this server's SID, kept in STATE/machine.sid */
 uint32_t smb2_security_query(Smb2Op *op, uint32_t wanted);
+/* What a new object gets from the descriptor that was set on its directory, if one was: what the core let it inherit
+ * already, and what only Windows' form can say. */
+void smb2_security_inherit(Smb2Op *op, const LaresObject *directory, const LaresObject *object);
 /* `granted`: what the open that asks for it may do. */
 uint32_t smb2_security_set(Smb2Op *op, const LaresObject *object, uint32_t granted, uint32_t given, const uint8_t *sd,
                            size_t len);

@@ -49,14 +49,14 @@ check(const Smb2Op *op, const Smb2Create *c)
         return STATUS_INVALID_PARAMETER;
     if (c->options & (SMB2_FILE_OPEN_BY_FILE_ID | SMB2_FILE_RESERVE_OPFILTER | 0x80u))
         return STATUS_NOT_SUPPORTED;
-    if (c->attributes & ~KNOWN_ATTRIBUTES)
-        return STATUS_INVALID_PARAMETER;
     if (directory && (c->options & SMB2_FILE_NON_DIRECTORY_FILE || overwrites(c->disposition)))
         return STATUS_INVALID_PARAMETER;
     if (c->desired & SMB2_ACCESS_SYSTEM_SECURITY)
         return STATUS_PRIVILEGE_NOT_HELD;
     if (!c->desired || c->desired & IGNORED_ACCESS)
         return STATUS_ACCESS_DENIED;
+    if (c->attributes & ~KNOWN_ATTRIBUTES)
+        return STATUS_INVALID_PARAMETER;
     if (c->contexts.twrp)
         return STATUS_OBJECT_NAME_NOT_FOUND; /* there are no snapshots */
     return STATUS_SUCCESS;

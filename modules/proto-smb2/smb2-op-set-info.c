@@ -293,10 +293,10 @@ set_rename(Smb2Op *op, const uint8_t *p, size_t len)
     if (smb2_get_u16(n.name) == ':')
         return rename_stream(op, &n);
     status = smb2_path_parse(op, n.name, n.len, &path);
-    if (status == STATUS_SUCCESS && (path.stream || path.n == 0))
-        status = STATUS_INVALID_PARAMETER;
     if (status == STATUS_SUCCESS && op->open->base.node)
         status = STATUS_SHARING_VIOLATION;
+    if (status == STATUS_SUCCESS && (path.stream || path.n == 0))
+        status = STATUS_INVALID_PARAMETER;
     if (status == STATUS_SUCCESS)
         status = smb2_path_walk(op, &path, TRUE, &walk);
     if (status != STATUS_SUCCESS)

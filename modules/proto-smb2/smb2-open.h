@@ -173,6 +173,8 @@ uint32_t smb2_park_for_lock(Smb2Op *op, LaresNode *node, uint64_t seen, LaresOpe
 
 /* ---- smb2-access.c ---------------------------------------------------------------------------------------------- */
 
+/* Does the descriptor that was set say itself what the owner may (OWNER RIGHTS, [MS-DTYP] 2.4.2.4)? */
+gboolean smb2_security_limits_owner(Smb2Op *op, const LaresObject *object);
 /* Generic bits become what they stand for on files. */
 uint32_t smb2_map_generic(uint32_t access);
 /* Everything the caller may do with the object; `parent` (may be NULL) tells about deleting. */

@@ -41,6 +41,13 @@ smb2_symlink_answer(Smb2Op *op, const LaresObject *link, size_t unparsed)
     smb2_stopped_on_symlink(op, link, unparsed);
 }
 
+/* Without one what was inherited stays. */
+static gboolean
+brings_dacl(const Smb2CreateContexts *contexts)
+{
+    return contexts->sd_len >= 4 && smb2_get_u16(contexts->sd + 2) & SMB2_SE_DACL_PRESENT;
+}
+
 /* What comes with a CREATE that made or overwrote, besides attributes: EAs and security. */
 uint32_t
 smb2_create_apply(Smb2Op *op, Smb2Create *c, gboolean created)
@@ -52,9 +59,12 @@ smb2_create_apply(Smb2Op *op, Smb2Create *c, gboolean created)
         return STATUS_SUCCESS;
     if (c->contexts.ea_len)
         status = smb2_ea_set(op, file, c->contexts.ea, c->contexts.ea_len);
+    if (status == STATUS_SUCCESS && created && !brings_dacl(&c->contexts) && c->target.parent.node)
+        smb2_security_inherit(op, &c->target.parent, file);
     if (status == STATUS_SUCCESS && created && c->contexts.sd_len) /* what it is to be, whatever its maker asked for */
         status = smb2_security_set(op, file, SMB2_FILE_ALL_ACCESS,
-                                   SMB2_OWNER_INFORMATION | SMB2_GROUP_INFORMATION | SMB2_DACL_INFORMATION,
+                                   SMB2_OWNER_INFORMATION | SMB2_GROUP_INFORMATION |
+                                       (brings_dacl(&c->contexts) ? SMB2_DACL_INFORMATION : 0),
                                    c->contexts.sd, c->contexts.sd_len);
     return status;
 }

@@ -4,7 +4,7 @@
 
     tests/smb/torture.py                    all of the classes core, durable and fs
     tests/smb/torture.py smb2.lock …        the tests whose names begin so, of any class
-    tests/smb/torture.py --quick            what ./check runs: of those classes all that do not sleep for long
+    tests/smb/torture.py --quick …          of those classes (and names) all that do not sleep for long: what ./check runs
     tests/smb/torture.py --write-failures   renews the list of failures: reasons stay, new rows wait for theirs
 
 What is known to fail stands in tests/interop/smbtorture-expected-failures.tsv, each with its reason. The run fails when
@@ -177,7 +177,9 @@ def why(text):
 def wanted(args):
     tests = [(r[0], r[1], "slow" in r[2:]) for r in rows(LIST)]
     if args.tests:
-        return [name for name, _, _ in tests if any(name == t or name.startswith(t + ".") for t in args.tests)]
+        tests = [r for r in tests if any(r[0] == t or r[0].startswith(t + ".") for t in args.tests)]
+    if args.tests and not args.quick:
+        return [name for name, _, _ in tests]
     return [name for name, group, slow in tests if (group in GATING or args.all) and not (args.quick and slow)]
 
 
