@@ -16,8 +16,8 @@ from laresd import BUILD, Laresd, find_module, run_laresd
 REFUSED = {
     "broken-no-symbol": "not a Lares module (no symbol",
     "broken-magic": "not a Lares module (no magic number)",
-    "broken-major": "built for module ABI 2.0, this server has 1.0",
-    "broken-minor": "built for module ABI 1.1, this server has 1.0",
+    "broken-major": "built for module ABI 2.1, this server has 1.1",
+    "broken-minor": "built for module ABI 1.2, this server has 1.1",
     "broken-size": "descriptor is too short (16 bytes)",
     "broken-kind": "of a kind this server does not know (99)",
     "broken-name": "has no valid name",
