@@ -22,6 +22,7 @@
 #define ID_BYTES       6
 #define MAX_TOKENS     10000
 #define MAX_PER_USER   64
+#define ASK_SECONDS    60
 #define MAX_LABEL      128
 #define SERVICE_PREFIX "service:"
 
@@ -31,6 +32,7 @@ typedef struct {
     char *label;
     LaresRight scope;
     gint64 created, expires, used;
+    gint64 asked;            /* when the directory was asked about the identity */
     LaresIdentity *identity; /* as of the last use; NULL for a program, and before */
 } Token;
 
@@ -86,16 +88,6 @@ keep(LaresTokens *self, Token *t)
 {
     g_hash_table_insert(self->by_id, t->id, t);
     g_hash_table_insert(self->by_hash, t->hash, t);
-}
-
-static gboolean
-drop(LaresTokens *self, Token *t, GError **error)
-{
-    if (!lares_db_run(self->db, error, "DELETE FROM tokens WHERE id = ?", "s", t->id))
-        return FALSE;
-    g_hash_table_remove(self->by_id, t->id);
-    g_hash_table_remove(self->by_hash, t->hash);
-    return TRUE;
 }
 
 static void
@@ -161,7 +153,8 @@ refresh(LaresTokens *self, Token *t)
 {
     LaresDirectory *directory = lares_host_directory(self->control->host);
     LaresIdentity *fresh = NULL;
-    if (t->identity && t->identity->generation == lares_directory_generation())
+    /* The host's accounts and groups change without a word: they are asked now and then. */
+    if (t->identity && t->identity->generation == lares_directory_generation() && now() - t->asked < ASK_SECONDS)
         return TRUE;
     if (!t->identity) {
         LaresIdentityFull values = {.kind = LARES_IDENTITY_PRINCIPAL,
@@ -176,6 +169,7 @@ refresh(LaresTokens *self, Token *t)
         return FALSE;
     lares_identity_unref(t->identity);
     t->identity = fresh;
+    t->asked = now();
     return TRUE;
 }
 
@@ -343,11 +337,12 @@ describe(const Token *t, const char *secret)
 
 /* Also a read right can make and revoke its own tokens, so that the audit line is not control's. */
 static void
-audit(const LaresControlCaller *caller, const char *verb, const Token *t)
+audit(const LaresControlCaller *caller, const char *verb, const Token *t, gboolean done)
 {
     g_autofree char *owner = subject_of(t);
     lares_audit("control", "verb", verb, "object", t->id, "owner", owner, "scope", lares_right_name(t->scope),
-                "subject", caller->subject, "face", caller->face, "address", caller->address, "verdict", "done", NULL);
+                "subject", caller->subject, "face", caller->face, "address", caller->address, "verdict",
+                done ? "done" : "failed", NULL);
 }
 
 static GVariant *
@@ -371,7 +366,7 @@ token_create(LaresHost *host, const LaresControlCaller *caller, GVariant *args, 
                          t->expires)) {
             GVariant *answer = describe(t, token);
             keep(self, t);
-            audit(caller, "token.create", t);
+            audit(caller, "token.create", t, TRUE);
             return answer;
         }
     }
@@ -429,8 +424,12 @@ token_revoke(LaresHost *host, const LaresControlCaller *caller, GVariant *args, 
         g_set_error(error, LARES_ERROR, LARES_ERROR_NOT_FOUND, "there is no token \"%s\"", id);
         return NULL;
     }
-    audit(caller, "token.revoke", t);
-    drop(self, t, error);
+    gboolean done = lares_db_run(self->db, error, "DELETE FROM tokens WHERE id = ?", "s", t->id);
+    audit(caller, "token.revoke", t, done);
+    if (done) {
+        g_hash_table_remove(self->by_id, t->id);
+        g_hash_table_remove(self->by_hash, t->hash);
+    }
     return NULL;
 }
 

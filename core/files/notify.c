@@ -273,10 +273,21 @@ lares_files_victim_filter(const LaresVictim *victim)
     return directory ? LARES_FILTER_DIR_NAME : LARES_FILTER_FILE_NAME;
 }
 
+static gboolean
+has_no_name(const LaresObject *object)
+{
+    LaresAttrs now = {0};
+    LaresStore *store = object->share->store;
+    LaresStatus status = STORE_IFACE(store)->getattr(store, object->node, LARES_ATTR_NLINK, &now);
+    return status == LARES_STALE || status == LARES_NOENT ||
+           (status == LARES_OK && (now.nlink == 0 || object->node->type == LARES_TYPE_DIRECTORY));
+}
+
 void
 lares_files_victim_end(LaresFiles *files, LaresVictim *victim, gboolean gone)
 {
-    if (gone && victim->last && victim->object.node)
+    /* Another name may have been made since `last` was asked: then the streams are still somebody's. */
+    if (gone && victim->last && victim->object.node && has_no_name(&victim->object))
         lares_files_streams_forget(files, &victim->object);
     lares_object_clear(&victim->object);
 }

@@ -188,6 +188,8 @@ lares_files_create_how(LaresFiles *files, const LaresCaller *caller, const Lares
     if (dir->node->type != LARES_TYPE_DIRECTORY)
         return LARES_NOTDIR;
     LaresStatus status = lares_files_is_hidden(name) ? LARES_ACCESS : lares_files_writable(dir);
+    if (status == LARES_OK) /* before anything is made that would stay behind */
+        status = lares_holder_may_open(holder);
     if (status != LARES_OK)
         return status;
     LaresCred cred = lares_files_cred(caller, dir);

@@ -351,8 +351,11 @@ lares_modules_reload(LaresHost *host, GError **error)
     for (guint i = 0; i < host->modules->len; i++) {
         LaresHostModule *m = host->modules->pdata[i];
         g_autoptr(GError) local = NULL;
-        if (reload_module(host, m, &local))
+        if (reload_module(host, m, &local)) {
+            if (m->state == LARES_MODULE_LOADED)
+                g_clear_pointer(&m->reason, g_free); /* of an earlier reload */
             continue;
+        }
         lares_error("module", "%s: reload refused: %s", m->name, local ? local->message : "no reason given");
         g_free(m->reason);
         m->reason = g_strdup(local ? local->message : "reload refused");

@@ -19,6 +19,7 @@ struct _LaresLookout {
     GMutex lock;
     GCond changed;
     guint64 seen; /* requests done at the last look */
+    guint next;   /* where the next look begins: more may hang than one look takes */
 };
 
 /* A request runs or has ended since the last look. */
@@ -36,14 +37,15 @@ is_busy(LaresLookout *self)
 
 /* Gives connections to others whose worker hangs in a request while nobody else would read on. */
 static void
-look(LaresNet *net)
+look(LaresLookout *self)
 {
+    LaresNet *net = self->net;
     LaresConnection *hanging[16];
     guint n = 0;
     gint64 now = lares_net_clock();
     g_mutex_lock(&net->lock);
-    for (guint i = 0; i < net->workers->len && n < G_N_ELEMENTS(hanging); i++) {
-        LaresWorker *w = net->workers->pdata[i];
+    for (guint i = 0, len = net->workers->len; i < len && n < G_N_ELEMENTS(hanging); i++) {
+        LaresWorker *w = net->workers->pdata[self->next++ % len];
         gint64 since = __atomic_load_n(&w->since, __ATOMIC_RELAXED);
         LaresConnection *c = __atomic_load_n(&w->current, __ATOMIC_ACQUIRE);
         if (c && since && now - since > LARES_NET_HANGS_NS)
@@ -81,7 +83,7 @@ lookout_main(gpointer data)
             while (!self->stop && g_cond_wait_until(&self->changed, &self->lock, until))
                 ;
             g_mutex_unlock(&self->lock);
-            look(self->net);
+            look(self);
             calm = is_busy(self) ? 0 : calm + 1;
             g_mutex_lock(&self->lock);
         }

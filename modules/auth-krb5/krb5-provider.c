@@ -190,6 +190,25 @@ announce_realms(LaresKrb5Provider *self, const Krb5Keytab *k)
     }
 }
 
+/* A keytab that is just being written stays in use; one that went away with its folder (a realm that was removed) is
+ * not to open anything any more. Returns what to give back. */
+static Krb5Keytab *
+take_gone(LaresKrb5Provider *self, const GError *error)
+{
+    Krb5Keytab *gone = NULL;
+
+    g_mutex_lock(&self->lock);
+    if (self->keytab != NULL && self->base64 == NULL && g_path_is_absolute(self->keytab->source) &&
+        g_error_matches(error, LARES_ERROR, LARES_ERROR_UNAVAILABLE)) {
+        g_autofree char *folder = g_path_get_dirname(self->keytab->source);
+
+        if (!g_file_test(folder, G_FILE_TEST_IS_DIR))
+            gone = g_steal_pointer(&self->keytab);
+    }
+    g_mutex_unlock(&self->lock);
+    return gone;
+}
+
 gboolean
 lares_krb5_provider_reload(LaresKrb5Provider *self)
 {
@@ -197,6 +216,12 @@ lares_krb5_provider_reload(LaresKrb5Provider *self)
     Krb5Keytab *fresh = load_any(self, &error), *old;
 
     if (fresh == NULL) {
+        Krb5Keytab *gone = take_gone(self, error);
+
+        if (gone != NULL) {
+            lares_info(KRB5_ROOM, "keytab %s is gone with its folder: its keys are not used any more", gone->source);
+            krb5_keytab_unref(gone);
+        }
         keys_failed(self, error);
         return FALSE;
     }

@@ -8,6 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* What may wait for polkit, all callers together, and how much one call may bring. */
+#define MAX_ASKING     64
+#define MAX_ARGS       (256 * 1024)
 #define POLKIT_SECONDS 120 /* somebody may be typing a password */
 
 typedef struct {
@@ -16,11 +19,14 @@ typedef struct {
     const LaresVerb *verb;
     GVariant *args;
     char *subject;
+    gboolean asking;
 } Call;
 
 static void
 call_free(Call *call)
 {
+    if (call->asking)
+        call->bus->asking--;
     g_object_unref(call->bus);
     g_variant_unref(call->args);
     g_free(call->subject);
@@ -141,6 +147,8 @@ ask_polkit(Call *call)
 {
     GDBusMessage *message = g_dbus_method_invocation_get_message(call->invocation);
     gboolean may_ask = g_dbus_message_get_flags(message) & G_DBUS_MESSAGE_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION;
+    call->asking = TRUE;
+    call->bus->asking++;
     g_autofree char *action = g_strconcat("org.lares.lares1.", action_of(call->verb), NULL);
     GVariantBuilder subject, details;
     g_variant_builder_init(&subject, G_VARIANT_TYPE_VARDICT);
@@ -172,6 +180,8 @@ on_uid(GObject *source, GAsyncResult *result, gpointer user)
     call->subject = g_strdup_printf("uid:%u", uid);
     if (uid == 0 || uid == geteuid())
         run(call, LARES_RIGHT_ADMIN);
+    else if (call->bus->asking >= MAX_ASKING || g_variant_get_size(call->args) > MAX_ARGS)
+        refuse_text(call, LARES_ERROR_UNAVAILABLE, "too much waits for polkit already");
     else
         ask_polkit(call);
 }

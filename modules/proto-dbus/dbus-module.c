@@ -210,7 +210,7 @@ on_bus(GObject *source, GAsyncResult *result, gpointer user)
     g_autoptr(BusServer) self = user; /* a reference of the pending call */
     g_autoptr(GError) error = NULL;
     GDBusConnection *connection = g_bus_get_finish(result, &error);
-    if (g_cancellable_is_cancelled(self->cancel)) {
+    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED) || !self->cancel) { /* stopped meanwhile */
         g_clear_object(&connection);
         return;
     }

@@ -26,6 +26,7 @@ struct _BusServer {
     guint name, watch, refresh, sessions, retry;
     gboolean owned;
     char *problem;
+    guint asking;       /* calls that wait for polkit */
     GHashTable *things; /* object path -> BusThing, borrowed from the manager */
 };
 

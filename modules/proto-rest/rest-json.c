@@ -15,6 +15,8 @@ is_shallow(const char *text, goffset len)
     for (goffset i = 0; i < len; i++) {
         if (in_string && text[i] == '\\')
             i++;
+        else if (!in_string && (text[i] == '/' || text[i] == '\''))
+            return FALSE; /* comments and other quotes are json-glib's, not JSON's, and would hide brackets */
         else if (text[i] == '"')
             in_string = !in_string;
         else if (!in_string && (text[i] == '{' || text[i] == '['))
@@ -36,8 +38,8 @@ rest_read_object(SoupServerMessage *message, GError **error)
     if (body->length == 0)
         return json_object_new();
     if (!is_shallow(body->data, body->length)) {
-        g_set_error(error, LARES_ERROR, LARES_ERROR_INVALID, "the body has brackets within brackets, more than %d deep",
-                    REST_MAX_DEPTH);
+        g_set_error(error, LARES_ERROR, LARES_ERROR_INVALID,
+                    "the body is not JSON, or has brackets within brackets, more than %d deep", REST_MAX_DEPTH);
         return NULL;
     }
     if (memchr(body->data, 0, (size_t)body->length) ||

@@ -19,6 +19,14 @@ static const LaresKey keys[] = {
 /* ---- HTTP ----------------------------------------------------------------------------------------------------------
  */
 
+static goffset
+largest_body(SoupServerMessage *message)
+{
+    SoupMessageHeaders *headers = soup_server_message_get_request_headers(message);
+    gboolean stranger = rest_remote_visit(message) && !soup_message_headers_get_one(headers, "Authorization");
+    return stranger ? REST_MAX_STRANGER : REST_MAX_BODY;
+}
+
 static void
 refuse_large(SoupServerMessage *message)
 {
@@ -34,7 +42,7 @@ static void
 check_size(SoupServerMessage *message, gpointer user)
 {
     SoupMessageHeaders *headers = soup_server_message_get_request_headers(message);
-    if (soup_message_headers_get_content_length(headers) > REST_MAX_BODY)
+    if (soup_message_headers_get_content_length(headers) > largest_body(message))
         refuse_large(message);
 }
 
@@ -43,7 +51,7 @@ static void
 count_chunk(SoupServerMessage *message, GBytes *chunk, gpointer user)
 {
     SoupMessageBody *body = soup_server_message_get_request_body(message);
-    if (body->length + (goffset)g_bytes_get_size(chunk) > REST_MAX_BODY)
+    if (body->length + (goffset)g_bytes_get_size(chunk) > largest_body(message))
         refuse_large(message);
 }
 

@@ -66,6 +66,15 @@ touch(SoupServerMessage *message, gpointer user)
         visit->since = g_get_monotonic_time();
 }
 
+/* libsoup closes a connection in the main loop; a peer that does not read must not hold it up. */
+static void
+bound_close(SoupServerMessage *message, gpointer user)
+{
+    RestVisit *visit = rest_remote_visit(message);
+    if (visit)
+        g_socket_set_timeout(visit->socket, 1);
+}
+
 static void
 request_started(SoupServer *soup, SoupServerMessage *message, gpointer user)
 {
@@ -74,6 +83,9 @@ request_started(SoupServer *soup, SoupServerMessage *message, gpointer user)
         return;
     for (guint i = 0; i < G_N_ELEMENTS(steps); i++)
         g_signal_connect(message, steps[i], G_CALLBACK(touch), NULL);
+    g_signal_connect(message, "finished", G_CALLBACK(bound_close), NULL);
+    /* libsoup keeps no connection that it did not accept itself: clients are told. */
+    soup_message_headers_replace(soup_server_message_get_response_headers(message), "Connection", "close");
 }
 
 /* Each step of a request has its time: a peer that sends a byte now and then gets no more of it. */
@@ -90,6 +102,16 @@ sweep(gpointer user)
     return G_SOURCE_CONTINUE;
 }
 
+/* Hosts other than this one may have so many each; `peer` is not among them yet. */
+static gboolean
+has_too_many(RestServer *self, const LaresPeer *peer)
+{
+    guint same = 0;
+    for (guint i = 0; i < self->visits->len && !peer->is_local; i++)
+        same += g_str_equal(((RestVisit *)self->visits->pdata[i])->peer.address, peer->address);
+    return same >= REST_MAX_PER_HOST;
+}
+
 static gboolean
 accept_connection(GSocketService *service, GSocketConnection *connection, GObject *source, gpointer user)
 {
@@ -98,8 +120,15 @@ accept_connection(GSocketService *service, GSocketConnection *connection, GObjec
     g_autoptr(GSocketAddress) local = g_socket_connection_get_local_address(connection, NULL);
     g_autoptr(GSocketAddress) real = g_socket_connection_get_remote_address(connection, NULL);
     g_autoptr(GIOStream) stream = NULL;
+    LaresPeer peer;
     if (!local || !real)
         return TRUE; /* gone already */
+    fill_peer(&peer, real);
+    if (has_too_many(self, &peer)) {
+        lares_log_limited(LARES_LOG_INFO, REST_ROOM, "too many connections of %s", peer.address);
+        g_io_stream_close(G_IO_STREAM(connection), NULL, NULL);
+        return TRUE;
+    }
     /* One object per connection: GIO may hand out the same one twice. */
     g_autoptr(GSocketAddress) remote =
         g_inet_socket_address_new(g_inet_socket_address_get_address(G_INET_SOCKET_ADDRESS(real)),
@@ -112,7 +141,7 @@ accept_connection(GSocketService *service, GSocketConnection *connection, GObjec
     visit->server = self;
     visit->socket = g_object_ref(g_socket_connection_get_socket(connection));
     visit->since = g_get_monotonic_time();
-    fill_peer(&visit->peer, real);
+    visit->peer = peer;
     g_ptr_array_add(self->visits, visit);
     g_object_set_data_full(G_OBJECT(remote), VISIT_KEY, visit, visit_free);
     g_socket_set_option(visit->socket, 6 /* IPPROTO_TCP */, 1 /* TCP_NODELAY */, 1, NULL);

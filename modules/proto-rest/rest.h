@@ -25,6 +25,10 @@
 /* Half-sent requests hold memory: more connections than this wait in the listen queue. */
 #define REST_MAX_CONNECTIONS 256
 #define REST_MAX_REMOTE      1024
+/* Of one host over the network: nobody keeps the others out. */
+#define REST_MAX_PER_HOST 32
+/* A body of somebody who does not even say who they are. */
+#define REST_MAX_STRANGER 1024
 /* The socket is open to all, so that they are told why they are refused; those who may not manage the server have this
  * many each, and together (a user may have many numbers) they leave room for those who may. */
 #define REST_MAX_GUEST  8

@@ -72,6 +72,12 @@ set_away(Smb2Open *open, Smb2Session *of)
     uint64_t credential = of->credential;
     g_mutex_unlock(&of->lock);
     g_mutex_lock(&opens->lock);
+    /* One that was closed meanwhile is in no table any more, and must not come back into a list. */
+    if (g_hash_table_lookup(opens->by_volatile, &open->volatile_id) != open || open->session != of) {
+        g_mutex_unlock(&opens->lock);
+        lares_identity_unref(identity);
+        return;
+    }
     g_mutex_lock(&open->lock);
     smb2_open_leave_lists(open);
     LaresIdentity *before = open->last_identity;
@@ -148,10 +154,36 @@ cancelled(gpointer user)
     /* The open's list, or the timer, gives its reference back when its time comes. */
 }
 
-static gboolean
-waited_enough(gpointer parked)
+typedef struct {
+    Smb2Open *open;     /* a reference */
+    Smb2Parked *parked; /* a reference */
+} Early;
+
+static void
+early_free(gpointer data)
 {
-    smb2_parked_finish(parked, STATUS_OBJECT_NAME_NOT_FOUND, NULL, 0);
+    Early *early = data;
+    smb2_open_unref(early->open);
+    smb2_parked_unref(early->parked);
+    g_free(early);
+}
+
+/* The open keeps nobody who was answered: each keeps a connection. */
+static gboolean
+waited_enough(gpointer data)
+{
+    Early *early = data;
+    guint at;
+    gboolean there = FALSE;
+    g_mutex_lock(&early->open->lock);
+    if (early->open->comers && g_ptr_array_find(early->open->comers, early->parked, &at)) {
+        g_ptr_array_steal_index_fast(early->open->comers, at); /* not remove: that would try it again */
+        there = TRUE;
+    }
+    g_mutex_unlock(&early->open->lock);
+    smb2_parked_finish(early->parked, STATUS_OBJECT_NAME_NOT_FOUND, NULL, 0);
+    if (there)
+        smb2_parked_unref(early->parked);
     return G_SOURCE_REMOVE;
 }
 
@@ -172,7 +204,8 @@ smb2_open_await_disconnect(Smb2Open *open, Smb2Op *op)
     }
     g_mutex_unlock(&open->lock);
     if (there)
-        g_timeout_add_full(G_PRIORITY_DEFAULT, AWAIT_MS, waited_enough, parked, (GDestroyNotify)smb2_parked_unref);
+        g_timeout_add_full(G_PRIORITY_DEFAULT, AWAIT_MS, waited_enough,
+                           g_memdup2(&(Early){smb2_open_ref(open), parked}, sizeof(Early)), early_free);
     else
         retry(parked);
     return STATUS_PENDING;

@@ -80,6 +80,8 @@ call_handler(Smb2Message *m, Smb2Op *op, const Smb2Command *row, gboolean *waits
             lares_put_bytes(op->out, bytes, len);
             return status;
         case SMB2_PENDING_RETRY:
+            if (lares_store_moment())
+                lares_store_moment_begin(); /* what was waited for has changed things */
             op->retry = TRUE;
             smb2_op_leave_open(op);
             break;
@@ -357,6 +359,8 @@ go_on(Smb2Message *m, LaresArena *arena, Walk result)
 {
     if (result == WALK_ON)
         result = walk(m);
+    else
+        lares_store_moment_end();
     if (result != WALK_PARKED) {
         note_running(m, FALSE);
         smb2_message_flush(m);

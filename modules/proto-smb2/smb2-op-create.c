@@ -392,7 +392,7 @@ open_or_make(Smb2Op *op, Smb2Create *c)
     uint32_t status = STATUS_INSUFFICIENT_RESOURCES;
     gboolean again = TRUE;
     for (int i = 0; i < MAX_TRIES && again; i++) {
-        if (i > 0)
+        if (i > 0 && lares_store_moment())
             lares_store_moment_begin(); /* somebody else changed what was seen */
         again = FALSE;
         smb2_target_clear(&c->target);
@@ -524,6 +524,8 @@ smb2_op_create(Smb2Op *op)
         status = answer(op, &c);
     if (status != STATUS_SUCCESS && status != STATUS_PENDING && added)
         take_back(&c); /* nobody was told its number */
+    else if (SMB2_STATUS_IS_ERROR(status) && c.reconnected && c.open)
+        smb2_open_close(c.open); /* nor its new one, and what it made before stays */
     if (status != STATUS_SUCCESS && status != STATUS_PENDING)
         op->chain->failed = status;
     if (c.open)

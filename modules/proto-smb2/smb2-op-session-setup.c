@@ -215,11 +215,14 @@ leave_connection(Smb2Channel *channel)
     Smb2Session *s = channel->session;
     g_mutex_lock(&s->lock);
     g_ptr_array_remove_fast(s->channels, channel);
+    gboolean last = s->channels->len == 0;
     g_mutex_unlock(&s->lock);
     g_mutex_lock(&c->lock);
     if (g_hash_table_lookup(c->channels, &s->id) == channel)
         g_hash_table_remove(c->channels, &s->id);
     g_mutex_unlock(&c->lock);
+    if (last) /* the others went while this one was joining */
+        smb2_session_leave(s, "its last connection is gone");
 }
 
 static uint32_t

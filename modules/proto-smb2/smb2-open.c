@@ -212,7 +212,7 @@ smb2_opens_add(Smb2Opens *opens, Smb2Open *open)
     smb2_opens_guid_key(open->client_guid, open->create_guid, key);
     g_mutex_lock(&opens->lock);
     if (g_hash_table_size(opens->by_volatile) >= SMB2_MAX_OPENS ||
-        g_atomic_int_get(&open->tree->n_opens) >= (gint)SMB2_MAX_OPENS_PER_SESSION) {
+        open->session->open_list.length >= SMB2_MAX_OPENS_PER_SESSION) {
         status = STATUS_INSUFFICIENT_RESOURCES;
     } else if (open->persistent && g_hash_table_contains(opens->by_guid, key)) {
         status = STATUS_DUPLICATE_OBJECTID;

@@ -18,6 +18,8 @@ seal_previous(Smb2Message *m)
         return;
     uint8_t *response = out->base + m->previous;
     size_t len = out->len - m->previous;
+    if (len < SMB2_HEADER_SIZE)
+        return;
     if (m->previous_sign) {
         smb2_set_u32(response + SMB2_H_FLAGS, smb2_get_u32(response + SMB2_H_FLAGS) | SMB2_FLAGS_SIGNED);
         if (!smb2_signature(m->previous_key, response, len, response + SMB2_H_SIGNATURE))
@@ -126,9 +128,15 @@ void
 smb2_response_end(Smb2Message *m, Smb2Op *op, uint32_t status, uint64_t async_id, gboolean credits)
 {
     LaresWriter *out = &m->reply->out;
-    if (out->failed) { /* longer than any reply may be */
+    /* A handler that gave up may have rewound the writer, and with it that the header did not fit. */
+    if (out->failed || out->len < op->response + SMB2_HEADER_SIZE) { /* longer than any reply may be */
         lares_reply_rewind(m->reply, op->response, 0);
-        smb2_put_zeros(out, SMB2_HEADER_SIZE);
+        smb2_put_zeros(out, SMB2_HEADER_SIZE + 9);
+        if (out->failed) { /* not even an error fits: nothing leaves */
+            lares_connection_close(m->connection->net);
+            return;
+        }
+        lares_reply_rewind(m->reply, op->response + SMB2_HEADER_SIZE, 0);
         status = STATUS_INSUFFICIENT_RESOURCES;
     }
     gboolean empty = out->len == op->response + SMB2_HEADER_SIZE && m->reply->n_ranges == 0;

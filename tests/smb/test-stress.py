@@ -28,6 +28,8 @@ SECONDS = float(os.environ.get("LARES_STRESS", "2"))
 NAMES = ["one", "two", "Three", "four.txt", "d\\five", "d\\six"]
 FILES = NAMES + ["ONE", "three", "one:stream", "d"]
 WRONG = (0xC00000E5, 0xC0000001)  # INTERNAL_ERROR, UNSUCCESSFUL
+# What these say themselves: a watch in the middle of a chain, an answer to a break that was not asked for.
+MEANT = ((15, 0xC00000E5), (18, 0xC0000001))
 
 
 @contextlib.contextmanager
@@ -92,7 +94,7 @@ class Pool:
         self.ids = []
 
     def take(self, command, r):
-        assert r.status not in WRONG, (command, hex(r.status))
+        assert r.status not in WRONG or (command, r.status) in MEANT, (command, hex(r.status))
         if command == smb.CREATE and r.status == smb.SUCCESS:
             self.ids.append(r.body[64:80])
 

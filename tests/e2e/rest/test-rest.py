@@ -281,7 +281,8 @@ def test_strict_input():
         t = r.login("ada")
         for body, word in (('{"name": "x", "pth": "/x"}', 'did you mean \\"path\\"'), ('{"name": 3}', "a string"), ("[1]", "one JSON object"),
                            ("{", "not JSON"), ('{"name": "x"} trailing', "not JSON"), ("[" * 100000, "brackets"),
-                           ('{"name":' * 5000, "brackets"), ('{"path": "/x"}', "missing")):
+                           ('{"name":' * 5000, "brackets"),
+                           ("{'\"':" + "[" * 100000, "brackets"), ('{/*"*/"a":' + "[" * 100000, "brackets"), ('{"path": "/x"}', "missing")):
             a = r.curl("POST", "/shares", body, token=t)
             assert a.status == 400 and word.replace('\\"', '"') in a.json["detail"], (body[:30], a.body)
             assert a.headers["content-type"].startswith("application/problem+json")
@@ -291,6 +292,7 @@ def test_strict_input():
         assert a.status == 400 and "application/json" in a.json["detail"]
         a = r.curl("POST", "/shares", "x" * 300000, token=t)
         assert a.status == 413, a.status
+        assert r.curl("POST", "/shares", "x" * 2000).status == 413  # of somebody who does not say who they are
         for path in ("/..%2f..%2fetc/passwd", "/shares/../../status", "/shares/", "/shares//", "/nothing", "/shares/a/b/c", "/shares/%FF",
                      "/shares/%00", "/users/%2E%2E%2Fx"):
             assert r.curl("GET", path, token=t, more=["--path-as-is"]).status in (400, 404), path
