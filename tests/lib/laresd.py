@@ -203,7 +203,7 @@ class Laresd:
     def reload(self):
         self.process.send_signal(signal.SIGHUP)
 
-    def wait_log(self, text, timeout=10, start=0):
+    def wait_log(self, text, timeout=30, start=0):
         """Waits until the log has `text` behind offset `start`; returns the log."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:

@@ -15,7 +15,7 @@ CLOSE = struct.pack("<HHI16s", 24, 0, 0, bytes(16))
 NAME_NOT_FOUND, OPEN_ACCESS, OPEN = 0xC0000034, 0x12019F, 1
 
 
-def until(true, what, seconds=5):
+def until(true, what, seconds=30):
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, what

@@ -27,7 +27,7 @@ class Checks:
         self.port = port
 
     def conn(self, service, **kw):
-        return self.gss.GssConn("127.0.0.1", self.port, service=service, timeout=5, **kw)
+        return self.gss.GssConn("127.0.0.1", self.port, service=service, timeout=30, **kw)
 
     def works(self, service):
         with self.conn(service) as c:
@@ -116,7 +116,7 @@ class Checks:
         from nfsraw import Conn, auth_gss
         from nfs4xdr import Packer, Unpacker
         for token in (b"", b"\0" * 100, os.urandom(3000)):
-            with Conn("127.0.0.1", self.port, timeout=5) as c:
+            with Conn("127.0.0.1", self.port, timeout=30) as c:
                 r = c.call(0, bytes(Packer().opaque(token).data), cred=auth_gss(1, 0, 1, b""))
                 if r.verdict == "SUCCESS":
                     u = Unpacker(r.body)

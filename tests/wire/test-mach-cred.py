@@ -32,7 +32,7 @@ def as_user(t, user, service=INTEGRITY):
     """A connection with a Kerberos context of this user."""
     import nfsgss  # after the environment: it names the realm
     os.environ["KRB5CCNAME"] = t.ccache[user]
-    c = nfsgss.GssConn("127.0.0.1", t.s.port, service=service, timeout=10)
+    c = nfsgss.GssConn("127.0.0.1", t.s.port, service=service, timeout=30)
     t.open.append(c)
     return c
 

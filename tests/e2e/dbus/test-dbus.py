@@ -44,7 +44,7 @@ class Bus:
         self.wait(lambda: (work / "bus").exists())
         self.env = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=self.address, LC_ALL="C.UTF-8")
 
-    def wait(self, ready, seconds=10):
+    def wait(self, ready, seconds=30):
         end = time.monotonic() + seconds
         while not ready():
             assert time.monotonic() < end, "waited in vain"

@@ -20,8 +20,8 @@ void fixture_free(Fixture *f);
 void fixture_create(Fixture *f);
 /* Starts the daemons and waits until both are ready. */
 void fixture_start(Fixture *f);
-/* Runs the main context until done(data) or seconds have gone; TRUE when done. */
-gboolean fixture_wait(gboolean (*done)(gpointer data), gpointer data, guint seconds);
+/* Runs the main context until done(data), for a minute at most; TRUE when done. */
+gboolean fixture_wait(gboolean (*done)(gpointer data), gpointer data);
 /* One call of the helper; the answer or a failed test. */
 JsonObject *fixture_call(Fixture *f, const char *op, const char *name, const char *secret);
 /* The same, and the test fails unless it is refused with code. */

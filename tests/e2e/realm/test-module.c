@@ -266,7 +266,7 @@ test_create_and_use(void)
 
     begin();
     g_variant_unref(good("realm.create", CREATE));
-    g_assert_true(fixture_wait(running, NULL, 10));
+    g_assert_true(fixture_wait(running, NULL));
     answer = good("realm.create", CREATE);
     g_assert_true(g_variant_lookup(answer, "created", "b", &created));
     g_assert_false(created);
@@ -307,15 +307,15 @@ test_reload_and_rotate(void)
 
     begin();
     g_variant_unref(good("realm.create", CREATE));
-    g_assert_true(fixture_wait(running, NULL, 10));
+    g_assert_true(fixture_wait(running, NULL));
     g_variant_unref(good("realm.user.add", "{'name': <'anna'>, 'password': <'correct horse'>}"));
-    g_assert_true(fixture_wait(begin_rotation, NULL, 5));
+    g_assert_true(fixture_wait(begin_rotation, NULL));
     g_assert_false(rotated(NULL));
-    g_assert_true(fixture_wait(rotated, NULL, 5));
+    g_assert_true(fixture_wait(rotated, NULL));
     /* The second step runs in a thread; the restart behind it waits for it in the helper's lock. */
     g_assert_true(lares_module.reload(&host, NULL, &error));
     g_assert_no_error(error);
-    g_assert_true(fixture_wait(running, NULL, 10));
+    g_assert_true(fixture_wait(running, NULL));
     g_assert_true(fixture_kinit(host.f, "anna", "anna", "correct horse"));
     g_assert_true(fixture_run(host.f, "anna", NULL, kvno, &text));
     g_assert_nonnull(strstr(text, "kvno = 2"));
@@ -347,7 +347,7 @@ test_renamed_server(void)
     g_assert_true(g_variant_lookup(answer, "names", "^a&s", &names));
     g_assert_cmpstr(names[0], ==, "nas.lares.test");
     g_assert_true(g_strv_contains(names, TEST_HOST));
-    g_assert_true(fixture_wait(has_new_name, NULL, 5));
+    g_assert_true(fixture_wait(has_new_name, NULL));
     g_variant_unref(answer);
     host.name = NULL;
     end();
@@ -394,7 +394,7 @@ test_daemon_that_dies(void)
     lares_module.unload(&host);
     g_assert_true(lares_module.load(&host, NULL, NULL));
     g_variant_unref(good("realm.create", CREATE));
-    g_assert_true(fixture_wait(tried_twice, NULL, 10));
+    g_assert_true(fixture_wait(tried_twice, NULL));
     g_assert_false(running(NULL));
     end();
 }

@@ -57,7 +57,7 @@ test_killed_come_back(void)
             g_assert_cmpint(killed.old[i], >, 1);
             g_assert_cmpint(kill(killed.old[i], SIGKILL), ==, 0);
         }
-        g_assert_true(fixture_wait(both_back, &killed, 10));
+        g_assert_true(fixture_wait(both_back, &killed));
         pid_of(f, 0, &restarts);
         g_assert_cmpint(restarts, ==, round);
         g_assert_true(fixture_kinit(f, "anna", "anna", "correct horse"));
@@ -131,8 +131,8 @@ test_children_die_with_us(void)
     g_assert_false(process_gone(GINT_TO_POINTER(pids[1])));
     kill(child, SIGKILL);
     waitpid(child, &status, 0);
-    g_assert_true(fixture_wait(process_gone, GINT_TO_POINTER(pids[0]), 5));
-    g_assert_true(fixture_wait(process_gone, GINT_TO_POINTER(pids[1]), 5));
+    g_assert_true(fixture_wait(process_gone, GINT_TO_POINTER(pids[0])));
+    g_assert_true(fixture_wait(process_gone, GINT_TO_POINTER(pids[1])));
     fixture_free(f);
 }
 
@@ -157,7 +157,7 @@ supervise_until_killed(const char *state)
     g_autofree char *path = g_build_filename(state, "pids", NULL);
     g_autofree char *text = NULL;
 
-    if (!realm_supervisor_start(supervisor, NULL) || !fixture_wait(supervisor_ready, supervisor, 10))
+    if (!realm_supervisor_start(supervisor, NULL) || !fixture_wait(supervisor_ready, supervisor))
         return 1;
     status = realm_supervisor_status(supervisor);
     text = g_strdup_printf("%d %d", (int)json_object_get_int_member(json_array_get_object_element(status, 0), "pid"),
