@@ -57,6 +57,8 @@ nothing(const char *signature)
         return g_variant_new_boolean(FALSE);
     case 'x':
         return g_variant_new_int64(0);
+    case 'u':
+        return g_variant_new_uint32(0);
     default:
         return g_variant_new_array(G_VARIANT_TYPE(signature + 1), NULL, 0);
     }

@@ -73,6 +73,7 @@ const RestRoute rest_routes[] = {
 
     CREATE("/realm", "realm.create", NULL),
     SHOW("/realm", "realm.status"),
+    CHANGE("DELETE", "/realm", "realm.remove", "realm.status"),
     ACT("/realm/rotate", "realm.rotate", NULL),
     LIST("/realm/users", "realm.user.list", "name"),
     CREATE("/realm/users", "realm.user.add", "name"),
