@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* HTTP with JSON to the server's control socket; its problem details become errors with exit codes.
+/* HTTP with JSON to the server's control socket, or to a server elsewhere (remote.c); its problem details become errors
+ * with exit codes.
  *
  * Spec: RFC 9457. */
 #include "ctl.h"
@@ -110,7 +111,7 @@ set_unreachable(const char *path, const GError *cause, GError **error)
 }
 
 static int
-exit_for(const char *code)
+exit_for(const char *code, guint status)
 {
     static const struct {
         const char *code;
@@ -127,7 +128,7 @@ exit_for(const char *code)
     for (guint i = 0; i < G_N_ELEMENTS(table); i++)
         if (g_str_equal(table[i].code, code))
             return table[i].exit;
-    return CTL_EXIT_FAILED;
+    return status == SOUP_STATUS_UNAUTHORIZED || status == SOUP_STATUS_FORBIDDEN ? CTL_EXIT_DENIED : CTL_EXIT_FAILED;
 }
 
 static void
@@ -141,7 +142,7 @@ set_problem(JsonNode *root, const char *verb, guint status, GError **error)
                     _("the server does not offer \"%s\": its module is not loaded; see \"laresctl module list\""),
                     verb);
     else if (detail)
-        g_set_error_literal(error, CTL_ERROR, exit_for(code), detail);
+        g_set_error_literal(error, CTL_ERROR, exit_for(code, status), detail);
     else
         g_set_error(error, CTL_ERROR, CTL_EXIT_FAILED, _("the server answered \"%s\" with HTTP status %u"), verb,
                     status);
@@ -160,7 +161,7 @@ wipe(GBytes *bytes)
 }
 
 static GBytes *
-send_body(CtlCall *call, const char *verb, GBytes *body, guint *status, GError **error)
+send_local(CtlCall *call, const char *verb, GBytes *body, guint *status, GError **error)
 {
     const char *path = ctl_socket(call);
     g_autoptr(GSocketAddress) address = g_unix_socket_address_new(path);
@@ -179,16 +180,12 @@ send_body(CtlCall *call, const char *verb, GBytes *body, guint *status, GError *
     return answer;
 }
 
-JsonNode *
-ctl_client_call(CtlCall *call, const char *verb, JsonObject *params, const CtlSecret *secret, GError **error)
+/* Takes `answer`. */
+static JsonNode *
+read_answer(GBytes *answer, const char *verb, guint status, GError **error)
 {
     g_autoptr(JsonParser) parser = json_parser_new();
-    g_autoptr(GBytes) body = make_body(params, secret);
-    guint status = 0;
     gsize length;
-    GBytes *answer = send_body(call, verb, body, &status, error);
-    if (!answer)
-        return NULL;
     const char *data = g_bytes_get_data(answer, &length);
     gboolean parsed = json_parser_load_from_data(parser, data ? data : "", (gssize)length, NULL);
     JsonNode *root = parsed ? json_parser_steal_root(parser) : NULL;
@@ -198,4 +195,49 @@ ctl_client_call(CtlCall *call, const char *verb, JsonObject *params, const CtlSe
     set_problem(root, verb, status, error);
     g_clear_pointer(&root, json_node_unref);
     return NULL;
+}
+
+static JsonNode *
+call_remote(const CtlContext *context, const char *verb, GBytes *body, CtlProof *proof, gboolean quick, guint *status,
+            GError **error)
+{
+    GBytes *answer = ctl_remote_send(context, verb, body, proof, quick, status, error);
+    if (!answer)
+        return NULL;
+    if (*status == SOUP_STATUS_UNAUTHORIZED && !proof) {
+        wipe(answer);
+        ctl_set_logged_out(context, error);
+        return NULL;
+    }
+    return read_answer(answer, verb, *status, error);
+}
+
+JsonNode *
+ctl_client_remote(const CtlContext *context, const char *verb, JsonObject *params, guint *status, CtlProof *proof,
+                  GError **error)
+{
+    GBytes *body = make_body(params, NULL);
+    guint own = 0;
+    JsonNode *root = call_remote(context, verb, body, proof, FALSE, status ? status : &own, error);
+    g_bytes_unref(body);
+    return root;
+}
+
+JsonNode *
+ctl_client_call(CtlCall *call, const char *verb, JsonObject *params, const CtlSecret *secret, GError **error)
+{
+    g_autoptr(CtlContext) context = NULL;
+    guint status = 0;
+    if (!ctl_target(call, &context, error))
+        return NULL;
+    if (context && call->relative) {
+        g_set_error(error, CTL_ERROR, CTL_EXIT_USAGE, _("the folder is one of the server %s: give its full path there"),
+                    context->url);
+        return NULL;
+    }
+    g_autoptr(GBytes) body = make_body(params, secret);
+    if (context)
+        return call_remote(context, verb, body, NULL, call->quick, &status, error);
+    GBytes *answer = send_local(call, verb, body, &status, error);
+    return answer ? read_answer(answer, verb, status, error) : NULL;
 }

@@ -5,6 +5,7 @@
 #include <glib/gi18n.h>
 
 const CtlGroup ctl_groups[] = {
+    {"context", N_("servers elsewhere that you logged in to")},
     {"share", N_("shared folders")},
     {"share security", N_("who may use a share, and how")},
     {"user", N_("users of the server's directory")},
@@ -57,6 +58,9 @@ static const CtlArg realm_host[] = {
     {"name", N_("NAME"), N_("the machine's full name: laptop.home.lan"), CTL_REALM_HOST}, {NULL}};
 static const CtlArg platform[] = {
     {"platform", N_("SYSTEM"), N_("linux, macos or windows"), CTL_NOTHING, FALSE, "linux macos windows"}, {NULL}};
+static const CtlArg context_name[] = {{"name", N_("NAME"), N_("the context's name"), CTL_CONTEXT}, {NULL}};
+static const CtlArg context_or_local[] = {
+    {"name", N_("NAME"), N_("the context's name, or local for this machine's server"), CTL_CONTEXT}, {NULL}};
 static const CtlArg shell[] = {{"shell", N_("SHELL"), N_("bash, zsh or fish"), CTL_NOTHING, FALSE, "bash zsh fish"},
                                {NULL}};
 
@@ -123,6 +127,15 @@ static const CtlOption token_options[] = {
     {"lifetime", "lifetime", CTL_NUMBER, N_("SECONDS"), N_("how long it is good")},
     {"label", "label", CTL_TEXT, N_("WORD"), N_("a word to know it by")},
     {NULL}};
+static const CtlOption login_options[] = {
+    {"kerberos", NULL, CTL_FLAG, NULL, N_("with your ticket; there is no other way yet")},
+    {"rights", "scope", CTL_TEXT, N_("RIGHT"), N_("no more than this: read, operate or admin"), CTL_NOTHING,
+     "read operate admin"},
+    {"lifetime", "lifetime", CTL_NUMBER, N_("SECONDS"), N_("how long it is good; never longer than the ticket")},
+    {"fingerprint", NULL, CTL_TEXT, N_("SHA256"), N_("the certificate that the server must show")},
+    {"name", NULL, CTL_TEXT, N_("NAME"), N_("what the context is called; the server's name if not given")},
+    {NULL}};
+static const CtlOption logout_options[] = {{"all", NULL, CTL_FLAG, NULL, N_("of every server")}, {NULL}};
 static const CtlOption group_options[] = {
     {"gid", "gid", CTL_NUMBER, N_("GID"), N_("the group's number; chosen if not given")}, {NULL}};
 static const CtlOption realm_options[] = {
@@ -294,6 +307,23 @@ static const CtlField host_columns[] = {{"name", N_("Name")},
                                         {NULL}};
 static const CtlField ntlm_columns[] = {{"name", N_("Name")}, {NULL}};
 static const CtlField removed_fields[] = {{"removed", N_("Principals removed")}, {NULL}};
+static const CtlField context_columns[] = {{"current", N_("Current")},
+                                           {"name", N_("Name")},
+                                           {"server", N_("Server")},
+                                           {"logged-in", N_("Logged in")},
+                                           {"user", N_("User")},
+                                           {"rights", N_("Right")},
+                                           {"expires", N_("Expires"), CTL_AS_TIME},
+                                           {NULL}};
+static const CtlField context_fields[] = {{"name", N_("Name")},
+                                          {"server", N_("Server")},
+                                          {"logged-in", N_("Logged in")},
+                                          {"user", N_("User")},
+                                          {"rights", N_("Right")},
+                                          {"expires", N_("Expires"), CTL_AS_TIME},
+                                          {"current", N_("Current")},
+                                          {"fingerprint", N_("Certificate")},
+                                          {NULL}};
 static const CtlField verb_columns[] = {
     {"name", N_("Name")}, {"right", N_("Right")}, {"description", N_("Description")}, {NULL}};
 
@@ -466,6 +496,26 @@ const CtlCommand ctl_commands[] = {
     {"realm host remove", "realm.host.remove", N_("remove a machine from the realm"), NULL, realm_host, NULL,
      removed_fields, NULL, NULL, "laresctl realm host remove laptop.home.lan"},
 
+    {"login", NULL, N_("log in to a server elsewhere with your ticket"),
+     N_("The ticket (kinit) is exchanged for a token that ends with it at the latest, and that commands use from then "
+        "on. A certificate that the server made itself is trusted once you said that its fingerprint is the one that "
+        "\"laresctl status\" shows on the server; a changed one is refused."),
+     NULL, login_options, context_fields, NULL, NULL,
+     "laresctl login --server https://nas.home.lan:8749\nlaresctl login --kerberos --server nas.home.lan --rights read",
+     ctl_run_login},
+    {"logout", NULL, N_("end your login at the server and forget it here"), NULL, NULL, logout_options, NULL, NULL,
+     NULL, "laresctl logout\nlaresctl logout --all", ctl_run_logout},
+    {"context list", NULL, N_("list the servers elsewhere that you logged in to"), NULL, NULL, NULL, context_columns,
+     NULL, N_("You are logged in to no other server: \"laresctl login --server URL\" does that."),
+     "laresctl context list", ctl_run_context_list},
+    {"context show", NULL, N_("show one of them"), NULL, context_name, NULL, context_fields, NULL, NULL,
+     "laresctl context show nas.home.lan", ctl_run_context_show},
+    {"context use", NULL, N_("let commands go to one of them from now on"), NULL, context_or_local, NULL, NULL,
+     N_("Commands go to %s from now on."), NULL, "laresctl context use nas.home.lan\nlaresctl context use local",
+     ctl_run_context_use},
+    {"context remove", NULL, N_("end your login there and forget the server and its certificate"), NULL, context_name,
+     NULL, NULL, N_("%s is forgotten."), NULL, "laresctl context remove nas.home.lan", ctl_run_context_remove},
+
     {"completion", NULL, N_("print a script that completes laresctl's words in your shell"), NULL, shell, NULL, NULL,
      NULL, NULL,
      "laresctl completion bash > /etc/bash_completion.d/laresctl\n"
@@ -473,5 +523,7 @@ const CtlCommand ctl_commands[] = {
      ctl_run_completion},
     {"__manual", NULL, "print the commands for the manual page", NULL, NULL, NULL, NULL, NULL, NULL, NULL,
      ctl_run_manual, TRUE},
+    {"__verbs", NULL, "print which command is which verb", NULL, NULL, NULL, NULL, NULL, NULL, NULL, ctl_run_verbs,
+     TRUE},
     {NULL},
 };

@@ -46,6 +46,17 @@ offer_names(CtlCall *call, const char *current, const char *verb, const char *ke
     }
 }
 
+/* Servers that somebody logged in to are known here. */
+static void
+offer_contexts(const char *current)
+{
+    g_autoptr(CtlContexts) contexts = ctl_contexts_open(FALSE, NULL);
+    g_auto(GStrv) names = contexts ? ctl_contexts_names(contexts) : NULL;
+    for (char **n = names; n && *n; n++)
+        offer(current, *n, NULL);
+    offer(current, "local", NULL);
+}
+
 static void
 offer_kind(CtlCall *call, const char *current, CtlKind kind, gboolean list)
 {
@@ -64,6 +75,8 @@ offer_kind(CtlCall *call, const char *current, CtlKind kind, gboolean list)
         offer_list(current, "sys krb5 krb5i krb5p");
     else if (kind == CTL_FLAVOR)
         offer_words(current, "sys krb5 krb5i krb5p");
+    else if (kind == CTL_CONTEXT)
+        offer_contexts(current);
     for (guint i = 0; i < G_N_ELEMENTS(table); i++)
         if (table[i].kind == kind)
             offer_names(call, current, table[i].verb, table[i].key);
@@ -126,7 +139,7 @@ offer_arg(CtlCall *call, guint index, const char *current)
 void
 ctl_complete(int n, char **words)
 {
-    CtlCall call = {0};
+    CtlCall call = {.quick = TRUE};
     g_autofree char *prefix = g_strdup("");
     const char *current = n > 0 ? words[n - 1] : "";
     const CtlOption *open = NULL;
@@ -135,6 +148,10 @@ ctl_complete(int n, char **words)
         if (open) {
             if (g_str_equal(open->name, "socket"))
                 call.socket = words[i];
+            else if (g_str_equal(open->name, "server"))
+                call.server = words[i];
+            else if (g_str_equal(open->name, "context"))
+                call.context = words[i];
             open = NULL;
         } else if (g_str_has_prefix(words[i], "--")) {
             const CtlOption *o = ctl_find_option(call.command, words[i] + 2);

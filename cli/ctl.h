@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Inside laresctl: one table of commands, from which parsing, help, completion and the man page are made; a client of
- * the control socket; tables and blocks for people.
+ * the control socket and of servers elsewhere; tables and blocks for people.
  *
  * Errors are GErrors of CTL_ERROR; their code is the exit code of the program. */
 #pragma once
@@ -38,7 +38,8 @@ typedef enum {
     CTL_MODULE,
     CTL_REALM_USER,
     CTL_REALM_HOST,
-    CTL_FLAVOR
+    CTL_FLAVOR,
+    CTL_CONTEXT
 } CtlKind;
 
 /* A word without dashes; `rest`: all that follow, as a list. */
@@ -85,6 +86,10 @@ typedef struct {
     gboolean help;
     gboolean version;
     char *socket; /* NULL: the default */
+    char *server; /* an address as it was typed; NULL: none */
+    char *context;
+    gboolean relative; /* a folder was typed as seen from here */
+    gboolean quick;    /* somebody waits for a word to be completed */
 } CtlCall;
 
 typedef gboolean (*CtlRun)(CtlCall *call, GError **error);
@@ -136,6 +141,8 @@ void ctl_help_top(void);
 void ctl_help_group(const char *words);
 void ctl_help_command(const CtlCommand *command);
 gboolean ctl_run_manual(CtlCall *call, GError **error);
+/* Which command is which verb, for the test that compares the faces. */
+gboolean ctl_run_verbs(CtlCall *call, GError **error);
 /* `words` are those typed so far, the last one unfinished. */
 void ctl_complete(int n, char **words);
 gboolean ctl_run_completion(CtlCall *call, GError **error);
@@ -160,6 +167,70 @@ const char *ctl_socket(const CtlCall *call);
  */
 JsonNode *ctl_client_call(CtlCall *call, const char *verb, JsonObject *params, const CtlSecret *secret, GError **error);
 
+/* ---- Servers elsewhere ------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    char *name;
+    char *url;         /* https://nas.home.lan:8749 */
+    char *fingerprint; /* the certificate's; NULL: one that this system trusts */
+    char *token;       /* NULL: logged out */
+    char *token_id, *subject, *rights;
+    gint64 expires;
+} CtlContext;
+void ctl_context_free(CtlContext *context);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CtlContext, ctl_context_free)
+
+/* All of them. With `change` nobody else changes them until it is freed. */
+typedef struct _CtlContexts CtlContexts;
+CtlContexts *ctl_contexts_open(gboolean change, GError **error);
+gboolean ctl_contexts_save(CtlContexts *self, GError **error);
+void ctl_contexts_free(CtlContexts *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CtlContexts, ctl_contexts_free)
+char *ctl_contexts_path(void);
+char **ctl_contexts_names(CtlContexts *self);
+/* New, as what is found; NULL: CTL_EXIT_NOT_FOUND. */
+CtlContext *ctl_contexts_get(CtlContexts *self, const char *name, GError **error);
+/* NULL: none with that address. */
+CtlContext *ctl_contexts_find(CtlContexts *self, const char *url);
+void ctl_contexts_put(CtlContexts *self, const CtlContext *context);
+void ctl_contexts_drop(CtlContexts *self, const char *name);
+/* NULL: this machine's own server. */
+char *ctl_contexts_current(CtlContexts *self);
+void ctl_contexts_set_current(CtlContexts *self, const char *name);
+/* The one that --server, --context, LARES_CONTEXT or "context use" name; NULL without error: none. */
+CtlContext *ctl_contexts_chosen(const CtlCall *call, CtlContexts *contexts, gboolean also_root, GError **error);
+/* Where a command goes: NULL is the control socket. FALSE when there is no login for it. */
+gboolean ctl_target(const CtlCall *call, CtlContext **context, GError **error);
+/* That the login has ended, or that there is none, and what to do. */
+void ctl_set_logged_out(const CtlContext *context, GError **error);
+gboolean ctl_context_name_ok(const char *name, GError **error);
+
+/* "nas.home.lan" -> "https://nas.home.lan:8749"; new. NULL: no address of a server. */
+char *ctl_url_of(const char *text, GError **error);
+char *ctl_url_host(const char *url);
+/* What a new context is called. */
+char *ctl_context_name_for(const char *url);
+/* As "AB:CD:…", however it was typed. */
+char *ctl_fingerprint_parse(const char *text, GError **error);
+
+/* A ticket as the proof of one request: negotiate.c. */
+typedef struct _CtlProof CtlProof;
+CtlProof *ctl_proof_new(const char *host, GError **error);
+void ctl_proof_free(CtlProof *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CtlProof, ctl_proof_free)
+const char *ctl_proof_header(const CtlProof *self);
+/* The server's own proof, from WWW-Authenticate of its answer. */
+gboolean ctl_proof_check(CtlProof *self, const char *answer, GError **error);
+
+/* The certificate that a server shows to somebody who sends nothing; `trusted`: by this system. */
+gboolean ctl_remote_look(const char *url, char **fingerprint, gboolean *trusted, GError **error);
+/* POSTs a verb with the context's token or, when given, the proof. */
+GBytes *ctl_remote_send(const CtlContext *context, const char *verb, GBytes *body, CtlProof *proof, gboolean quick,
+                        guint *status, GError **error);
+/* The same with JSON; `status` may be NULL. */
+JsonNode *ctl_client_remote(const CtlContext *context, const char *verb, JsonObject *params, guint *status,
+                            CtlProof *proof, GError **error);
+
 /* ---- Printing -------------------------------------------------------------------------------------------------- */
 
 void ctl_print_json(JsonNode *node);
@@ -181,3 +252,9 @@ gboolean ctl_run_realm_user_passwd(CtlCall *call, GError **error);
 gboolean ctl_run_user_ntlm_enable(CtlCall *call, GError **error);
 gboolean ctl_run_keytab(CtlCall *call, GError **error);
 gboolean ctl_run_client_config(CtlCall *call, GError **error);
+gboolean ctl_run_login(CtlCall *call, GError **error);
+gboolean ctl_run_logout(CtlCall *call, GError **error);
+gboolean ctl_run_context_list(CtlCall *call, GError **error);
+gboolean ctl_run_context_show(CtlCall *call, GError **error);
+gboolean ctl_run_context_use(CtlCall *call, GError **error);
+gboolean ctl_run_context_remove(CtlCall *call, GError **error);

@@ -139,7 +139,8 @@ void
 ctl_help_top(void)
 {
     g_print("%s laresctl %s\n\n", _("Usage:"), _("COMMAND [WORD...] [OPTION...]"));
-    print_wrapped(_("Manages a running Lares file server through its control socket."), "");
+    print_wrapped(
+        _("Manages a running Lares file server: this machine's through its control socket, others over HTTPS."), "");
     print_commands("", _("Commands:"));
     print_options(ctl_global_options, _("Options of every command:"));
     print_examples("laresctl realm create HOME.LAN --user ada\n"
@@ -269,5 +270,14 @@ ctl_run_manual(CtlCall *call, GError **error)
         print_roff(exits[i].text);
         g_print("\n");
     }
+    return TRUE;
+}
+
+gboolean
+ctl_run_verbs(CtlCall *call, GError **error)
+{
+    for (const CtlCommand *c = ctl_commands; c->words; c++)
+        if (c->verb)
+            g_print("%s\t%s\n", c->words, c->verb);
     return TRUE;
 }

@@ -9,6 +9,9 @@
 const CtlOption ctl_global_options[] = {
     {"json", NULL, CTL_FLAG, NULL, N_("print the server's answer as JSON")},
     {"socket", NULL, CTL_TEXT, N_("PATH"), N_("the server's control socket; or set LARES_SOCKET"), CTL_FILE},
+    {"context", NULL, CTL_TEXT, N_("NAME"),
+     N_("a server that you logged in to, or local for this machine's; or set LARES_CONTEXT"), CTL_CONTEXT},
+    {"server", NULL, CTL_TEXT, N_("URL"), N_("the same by its address: https://nas.home.lan:8749")},
     {"help", NULL, CTL_FLAG, NULL, N_("explain the command")},
     {"version", NULL, CTL_FLAG, NULL, N_("print the version")},
     {NULL},
@@ -171,17 +174,19 @@ add_list(JsonObject *params, const char *param, const char *text)
             json_array_add_string_element(array, *p);
 }
 
-/* The server stands in another folder: it gets full paths. */
+/* The server stands in another folder: it gets full paths. On another machine they cannot be made up here. */
 static void
-set_text(JsonObject *params, const char *param, CtlKind kind, const char *text)
+set_text(CtlCall *call, const char *param, CtlKind kind, const char *text)
 {
     g_autofree char *full = kind == CTL_FOLDER && text[0] ? g_canonicalize_filename(text, NULL) : NULL;
-    json_object_set_string_member(params, param, full ? full : text);
+    json_object_set_string_member(call->params, param, full ? full : text);
+    call->relative |= full && !g_path_is_absolute(text);
 }
 
 static gboolean
-set_param(JsonObject *params, const CtlOption *o, const char *text, GError **error)
+set_param(CtlCall *call, const CtlOption *o, const char *text, GError **error)
 {
+    JsonObject *params = call->params;
     gboolean yes;
     gint64 number;
     switch (o->type) {
@@ -206,7 +211,7 @@ set_param(JsonObject *params, const CtlOption *o, const char *text, GError **err
         json_object_set_boolean_member(params, o->param, TRUE);
         return TRUE;
     default:
-        set_text(params, o->param, o->kind, text);
+        set_text(call, o->param, o->kind, text);
         return TRUE;
     }
 }
@@ -238,9 +243,13 @@ static gboolean
 take_option(CtlCall *call, const CtlOption *o, const char *text, GError **error)
 {
     if (find_in(ctl_global_options, o->name) == o) {
-        if (g_str_equal(o->name, "socket")) {
-            g_free(call->socket);
-            call->socket = g_strdup(text);
+        char **place = g_str_equal(o->name, "socket")    ? &call->socket
+                       : g_str_equal(o->name, "server")  ? &call->server
+                       : g_str_equal(o->name, "context") ? &call->context
+                                                         : NULL;
+        if (place) {
+            g_free(*place);
+            *place = g_strdup(text);
         }
         call->json |= g_str_equal(o->name, "json");
         call->help |= g_str_equal(o->name, "help");
@@ -252,7 +261,7 @@ take_option(CtlCall *call, const CtlOption *o, const char *text, GError **error)
         return FALSE;
     }
     if (o->param)
-        return set_param(call->params, o, text, error);
+        return set_param(call, o, text, error);
     keep_own(call, o, text ? text : "");
     return TRUE;
 }
@@ -305,7 +314,7 @@ take_word(CtlCall *call, guint index, const char *word, GError **error)
     if (arg->rest)
         add_list(call->params, arg->param, word);
     else
-        set_text(call->params, arg->param, arg->kind, word);
+        set_text(call, arg->param, arg->kind, word);
     return TRUE;
 }
 
@@ -368,6 +377,10 @@ ctl_parse(int argc, char **argv, CtlCall *call, GString *words, GError **error)
         } else if (!take_word(call, n++, word, error))
             return FALSE;
     }
+    if (!!call->socket + !!call->server + !!call->context > 1) {
+        g_set_error_literal(error, CTL_ERROR, CTL_EXIT_USAGE, _("--socket, --server and --context exclude each other"));
+        return FALSE;
+    }
     return !call->command || call->help || call->version || check_missing(call, error);
 }
 
@@ -377,6 +390,8 @@ ctl_call_clear(CtlCall *call)
     g_clear_pointer(&call->params, json_object_unref);
     g_clear_pointer(&call->own, g_hash_table_unref);
     g_clear_pointer(&call->socket, g_free);
+    g_clear_pointer(&call->server, g_free);
+    g_clear_pointer(&call->context, g_free);
 }
 
 const char *

@@ -25,6 +25,7 @@ CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 # In the order in which somebody could type them: what makes comes before what uses, what removes comes last.
 ORDER = """
     status | reload | verbs | module list | module show | module enable | module disable | module set | kerberos status | realm create | realm status | realm rotate | realm user list |
+    login | context list | context show | logout | context use | context remove |
     realm user add | realm user passwd | realm user disable | realm user enable | realm host add | realm host keytab |
     realm host list | user add | user list | user show | user set | user disable | user enable |
     user ntlm enable | user ntlm list | user ntlm disable | group add |
@@ -35,6 +36,9 @@ ORDER = """
 """
 # Made anew before the example runs: it was removed by the one before, or has to be there.
 BEFORE = {
+    "login": """laresctl realm client-config linux --json | python3 -c 'import json, sys
+print([f["content"] for f in json.load(sys.stdin)["files"] if f["path"] == "/etc/krb5.conf"][0])' > /etc/krb5.conf
+        laresctl realm user remove zed; echo "$SECRET" | laresctl realm user add zed --password-stdin; echo "$SECRET" | kinit zed""",
     "user set ada": "laresctl user show ada || laresctl user add ada",
     "realm create HOME.LAN --user ada --generate-password": "laresctl realm user remove ada",
     "realm user add bob --password-stdin": "laresctl realm user remove bob",
@@ -94,7 +98,9 @@ def seclude():
 
 @contextlib.contextmanager
 def serving():
-    with Laresd(climate.server_modules(realm=True), start=False) as d, tempfile.TemporaryDirectory() as home:
+    modules = climate.server_modules(realm=True)
+    modules["proto-rest"] = {"https": "127.0.0.1:8749"}  # the network is this test's own
+    with Laresd(modules, raw="[control]\nadmins = zed\n", start=False) as d, tempfile.TemporaryDirectory() as home:
         d.wait = [d.port, d.control]
         d.start()
         os.mkdir(home + "/bin")
@@ -108,6 +114,8 @@ def serving():
 def shell(line, env, home, password=PASSWORD):
     """One line in a shell on a terminal, passwords typed where they are asked for: (code, what was shown)."""
     answers = [("New password", password + "\n"), ("Once more", password + "\n")] * 4
+    if line.startswith("laresctl login"):
+        answers = [("(yes or no)", "yes\n")]
     old = dict(os.environ)
     try:
         os.environ.clear()
