@@ -55,7 +55,7 @@ lares_connection_new(LaresListener *listener, int fd, const LaresPeer *peer)
     c->need = 4;
     c->in = NULL;
     c->out_head = c->out_tail = NULL;
-    c->out_bytes = c->out_memory = c->counted = 0;
+    c->out_bytes = c->in_send = c->out_memory = c->counted = 0;
     c->record_since = 0;
     c->received = c->sent = 0;
     c->last_done = 0;
@@ -158,6 +158,17 @@ lares_connection_close(LaresConnection *c)
     g_mutex_unlock(&c->lock);
     if (push) /* closed() is called by a worker, never in the caller */
         lares_net_push(c, TRUE);
+}
+
+void
+lares_connection_abort(LaresConnection *c)
+{
+    const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    g_mutex_lock(&c->lock);
+    if (c->alive && !c->listener->local)
+        (void)connect(c->fd, &nobody, sizeof nobody); /* unlike a FIN, what this sends waits for nothing */
+    g_mutex_unlock(&c->lock);
+    lares_connection_close(c);
 }
 
 /* Waits for what is wanted now; one event only. */

@@ -133,6 +133,7 @@ struct _LaresConnection {
     LaresBuffer *in;
     LaresOut *out_head, *out_tail;
     size_t out_bytes;
+    size_t in_send;                      /* while `sending`: bytes of it that are in neither of out_bytes and sent */
     size_t out_memory;                   /* of the queue; right whenever `blocked` */
     size_t counted;                      /* in the net's `memory` */
     gint64 record_since;                 /* ns: when it was first left with a part of this record; 0: not yet */

@@ -8,6 +8,10 @@
 #include "base/arena-private.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -358,11 +362,12 @@ out_size(const LaresOut *out)
 }
 
 static void
-send_now(LaresWorker *worker, LaresConnection *c, LaresOut *out)
+send_now(LaresWorker *worker, LaresConnection *c, LaresOut *out, size_t len)
 {
     LaresOut *list = out;
     size_t sent = 0;
     c->sending = TRUE;
+    c->in_send = len;
     g_mutex_unlock(&c->lock);
     SendResult result = send_list(c, &list, &sent);
     if (result == SENT_BROKEN)
@@ -371,6 +376,7 @@ send_now(LaresWorker *worker, LaresConnection *c, LaresOut *out)
         list = out_keep(worker, list);
     g_mutex_lock(&c->lock);
     c->sending = FALSE;
+    c->in_send = 0;
     if (list)
         c->out_bytes += out_size(list);
     note_sent(c, result, sent);
@@ -412,7 +418,7 @@ lares_output_reply(LaresWorker *worker, LaresConnection *c, LaresReply *reply, g
         queue_last(c, out_keep(worker, &out));
         c->out_memory += lares_arena_size(c->out_tail->arena);
     } else {
-        send_now(worker, c, &out);
+        send_now(worker, c, &out, len + LARES_REPLY_HEAD);
     }
     lares_output_flush(c);
 }
@@ -437,6 +443,7 @@ lares_connection_send(LaresConnection *c, const void *record, size_t len)
         struct iovec iov[2] = {{head, sizeof head}, {(void *)record, len}};
         struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
         c->sending = TRUE;
+        c->in_send = whole;
         g_mutex_unlock(&c->lock);
         ssize_t n;
         do
@@ -447,6 +454,7 @@ lares_connection_send(LaresConnection *c, const void *record, size_t len)
         sent = n > 0 ? (size_t)n : 0;
         g_mutex_lock(&c->lock);
         c->sending = FALSE;
+        c->in_send = 0;
     }
     if (sent < whole && result != SENT_BROKEN) {
         LaresOut *out = g_malloc(sizeof(LaresOut) + whole);
@@ -469,4 +477,39 @@ lares_connection_send(LaresConnection *c, const void *record, size_t len)
     if (push)
         lares_net_push(c, TRUE);
     return result != SENT_BROKEN;
+}
+
+/* ---- What has arrived ----------------------------------------------------------------------------------------- */
+
+uint64_t
+lares_connection_mark(LaresConnection *c)
+{
+    g_mutex_lock(&c->lock);
+    uint64_t mark = c->sent + c->out_bytes + c->in_send;
+    g_mutex_unlock(&c->lock);
+    return mark;
+}
+
+/* While somebody sends, `sent` lags behind what the kernel has: then less counts as acknowledged than is. */
+gboolean
+lares_connection_acknowledged(LaresConnection *c, uint64_t mark)
+{
+    int unacknowledged = 0;
+    g_mutex_lock(&c->lock);
+    gboolean ok = c->alive && !c->closing;
+    if (ok && !c->listener->local && ioctl(c->fd, SIOCOUTQ, &unacknowledged) == 0)
+        ok = c->sent >= mark + (uint64_t)MAX(unacknowledged, 0);
+    g_mutex_unlock(&c->lock);
+    return ok;
+}
+
+guint
+lares_connection_rto(LaresConnection *c)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+    g_mutex_lock(&c->lock);
+    gboolean known = c->alive && getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_rto;
+    g_mutex_unlock(&c->lock);
+    return known ? (guint)(info.tcpi_rto / 1000) : 1000;
 }

@@ -97,6 +97,16 @@ LARES_API gboolean lares_connection_send(LaresConnection *connection, const void
 /* Bytes received and sent so far. */
 LARES_API void lares_connection_traffic(LaresConnection *connection, uint64_t *received, uint64_t *sent);
 
+/* The same for a peer that TCP hears nothing of any more: what is on its way to it is given up at once (RST). */
+LARES_API void lares_connection_abort(LaresConnection *connection);
+/* The end of all that was sent so far or waits for being sent: to be asked about below. */
+LARES_API uint64_t lares_connection_mark(LaresConnection *connection);
+/* Whether the peer's TCP has acknowledged what is before the mark; FALSE when the connection is over. Peers of UNIX
+ * sockets have it at once. */
+LARES_API gboolean lares_connection_acknowledged(LaresConnection *connection, uint64_t mark);
+/* How long TCP waits at present for an acknowledgement before it sends again, in milliseconds. */
+LARES_API guint lares_connection_rto(LaresConnection *connection);
+
 /* Adds a range of `fd` to the reply. FALSE when there are too many already: read into the writer instead. */
 static inline gboolean
 lares_reply_add_range(LaresReply *reply, int fd, uint64_t offset, size_t length, size_t padding,

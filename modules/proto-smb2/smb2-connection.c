@@ -45,6 +45,7 @@ smb2_connected(LaresConnection *net, gpointer user)
     c->parked = g_hash_table_new(g_int64_hash, g_int64_equal);
     memset(c->early_cancel, 0xff, sizeof c->early_cancel);
     g_queue_init(&c->running);
+    g_queue_init(&c->breaks);
     g_atomic_int_inc(&service->n_connections);
     g_mutex_lock(&service->lock);
     g_hash_table_add(service->connections, c);
@@ -63,6 +64,7 @@ smb2_closed(LaresConnection *net, gpointer data)
     c->closed = TRUE;
     g_mutex_unlock(&c->lock);
     smb2_async_end(c, NULL);
+    smb2_breaks_move(c);
     smb2_sessions_disconnect(c);
     smb2_connection_unref(c);
 }

@@ -6,6 +6,8 @@
 
 gpointer smb2_connected(LaresConnection *net, gpointer user);
 void smb2_closed(LaresConnection *net, gpointer data);
+/* Sends the breaks that were on their way over this connection, which is lost, over others of their clients'. */
+void smb2_breaks_move(Smb2Connection *connection);
 
 /* Main thread. Everything but the listeners. NULL with error. */
 Smb2Service *smb2_service_new(LaresHost *host, const Smb2Settings *settings, GError **error);

@@ -100,6 +100,8 @@ struct _Smb2Connection {
     gint known;                   /* atomic: somebody logged in here */
     uint64_t early_cancel[4];     /* CANCELs that overtook their command; guarded by lock */
     guint n_early_cancels;        /* guarded by lock */
+    GQueue breaks;                /* smb2-break.c: told here and not acknowledged yet; guarded by lock */
+    guint looker;                 /* GSource id of the main thread's looks at them, 0: none; guarded by lock */
 };
 
 Smb2Connection *smb2_connection_ref(Smb2Connection *connection);
@@ -159,8 +161,8 @@ LaresIdentity *smb2_session_identity(Smb2Session *session);
 /* A copy (g_free) of who may come back to a durable open of this session. */
 char *smb2_session_principal(Smb2Session *session);
 /* Sends an OPLOCK_BREAK notification (`body`: from StructureSize on) to the session's client, on any connection that
- * still takes it; unsigned as [MS-SMB2] 3.3.4.1.1 says, encrypted where the session is. FALSE: no connection left.
- * Any thread. */
+ * still takes it, and over another one when that does not arrive; unsigned as [MS-SMB2] 3.3.4.1.1 says, encrypted where
+ * the session is. FALSE: no connection left. Any thread. smb2-break.c */
 gboolean smb2_session_send_break(Smb2Session *session, const void *body, size_t len);
 /* The same for a lease, which belongs to the client rather than to one of its sessions: on the oldest connection of
  * this client's on which the same user is logged in ([MS-SMB2] 3.3.4.7, the first available one). */
