@@ -46,6 +46,7 @@ struct _LaresSpnegoContext {
     GBytes *list;        /* the client's MechTypeList */
     LaresOid supported;  /* to be named in the first answer; points into the provider */
     gboolean mic_needed; /* the chosen mechanism was not the client's first */
+    gboolean defective;  /* it failed because a token was none */
 };
 
 static void context_interface_init(LaresAuthContextInterface *iface);
@@ -195,6 +196,13 @@ fail(LaresSpnegoContext *self, char **reason, char *why)
     return LARES_AUTH_FAILED;
 }
 
+static LaresAuthState
+fail_defective(LaresSpnegoContext *self, char **reason, const char *why)
+{
+    self->defective = TRUE;
+    return fail(self, reason, g_strdup(why));
+}
+
 /* A refusal the client can read; `token` may be NULL. */
 static LaresAuthState
 reject(LaresSpnegoContext *self, GBytes *token, GBytes **out, char **reason, char *why)
@@ -342,7 +350,7 @@ first_token(LaresSpnegoContext *self, LaresReader *body, GBytes **out, char **re
     SpnegoInit init;
     char *why = NULL;
     if (!spnego_read_init(body, &init))
-        return fail(self, reason, g_strdup("a malformed NegTokenInit"));
+        return fail_defective(self, reason, "a malformed NegTokenInit");
     int place = choose(self, &init, &why);
     if (place < 0)
         return reject(self, NULL, out, reason, why);
@@ -378,7 +386,7 @@ start(LaresSpnegoContext *self, const uint8_t *token, size_t len, GBytes **out, 
     LaresReader body;
     if (len < 8 || memcmp(token, "NTLMSSP", 8) != 0) {
         if (!der_gss_frame(token, len, &oid.der, &oid.len, &body))
-            return fail(self, reason, g_strdup("neither SPNEGO nor a mechanism's own token"));
+            return fail_defective(self, reason, "neither SPNEGO nor a mechanism's own token");
         if (spnego_oid_equal(&oid, &spnego_oid))
             return first_token(self, &body, out, reason);
     }
@@ -395,7 +403,7 @@ next_token(LaresSpnegoContext *self, const uint8_t *token, size_t len, GBytes **
 {
     SpnegoResp resp;
     if (!spnego_read_resp(token, len, &resp))
-        return fail(self, reason, g_strdup("a malformed NegTokenResp"));
+        return fail_defective(self, reason, "a malformed NegTokenResp");
     if (resp.state == SPNEGO_REJECT)
         return fail(self, reason, g_strdup("the client gave the negotiation up"));
     if (self->phase == PHASE_MECH) {
@@ -487,9 +495,9 @@ static void
 context_get_gss_status(LaresAuthContext *context, uint32_t *major, uint32_t *minor)
 {
     LaresSpnegoContext *self = LARES_SPNEGO_CONTEXT(context);
-    *major = 13u << 16; /* GSS_S_FAILURE, RFC 2744 5.1 */
+    *major = (self->defective ? 9u : 13u) << 16; /* GSS_S_DEFECTIVE_TOKEN, GSS_S_FAILURE: RFC 2744 5.1 */
     *minor = 0;
-    if (self->inner)
+    if (self->inner && !self->defective)
         lares_auth_context_get_gss_status(self->inner, major, minor);
 }
 

@@ -33,8 +33,9 @@ struct _LaresNtlmContext {
     LaresNtlmProvider *provider;
     LaresPeer from;
     State state;
-    GByteArray *sent; /* NEGOTIATE and CHALLENGE, for the MIC */
-    uint32_t flags;   /* offered in CHALLENGE, then what both agreed on */
+    gboolean malformed; /* it failed because a message was none */
+    GByteArray *sent;   /* NEGOTIATE and CHALLENGE, for the MIC */
+    uint32_t flags;     /* offered in CHALLENGE, then what both agreed on */
     uint8_t challenge[8];
     LaresAuthPeer peer;
     char *user, *claimed;
@@ -129,6 +130,13 @@ fail(LaresNtlmContext *self, char **reason, const char *why)
     return LARES_AUTH_FAILED;
 }
 
+static LaresAuthState
+fail_malformed(LaresNtlmContext *self, char **reason, const char *why)
+{
+    self->malformed = TRUE;
+    return fail(self, reason, why);
+}
+
 static uint64_t
 filetime_now(void)
 {
@@ -140,7 +148,7 @@ negotiate(LaresNtlmContext *self, const uint8_t *token, size_t len, GBytes **out
 {
     uint32_t asked;
     if (!ntlm_read_negotiate(token, len, &asked))
-        return fail(self, reason, "a malformed NTLM NEGOTIATE");
+        return fail_malformed(self, reason, "a malformed NTLM NEGOTIATE");
     if (!(asked & NTLM_UNICODE))
         return fail(self, reason, "an NTLM client without Unicode");
     if (RAND_bytes(self->challenge, sizeof self->challenge) != 1)
@@ -176,6 +184,17 @@ names_are_ours(LaresNtlmContext *self, const NtlmField *pairs, gboolean *broken)
         return !*broken;
     g_autofree uint8_t *ours = ntlm_utf16(lares_ntlm_provider_names(self->provider)->computer, &len);
     return value.len == len && memcmp(value.at, ours, len) == 0;
+}
+
+/* 2.2.2.1: a list of names without an end is no message, whatever its proof says. */
+static gboolean
+pairs_are_broken(const NtlmAuthenticate *m)
+{
+    NtlmField pairs, ignored;
+    gboolean broken = FALSE;
+    if (ntlm_response_pairs(&m->nt, &pairs))
+        ntlm_av_find(&pairs, NTLM_AV_EOL, &ignored, &broken);
+    return broken;
 }
 
 /* 3.3.2: the proof over our challenge and what the client says; *key is the session base key. */
@@ -263,7 +282,9 @@ authenticate(LaresNtlmContext *self, const uint8_t *token, size_t len, char **re
     uint8_t hash[16];
     g_autofree char *name = NULL;
     if (!ntlm_read_authenticate(token, len, &m))
-        return fail(self, reason, "a malformed NTLM AUTHENTICATE");
+        return fail_malformed(self, reason, "a malformed NTLM AUTHENTICATE");
+    if (pairs_are_broken(&m))
+        return fail_malformed(self, reason, "a malformed list of names in an NTLM AUTHENTICATE");
     if (m.user.len == 0 && m.nt.len == 0) /* 3.2.5.1.2: anonymous */
         return lares_ntlm_provider_guest(self->provider) ? guest(self, NULL)
                                                          : fail(self, reason, "guests are switched off");
@@ -323,6 +344,14 @@ context_get_peer(LaresAuthContext *context)
 {
     LaresNtlmContext *self = LARES_NTLM_CONTEXT(context);
     return self->state == STATE_DONE ? &self->peer : NULL;
+}
+
+static void
+context_get_gss_status(LaresAuthContext *context, uint32_t *major, uint32_t *minor)
+{
+    LaresNtlmContext *self = LARES_NTLM_CONTEXT(context);
+    *major = self->state != STATE_FAILED ? 0 : self->malformed ? 9u << 16 : 13u << 16; /* RFC 2744 5.1 */
+    *minor = 0;
 }
 
 static GBytes *
@@ -398,6 +427,7 @@ context_interface_init(LaresAuthContextInterface *iface)
     iface->step = context_step;
     iface->get_peer = context_get_peer;
     iface->get_session_key = context_get_session_key;
+    iface->get_gss_status = context_get_gss_status;
     iface->mic_size = context_mic_size;
     iface->get_mic = context_get_mic;
     iface->verify_mic = context_verify_mic;

@@ -8,6 +8,8 @@
 #include <lares/spnego.h>
 #include <openssl/rand.h>
 
+#define GSS_DEFECTIVE_TOKEN (9u << 16) /* RFC 2744 5.1 */
+
 typedef struct {
     Smb2Op *op;
     Smb2Channel *channel; /* a reference */
@@ -537,6 +539,16 @@ complete(Setup *setup)
 /* ---- One leg ------------------------------------------------------------------------------------------------------
  */
 
+/* A token that is none is not a failed login: SEC_E_INVALID_TOKEN, as Windows puts it on the wire. */
+static uint32_t
+refuse_step(Setup *setup, const char *reason)
+{
+    uint32_t major, minor;
+    lares_auth_context_get_gss_status(setup->channel->context, &major, &minor);
+    uint32_t status = refuse(setup, NULL, reason ? reason : "token refused");
+    return (major & 0xff0000) == GSS_DEFECTIVE_TOKEN ? STATUS_INVALID_PARAMETER : status;
+}
+
 static uint32_t
 step(Setup *setup, GBytes **token)
 {
@@ -549,7 +561,7 @@ step(Setup *setup, GBytes **token)
     case LARES_AUTH_CONTINUE:
         return STATUS_MORE_PROCESSING_REQUIRED;
     case LARES_AUTH_FAILED:
-        return refuse(setup, NULL, reason ? reason : "token refused");
+        return refuse_step(setup, reason);
     case LARES_AUTH_ESTABLISHED:
         break;
     }

@@ -75,6 +75,7 @@ typedef struct {
     const char *user, *password, *computer; /* computer: what the client answers to; NULL: the server's own */
     gboolean v1, no_ess, no_exchange, no_mic, bad_mic, short_key, empty;
     gboolean drop_mic_flag; /* on the way, after the proof */
+    gboolean no_end;        /* of the list of names */
     uint32_t more_flags;
     /* What came of it: */
     LaresAuthContext *context;
@@ -128,7 +129,8 @@ client_data(const Client *c)
     put_pair(out, NTLM_AV_NB_COMPUTER, computer, len);
     if (!c->no_mic)
         put_pair(out, NTLM_AV_FLAGS, "\2\0\0", 4);
-    put(out, 0, 4);
+    if (!c->no_end)
+        put(out, 0, 4);
     return out;
 }
 
@@ -326,6 +328,39 @@ test_refusals(void)
     }
 }
 
+/* What is no message is told apart from a login that failed: SMB has another status for it. */
+static void
+test_malformed(void)
+{
+    static const struct {
+        Client client;
+        uint32_t major; /* RFC 2744 5.1 */
+    } rows[] = {{{.user = "ada", .password = PASSWORD}, 0},
+                {{.user = "ada", .password = "password"}, 13u << 16},
+                {{.user = "ada", .password = PASSWORD, .no_end = TRUE}, 9u << 16},
+                {{.user = "ada", .password = "password", .no_end = TRUE}, 9u << 16}};
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(LaresNtlmProvider) p = provider_new(TRUE);
+        Client c = rows[i].client;
+        uint32_t major, minor;
+        run(p, &c);
+        lares_auth_context_get_gss_status(c.context, &major, &minor);
+        g_assert_cmphex(major, ==, rows[i].major);
+        g_assert_cmpint(c.state, ==, rows[i].major ? LARES_AUTH_FAILED : LARES_AUTH_ESTABLISHED);
+        client_end(&c);
+    }
+    g_autoptr(LaresNtlmProvider) p = provider_new(TRUE);
+    const LaresPeer from = {.address = "192.0.2.1"};
+    g_autoptr(LaresAuthContext) context = lares_auth_provider_accept(LARES_AUTH_PROVIDER(p), "cifs", &from, NULL);
+    g_autoptr(GBytes) answer = NULL;
+    g_autofree char *reason = NULL;
+    uint32_t major, minor;
+    g_assert_cmpint(lares_auth_context_step(context, (const uint8_t *)"NTLMSSP\0\1", 9, &answer, &reason), ==,
+                    LARES_AUTH_FAILED);
+    lares_auth_context_get_gss_status(context, &major, &minor);
+    g_assert_cmphex(major, ==, 9u << 16);
+}
+
 /* Guessing is slowed down, for one user from one address. */
 static void
 test_guessing(void)
@@ -358,6 +393,7 @@ main(int argc, char **argv)
     g_test_add_func("/ntlm/mic", test_mic);
     g_test_add_func("/ntlm/guests", test_guests);
     g_test_add_func("/ntlm/refuses", test_refusals);
+    g_test_add_func("/ntlm/malformed", test_malformed);
     g_test_add_func("/ntlm/guessing", test_guessing);
     g_test_add_func("/ntlm/not-for-http", test_not_for_http);
     return g_test_run();

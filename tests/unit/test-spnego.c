@@ -439,8 +439,11 @@ test_garbage(void)
     const uint8_t *bytes = g_bytes_get_data(good, &len);
     talk_end(&t);
     for (gsize n = 0; n < len; n++) {
+        uint32_t major, minor;
         talk_begin(&t, first);
         g_assert_cmpint(say(&t, g_bytes_new(bytes, n)), ==, LARES_AUTH_FAILED);
+        lares_auth_context_get_gss_status(t.context, &major, &minor);
+        g_assert_cmphex(major, ==, 9u << 16); /* GSS_S_DEFECTIVE_TOKEN */
         talk_end(&t);
         for (int value = 0; value < 256; value++) {
             uint8_t *copy = g_memdup2(bytes, len);
