@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Changing users, groups and mappings; numbers for new ones; the first login. */
+/* Changing users; numbers for new ones; the first login. */
 #include "identity/directory-private.h"
 
 #include <string.h>
@@ -11,8 +11,8 @@ refuse(GError **error, LaresError code, const char *why, const char *name)
     return FALSE;
 }
 
-static gboolean
-has_group(LaresDirectory *d, const char *name)
+gboolean
+lares_directory_owns_group(LaresDirectory *d, const char *name)
 {
     g_rw_lock_reader_lock(&d->lock);
     gboolean there = g_hash_table_contains(d->tables.groups, name);
@@ -30,9 +30,8 @@ is_of(const char *row, const char *name)
     return strncmp(row, name, len) == 0 && (row[len] == '\0' || row[len] == ':');
 }
 
-/* Taken by the directory (also in the past, by another name) or by the host? */
-static gboolean
-id_taken(LaresDirectory *d, char kind, gint64 id, const char *name, gboolean *taken, GError **error)
+gboolean
+lares_directory_id_taken(LaresDirectory *d, char kind, gint64 id, const char *name, gboolean *taken, GError **error)
 {
     const char kind_text[2] = {kind, '\0'};
     const char *sql = kind == 'u' ? "SELECT name FROM users WHERE uid=?1 UNION ALL"
@@ -81,6 +80,11 @@ one_number(LaresDirectory *d, sqlite3_stmt *q, gint64 fallback, gint64 *number, 
     return FALSE;
 }
 
+/* The highest number of the range that was ever given out; two looks into an index. */
+#define HIGHEST(table, column, kind)                                                                                   \
+    "SELECT max(ifnull((SELECT max(" column ") FROM " table " WHERE " column " BETWEEN ?1 AND ?2), ?1 - 1),"           \
+    " ifnull((SELECT max(id) FROM tombstones WHERE kind=" kind " AND id BETWEEN ?1 AND ?2), ?1 - 1))"
+
 gboolean
 lares_directory_allocate(LaresDirectory *d, char kind, const char *name, uint32_t *id, GError **error)
 {
@@ -96,7 +100,7 @@ lares_directory_allocate(LaresDirectory *d, char kind, const char *name, uint32_
     if (!one_number(d, q, -1, &number, error))
         return FALSE;
     if (number >= 0) {
-        if (!id_taken(d, kind, number, name, &taken, error))
+        if (!lares_directory_id_taken(d, kind, number, name, &taken, error))
             return FALSE;
         if (!taken) {
             *id = (uint32_t)number;
@@ -104,11 +108,7 @@ lares_directory_allocate(LaresDirectory *d, char kind, const char *name, uint32_
         }
     }
 
-    const char *sql = kind == 'u'
-                          ? "SELECT max(n) FROM (SELECT uid AS n FROM users UNION ALL SELECT id FROM tombstones"
-                            " WHERE kind='u') WHERE n BETWEEN ?1 AND ?2"
-                          : "SELECT max(n) FROM (SELECT gid AS n FROM groups UNION ALL SELECT id FROM tombstones"
-                            " WHERE kind='g') WHERE n BETWEEN ?1 AND ?2";
+    const char *sql = kind == 'u' ? HIGHEST("users", "uid", "'u'") : HIGHEST("groups", "gid", "'g'");
     q = lares_db_query(d->db, error, sql, "ii", min, max);
     gint64 highest;
     if (!one_number(d, q, min - 1, &highest, error))
@@ -117,7 +117,7 @@ lares_directory_allocate(LaresDirectory *d, char kind, const char *name, uint32_
     for (gint64 tried = 0, n = highest + 1; tried <= max - min; tried++, n++) {
         if (n > max)
             n = min;
-        if (!id_taken(d, kind, n, name, &taken, error))
+        if (!lares_directory_id_taken(d, kind, n, name, &taken, error))
             return FALSE;
         if (!taken) {
             *id = (uint32_t)n;
@@ -156,6 +156,40 @@ lares_directory_default_group(LaresDirectory *d, uint32_t *gid, GError **error)
                         (gint64)*gid);
 }
 
+/* Adds one user to the tables in memory. The generation stays: nobody's identity depends on a user who was not there,
+ * and a busy morning of first logins must not make every session ask again. */
+static void
+remember_user(LaresDirectory *d, const LaresUserCopy *copy, const char *full_name, const char *principal)
+{
+    LaresUser *user = g_new0(LaresUser, 1);
+    user->name = g_strdup(copy->name);
+    user->uid = copy->uid;
+    user->gid = copy->gid;
+    user->source = copy->source;
+    user->full_name = g_strdup(full_name ? full_name : "");
+    user->principal = g_strdup(principal ? principal : "");
+    user->created = g_get_real_time() / G_USEC_PER_SEC;
+    g_rw_lock_writer_lock(&d->lock);
+    g_hash_table_replace(d->tables.users, user->name, user);
+    const LaresUser *other = g_hash_table_lookup(d->tables.by_uid, GUINT_TO_POINTER(user->uid));
+    if (!other || !other->disabled)
+        g_hash_table_insert(d->tables.by_uid, GUINT_TO_POINTER(user->uid), user);
+    g_rw_lock_writer_unlock(&d->lock);
+}
+
+static gboolean
+ensure_default_group(LaresDirectory *d, GError **error)
+{
+    uint32_t gid;
+    g_rw_lock_reader_lock(&d->lock);
+    g_autofree char *name = g_strdup(d->config->default_group);
+    g_rw_lock_reader_unlock(&d->lock);
+    if (lares_directory_owns_group(d, name))
+        return TRUE;
+    return lares_directory_begin(d, error) &&
+           lares_directory_end(d, lares_directory_default_group(d, &gid, error), error);
+}
+
 /* ---- Users ----------------------------------------------------------------------------------------------------- */
 
 static gboolean
@@ -180,7 +214,7 @@ check_uid(LaresDirectory *d, const char *name, gint64 uid, GError **error)
         g_set_error(error, LARES_ERROR, LARES_ERROR_INVALID, "uid: %" G_GINT64_FORMAT " is not for a user", uid);
         return FALSE;
     }
-    if (!id_taken(d, 'u', uid, name, &taken, error))
+    if (!lares_directory_id_taken(d, 'u', uid, name, &taken, error))
         return FALSE;
     if (taken)
         g_set_error(error, LARES_ERROR, LARES_ERROR_CONFLICT, "uid: %" G_GINT64_FORMAT " is or was somebody else's",
@@ -188,13 +222,23 @@ check_uid(LaresDirectory *d, const char *name, gint64 uid, GError **error)
     return !taken;
 }
 
-static gboolean
-check_gid(gint64 gid, GError **error)
+gboolean
+lares_directory_check_gid(gint64 gid, GError **error)
 {
     if (gid > 0 && gid < UINT32_MAX)
         return TRUE;
     g_set_error(error, LARES_ERROR, LARES_ERROR_INVALID, "gid: %" G_GINT64_FORMAT " is not for a group", gid);
     return FALSE;
+}
+
+gboolean
+lares_directory_settle(LaresDirectory *d, const char *kind, const char *name, uint32_t id, GError **error)
+{
+    return lares_db_run(
+               d->db, error,
+               "UPDATE OR REPLACE tombstones SET name = name || ':' || id WHERE kind=?1 AND name=?2 AND id<>?3", "ssi",
+               kind, name, (gint64)id) &&
+           lares_db_run(d->db, error, "DELETE FROM tombstones WHERE kind=?1 AND name=?2", "ss", kind, name);
 }
 
 static gboolean
@@ -206,26 +250,51 @@ insert_user(LaresDirectory *d, const char *name, uint32_t uid, uint32_t gid, Lar
                         " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                         "siisissi", name, (gint64)uid, (gint64)gid, lares_user_source_name(source), (gint64)disabled,
                         full_name ? full_name : "", principal ? principal : "", g_get_real_time() / G_USEC_PER_SEC) &&
-           lares_db_run(d->db, error, "DELETE FROM tombstones WHERE kind='u' AND name=?1", "s", name);
+           lares_directory_settle(d, "u", name, uid, error);
+}
+
+/* The end of a change that made one user and nothing else: the tables in memory get it and are not read again, or ten
+ * thousand users could not be added one by one. */
+static gboolean
+end_with_user(LaresDirectory *d, gboolean ok, const LaresUserCopy *copy, const char *full_name, const char *principal,
+              GError **error)
+{
+    if (ok)
+        ok = lares_db_commit(d->db, error);
+    else
+        lares_db_rollback(d->db);
+    if (ok)
+        remember_user(d, copy, full_name, principal);
+    g_mutex_unlock(&d->change);
+    return ok;
 }
 
 static gboolean
-add_user(LaresDirectory *d, const LaresUserValues *v, GError **error)
+add_user(LaresDirectory *d, const LaresUserValues *v, LaresUserCopy *copy, GError **error)
 {
-    uint32_t uid = (uint32_t)v->uid, gid = (uint32_t)v->gid;
+    *copy = (LaresUserCopy){.uid = (uint32_t)v->uid, .gid = (uint32_t)v->gid, .source = LARES_USER_LOCAL};
     if (!check_new_user(d, v, error))
         return FALSE;
-    if (v->uid >= 0 ? !check_uid(d, v->name, v->uid, error) : !lares_directory_allocate(d, 'u', v->name, &uid, error))
+    g_strlcpy(copy->name, v->name, sizeof copy->name);
+    if (v->uid >= 0 ? !check_uid(d, v->name, v->uid, error)
+                    : !lares_directory_allocate(d, 'u', v->name, &copy->uid, error))
         return FALSE;
-    if (v->gid >= 0 ? !check_gid(v->gid, error) : !lares_directory_default_group(d, &gid, error))
+    if (v->gid >= 0 ? !lares_directory_check_gid(v->gid, error) : !lares_directory_default_group(d, &copy->gid, error))
         return FALSE;
-    return insert_user(d, v->name, uid, gid, LARES_USER_LOCAL, FALSE, v->full_name, NULL, error);
+    return insert_user(d, v->name, copy->uid, copy->gid, LARES_USER_LOCAL, FALSE, v->full_name, NULL, error);
 }
 
 gboolean
 lares_directory_user_add(LaresDirectory *d, const LaresUserValues *v, GError **error)
 {
-    return lares_directory_begin(d, error) && lares_directory_end(d, add_user(d, v, error), error);
+    LaresUserCopy copy;
+    if (!lares_directory_check_name("user", v->name, error) || (v->gid < 0 && !ensure_default_group(d, error)) ||
+        !lares_directory_begin(d, error) ||
+        !end_with_user(d, add_user(d, v, &copy, error), &copy, v->full_name, NULL, error))
+        return FALSE;
+    /* The number may be one that AUTH_SYS clients use already. */
+    lares_directory_moved(d);
+    return TRUE;
 }
 
 static gboolean
@@ -244,7 +313,7 @@ set_user(LaresDirectory *d, const LaresUserValues *v, GError **error)
                                       "si", v->name, v->uid) ||
                         !lares_db_run(d->db, error, "UPDATE users SET uid=?2 WHERE name=?1", "si", v->name, v->uid)))
         return FALSE;
-    if (v->gid >= 0 && (!check_gid(v->gid, error) ||
+    if (v->gid >= 0 && (!lares_directory_check_gid(v->gid, error) ||
                         !lares_db_run(d->db, error, "UPDATE users SET gid=?2 WHERE name=?1", "si", v->name, v->gid)))
         return FALSE;
     return !v->full_name ||
@@ -301,40 +370,6 @@ lares_directory_user_delete(LaresDirectory *d, const char *name, GError **error)
 
 /* ---- The first login ------------------------------------------------------------------------------------------- */
 
-/* Adds one user to the tables in memory. The generation stays: nobody's identity depends on a user who was not there,
- * and a busy morning of first logins must not make every session ask again. */
-static void
-remember_user(LaresDirectory *d, const LaresUserCopy *copy, const char *principal)
-{
-    LaresUser *user = g_new0(LaresUser, 1);
-    user->name = g_strdup(copy->name);
-    user->uid = copy->uid;
-    user->gid = copy->gid;
-    user->source = copy->source;
-    user->full_name = g_strdup("");
-    user->principal = g_strdup(principal ? principal : "");
-    user->created = g_get_real_time() / G_USEC_PER_SEC;
-    g_rw_lock_writer_lock(&d->lock);
-    g_hash_table_replace(d->tables.users, user->name, user);
-    const LaresUser *other = g_hash_table_lookup(d->tables.by_uid, GUINT_TO_POINTER(user->uid));
-    if (!other || !other->disabled)
-        g_hash_table_insert(d->tables.by_uid, GUINT_TO_POINTER(user->uid), user);
-    g_rw_lock_writer_unlock(&d->lock);
-}
-
-static gboolean
-ensure_default_group(LaresDirectory *d, GError **error)
-{
-    uint32_t gid;
-    g_rw_lock_reader_lock(&d->lock);
-    g_autofree char *name = g_strdup(d->config->default_group);
-    g_rw_lock_reader_unlock(&d->lock);
-    if (has_group(d, name))
-        return TRUE;
-    return lares_directory_begin(d, error) &&
-           lares_directory_end(d, lares_directory_default_group(d, &gid, error), error);
-}
-
 gboolean
 lares_directory_provision(LaresDirectory *d, const char *name, const char *principal, LaresUserCopy *copy,
                           GError **error)
@@ -353,15 +388,29 @@ lares_directory_provision(LaresDirectory *d, const char *name, const char *princ
         ok = lares_directory_allocate(d, 'u', name, &copy->uid, error) &&
              lares_directory_default_group(d, &copy->gid, error) &&
              insert_user(d, name, copy->uid, copy->gid, LARES_USER_KERBEROS, FALSE, NULL, principal, error);
-        if (ok)
-            ok = lares_db_commit(d->db, error);
-        else
-            lares_db_rollback(d->db);
-        if (ok)
-            remember_user(d, copy, principal);
+        return end_with_user(d, ok, copy, NULL, principal, error);
     }
     g_mutex_unlock(&d->change);
+    return FALSE;
+}
+
+gboolean
+lares_directory_foresee(LaresDirectory *d, const char *name, LaresUserCopy *copy, GError **error)
+{
+    *copy = (LaresUserCopy){.source = LARES_USER_KERBEROS};
+    if (!lares_directory_check_name("user", name, error) || !lares_directory_begin(d, error))
+        return FALSE;
+    g_strlcpy(copy->name, name, sizeof copy->name);
+    gboolean ok = lares_directory_allocate(d, 'u', name, &copy->uid, error) &&
+                  lares_directory_default_group(d, &copy->gid, error);
+    lares_directory_end(d, FALSE, NULL);
     return ok;
+}
+
+gboolean
+lares_directory_insert_host_user(LaresDirectory *d, const LaresNssEntry *entry, GError **error)
+{
+    return insert_user(d, entry->name, entry->id, entry->gid, LARES_USER_HOST, FALSE, NULL, NULL, error);
 }
 
 gboolean
@@ -383,132 +432,10 @@ lares_directory_note_host_user(LaresDirectory *d, const LaresNssEntry *entry, GE
     if (!known) {
         copy = (LaresUserCopy){.uid = entry->id, .gid = entry->gid, .source = LARES_USER_HOST};
         g_strlcpy(copy.name, entry->name, sizeof copy.name);
-        ok = insert_user(d, entry->name, entry->id, entry->gid, LARES_USER_HOST, FALSE, NULL, NULL, error);
+        ok = lares_directory_insert_host_user(d, entry, error);
         if (ok)
-            remember_user(d, &copy, NULL);
+            remember_user(d, &copy, NULL, NULL);
     }
     g_mutex_unlock(&d->change);
     return ok;
-}
-
-/* ---- Groups and mappings --------------------------------------------------------------------------------------- */
-
-static gboolean
-add_group(LaresDirectory *d, const char *name, gint64 gid, GError **error)
-{
-    LaresNssEntry entry;
-    uint32_t id = (uint32_t)gid;
-    gboolean taken = FALSE;
-    if (!lares_directory_check_name("group", name, error))
-        return FALSE;
-    if (has_group(d, name))
-        return refuse(error, LARES_ERROR_EXISTS, "exists already", name);
-    if (lares_nss_group_by_name(d->nss, name, &entry) == LARES_NSS_FOUND) {
-        /* A group of the host may have members of the directory: an entry of the same number joins the two. */
-        if (gid >= 0 && gid != entry.id)
-            return refuse(error, LARES_ERROR_CONFLICT, "is a group of this host with another number", name);
-        id = entry.id;
-        gid = entry.id;
-        if (id == 0)
-            return refuse(error, LARES_ERROR_INVALID, "is the superuser's group", name);
-    } else if (gid >= 0) {
-        if (!check_gid(gid, error) || !id_taken(d, 'g', gid, name, &taken, error))
-            return FALSE;
-        if (taken)
-            return refuse(error, LARES_ERROR_CONFLICT, "would have a number that is or was another group's", name);
-    } else if (!lares_directory_allocate(d, 'g', name, &id, error)) {
-        return FALSE;
-    }
-    return lares_db_run(d->db, error, "INSERT INTO groups(name, gid) VALUES(?1, ?2)", "si", name, (gint64)id) &&
-           lares_db_run(d->db, error, "DELETE FROM tombstones WHERE kind='g' AND name=?1", "s", name);
-}
-
-gboolean
-lares_directory_group_add(LaresDirectory *d, const char *name, gint64 gid, GError **error)
-{
-    return lares_directory_begin(d, error) && lares_directory_end(d, add_group(d, name, gid, error), error);
-}
-
-static gboolean
-delete_group(LaresDirectory *d, const char *name, GError **error)
-{
-    if (!has_group(d, name))
-        return refuse(error, LARES_ERROR_NOT_FOUND, "is not a group of the directory", name);
-    return lares_db_run(d->db, error,
-                        "INSERT OR REPLACE INTO tombstones(kind, name, id) SELECT 'g', name, gid FROM groups"
-                        " WHERE name=?1",
-                        "s", name) &&
-           lares_db_run(d->db, error, "DELETE FROM groups WHERE name=?1", "s", name);
-}
-
-gboolean
-lares_directory_group_delete(LaresDirectory *d, const char *name, GError **error)
-{
-    return lares_directory_begin(d, error) && lares_directory_end(d, delete_group(d, name, error), error);
-}
-
-static gboolean
-set_member(LaresDirectory *d, const char *group, const char *user, gboolean add, GError **error)
-{
-    LaresUserCopy copy;
-    LaresNssEntry entry;
-    if (!has_group(d, group))
-        return refuse(error, LARES_ERROR_NOT_FOUND, "is not a group of the directory", group);
-    if (!add)
-        return lares_db_run(d->db, error, "DELETE FROM members WHERE grp=?1 AND user=?2", "ss", group, user);
-    if (!lares_directory_copy_user(d, user, &copy) && lares_nss_user_by_name(d->nss, user, &entry) != LARES_NSS_FOUND)
-        return refuse(error, LARES_ERROR_NOT_FOUND, "is neither in the directory nor an account of this host", user);
-    return lares_db_run(d->db, error, "INSERT OR IGNORE INTO members(grp, user) VALUES(?1, ?2)", "ss", group, user);
-}
-
-gboolean
-lares_directory_group_member(LaresDirectory *d, const char *group, const char *user, gboolean add, GError **error)
-{
-    return lares_directory_begin(d, error) && lares_directory_end(d, set_member(d, group, user, add, error), error);
-}
-
-static gboolean
-check_mapping(const char *pattern, const char *user, GError **error)
-{
-    const char *star = strchr(pattern, '*');
-    size_t len = strlen(pattern);
-    if (len == 0 || len > 512 || !g_utf8_validate(pattern, (gssize)len, NULL) || (star && strchr(star + 1, '*')))
-        return refuse(error, LARES_ERROR_INVALID, "is not a principal with at most one '*'", pattern);
-    if (strchr(user, '*')) {
-        if (!star || strchr(strchr(user, '*') + 1, '*'))
-            return refuse(error, LARES_ERROR_INVALID, "has a '*' that stands for nothing", user);
-        return TRUE;
-    }
-    return lares_directory_check_name("user", user, error);
-}
-
-static gboolean
-set_mapping(LaresDirectory *d, const char *pattern, const char *user, GError **error)
-{
-    return check_mapping(pattern, user, error) &&
-           lares_db_run(d->db, error, "INSERT OR REPLACE INTO mappings(pattern, user) VALUES(?1, ?2)", "ss", pattern,
-                        user);
-}
-
-gboolean
-lares_directory_mapping_set(LaresDirectory *d, const char *pattern, const char *user, GError **error)
-{
-    return lares_directory_begin(d, error) && lares_directory_end(d, set_mapping(d, pattern, user, error), error);
-}
-
-static gboolean
-delete_mapping(LaresDirectory *d, const char *pattern, GError **error)
-{
-    g_rw_lock_reader_lock(&d->lock);
-    gboolean there = g_hash_table_contains(d->tables.mappings, pattern);
-    g_rw_lock_reader_unlock(&d->lock);
-    if (!there)
-        return refuse(error, LARES_ERROR_NOT_FOUND, "is not mapped", pattern);
-    return lares_db_run(d->db, error, "DELETE FROM mappings WHERE pattern=?1", "s", pattern);
-}
-
-gboolean
-lares_directory_mapping_delete(LaresDirectory *d, const char *pattern, GError **error)
-{
-    return lares_directory_begin(d, error) && lares_directory_end(d, delete_mapping(d, pattern, error), error);
 }

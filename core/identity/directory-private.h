@@ -60,6 +60,7 @@ typedef struct {
 } LaresUserCopy;
 
 const char *lares_user_source_name(LaresUserSource source);
+gboolean lares_user_source_is(const char *name);
 /* TRUE when it is there. */
 gboolean lares_directory_copy_user(LaresDirectory *d, const char *name, LaresUserCopy *copy);
 gboolean lares_directory_copy_user_by_uid(LaresDirectory *d, uint32_t uid, LaresUserCopy *copy);
@@ -74,14 +75,68 @@ gboolean lares_directory_host_uid_allowed(LaresDirectory *d, uint32_t uid);
 gboolean lares_directory_begin(LaresDirectory *d, GError **error);
 gboolean lares_directory_end(LaresDirectory *d, gboolean ok, GError **error);
 
+/* Says that identities may have changed although no table was read again. */
+void lares_directory_moved(LaresDirectory *d);
+
 /* Inside a change: a number for `name` (kind 'u' or 'g'): its old one, or one never used before. */
 gboolean lares_directory_allocate(LaresDirectory *d, char kind, const char *name, uint32_t *id, GError **error);
 gboolean lares_directory_default_group(LaresDirectory *d, uint32_t *gid, GError **error);
+/* Is the number taken by the directory (also in the past, by another name) or by the host? */
+gboolean lares_directory_id_taken(LaresDirectory *d, char kind, gint64 id, const char *name, gboolean *taken,
+                                  GError **error);
+gboolean lares_directory_check_gid(gint64 gid, GError **error);
+/* `name` (kind "u" or "g") has the number `id` from now on: another one that a tombstone keeps for it stays kept. */
+gboolean lares_directory_settle(LaresDirectory *d, const char *kind, const char *name, uint32_t id, GError **error);
+/* Is it a group of the directory itself? */
+gboolean lares_directory_owns_group(LaresDirectory *d, const char *name);
 
 /* Makes (or finds, when another thread was faster) the user of a first login. */
 gboolean lares_directory_provision(LaresDirectory *d, const char *name, const char *principal, LaresUserCopy *copy,
                                    GError **error);
+/* The user that lares_directory_provision() would make now, with the number; makes nobody. */
+gboolean lares_directory_foresee(LaresDirectory *d, const char *name, LaresUserCopy *copy, GError **error);
+
+/* How a principal becomes a user: the steps of the ladder, kept when it is only asked about. Strings that are not
+ * const are owned: lares_ladder_clear(). */
+typedef struct {
+    const char *rule;   /* "mapping", "pattern", "machine", "name" (a realm of ours), "foreign"; NULL: refused before */
+    char *pattern;      /* of the mapping table's row that decided; NULL: none did */
+    char *name;         /* the user that was looked for; NULL: none was */
+    const char *source; /* of the user that was found, or will be made; NULL: refused, or a machine */
+    gboolean is_new;    /* the login would make the user */
+    const char *reason; /* why it is refused; NULL when it is not */
+} LaresLadder;
+
+/* What a login of `principal` would give now; nothing is changed. */
+LaresStatus lares_directory_explain(LaresDirectory *d, const char *principal, LaresLadder *ladder,
+                                    LaresIdentity **identity);
+void lares_ladder_clear(LaresLadder *ladder);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(LaresLadder, lares_ladder_clear)
+
 /* Remembers an account of the host; its numbers follow the host's. */
 gboolean lares_directory_note_host_user(LaresDirectory *d, const LaresNssEntry *entry, GError **error);
+/* The same inside a change; the account is not known yet. */
+gboolean lares_directory_insert_host_user(LaresDirectory *d, const LaresNssEntry *entry, GError **error);
+
+/* A group's name, or its number where nobody has one for it; never NULL, owned by the caller. */
+char *lares_directory_group_label(LaresDirectory *d, uint32_t gid);
+
+/* Verbs that have files of their own; `user` is the LaresDirectory. */
+GVariant *lares_verb_user_add(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user,
+                              GError **error);
+GVariant *lares_verb_user_passwd(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user,
+                                 GError **error);
+GVariant *lares_verb_user_delete(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user,
+                                 GError **error);
+GVariant *lares_verb_user_disable(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user,
+                                  GError **error);
+GVariant *lares_verb_user_enable(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user,
+                                 GError **error);
+GVariant *lares_verb_user_import(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user,
+                                 GError **error);
+GVariant *lares_verb_mapping_test(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user,
+                                  GError **error);
+/* "there is no user" or the user as it is, for answers. */
+GVariant *lares_directory_show_user(LaresDirectory *d, const char *name, GError **error);
 
 G_END_DECLS

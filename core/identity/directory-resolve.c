@@ -14,6 +14,7 @@ typedef struct {
     gboolean may_change; /* a login; FALSE: a refresh, which makes nobody */
     guint generation;
     const char *reason;
+    LaresLadder *ladder; /* not NULL: only asked about; nothing is made or noted, and the ladder's steps are kept */
 } Ask;
 
 static LaresStatus
@@ -72,6 +73,11 @@ find_host_account(Ask *ask, const char *name, gboolean on_purpose, gboolean know
         return refuse(ask, LARES_ACCESS, "the host account has another spelling");
     if (!on_purpose && !lares_directory_host_uid_allowed(ask->d, entry.id))
         return refuse(ask, LARES_ACCESS, "a system account of the host");
+    if (ask->ladder) {
+        *user = (LaresUserCopy){.uid = entry.id, .gid = entry.gid, .source = LARES_USER_HOST};
+        g_strlcpy(user->name, name, sizeof user->name);
+        return LARES_OK;
+    }
     if (!known && !ask->may_change)
         return refuse(ask, LARES_ACCESS, "no longer in the directory");
     if ((!known || user->uid != entry.id || user->gid != entry.gid) &&
@@ -93,6 +99,10 @@ static LaresStatus
 find_account(Ask *ask, const char *name, gboolean on_purpose, gboolean host, LaresUserCopy *user)
 {
     gboolean known = lares_directory_copy_user(ask->d, name, user);
+    if (ask->ladder) {
+        g_free(ask->ladder->name);
+        ask->ladder->name = g_strdup(name);
+    }
     if (known && user->disabled)
         return refuse(ask, LARES_ACCESS, "the user is disabled");
     if (known && user->source != LARES_USER_HOST)
@@ -131,8 +141,12 @@ provision(Ask *ask, const char *name, const char *principal, LaresUserCopy *user
     LaresStatus status = check_not_the_systems(ask, name);
     if (status != LARES_OK)
         return status;
-    if (!lares_directory_provision(ask->d, name, principal, user, &error)) {
-        lares_log_limited(LARES_LOG_WARNING, "identity", "cannot provision %s: %s", principal, error->message);
+    if (ask->ladder)
+        ask->ladder->is_new = TRUE;
+    if (ask->ladder ? !lares_directory_foresee(ask->d, name, user, &error)
+                    : !lares_directory_provision(ask->d, name, principal, user, &error)) {
+        if (!ask->ladder)
+            lares_log_limited(LARES_LOG_WARNING, "identity", "cannot provision %s: %s", principal, error->message);
         return refuse(ask, LARES_ACCESS,
                       g_error_matches(error, LARES_ERROR, LARES_ERROR_INVALID) ? "the name cannot be used"
                                                                                : "cannot be provisioned");
@@ -167,8 +181,9 @@ pattern_matches(const char *pattern, const char *text, const char **part, size_t
 
 /* The user an administrator mapped the principal to, or NULL. *fixed: named in full, not made of the principal. */
 static char *
-mapped_user(LaresDirectory *d, const char *principal, gboolean *fixed)
+mapped_user(Ask *ask, const char *principal, gboolean *fixed)
 {
+    LaresDirectory *d = ask->d;
     const char *part = NULL;
     size_t part_len = 0;
     char *user = NULL;
@@ -179,6 +194,10 @@ mapped_user(LaresDirectory *d, const char *principal, gboolean *fixed)
         const LaresMapping *candidate = g_ptr_array_index(d->tables.patterns, i);
         if (pattern_matches(candidate->pattern, principal, &part, &part_len))
             mapping = candidate;
+    }
+    if (mapping && ask->ladder) {
+        ask->ladder->rule = part ? "pattern" : "mapping";
+        ask->ladder->pattern = g_strdup(mapping->pattern);
     }
     const char *star = mapping ? strchr(mapping->user, '*') : NULL;
     if (star && part) {
@@ -262,11 +281,13 @@ resolve_machine(Ask *ask, LaresIdentityFull *values, LaresIdentity **identity)
 {
     LaresUserCopy user;
     values->pub.machine = TRUE;
+    if (ask->ladder)
+        ask->ladder->rule = "machine";
     g_rw_lock_reader_lock(&ask->d->lock);
     g_autofree char *account = g_strdup(ask->d->config->machine_account);
     g_rw_lock_reader_unlock(&ask->d->lock);
     if (*account) {
-        Ask own = {.d = ask->d, .may_change = TRUE, .generation = ask->generation};
+        Ask own = {.d = ask->d, .may_change = TRUE, .generation = ask->generation, .ladder = ask->ladder};
         if (find_account(&own, account, TRUE, TRUE, &user) == LARES_OK &&
             identity_of_account(&own, values, &user, identity) == LARES_OK)
             return LARES_OK;
@@ -287,6 +308,8 @@ account_of_principal(Ask *ask, const char *name, const char *realm, const char *
     gboolean make = d->config->provision && (!foreign || d->config->provision_foreign);
     gboolean host = d->config->host_accounts && !foreign;
     g_rw_lock_reader_unlock(&d->lock);
+    if (ask->ladder && !ask->ladder->rule)
+        ask->ladder->rule = foreign ? "foreign" : "name";
 
     const char *wanted = foreign ? principal : name;
     LaresStatus status = find_account(ask, wanted, FALSE, host, user);
@@ -312,7 +335,7 @@ resolve_principal(Ask *ask, const LaresAuthPeer *peer, LaresIdentity **identity)
         return refuse(ask, LARES_ACCESS, "not a usable principal");
 
     values.pub.machine = peer->machine || is_machine_name(name);
-    g_autofree char *mapped = mapped_user(ask->d, peer->principal, &fixed);
+    g_autofree char *mapped = mapped_user(ask, peer->principal, &fixed);
     LaresStatus status;
     if (mapped && fixed) {
         status = find_account(ask, mapped, TRUE, TRUE, &user);
@@ -325,6 +348,8 @@ resolve_principal(Ask *ask, const LaresAuthPeer *peer, LaresIdentity **identity)
     } else {
         status = account_of_principal(ask, name, realm, peer->principal, &user);
     }
+    if (status == LARES_OK && ask->ladder)
+        ask->ladder->source = lares_user_source_name(user.source);
     return status == LARES_OK ? identity_of_account(ask, &values, &user, identity) : status;
 }
 
@@ -438,4 +463,23 @@ lares_directory_refresh(LaresDirectory *d, LaresIdentity *old, LaresIdentity **f
     if (status == LARES_OK && !old->authenticated)
         (*fresh)->authenticated = FALSE;
     return status;
+}
+
+LaresStatus
+lares_directory_explain(LaresDirectory *d, const char *principal, LaresLadder *ladder, LaresIdentity **identity)
+{
+    LaresAuthPeer peer = {.principal = principal};
+    Ask ask = {.d = d, .may_change = TRUE, .ladder = ladder};
+    *ladder = (LaresLadder){0};
+    LaresStatus status = resolve(&ask, &peer, identity);
+    ladder->reason = ask.reason;
+    return status;
+}
+
+void
+lares_ladder_clear(LaresLadder *ladder)
+{
+    g_free(ladder->pattern);
+    g_free(ladder->name);
+    *ladder = (LaresLadder){0};
 }

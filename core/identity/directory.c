@@ -14,7 +14,7 @@ static const char *const schema[] = {
     "CREATE TABLE mappings(pattern TEXT PRIMARY KEY, user TEXT NOT NULL);"
     "CREATE TABLE tombstones(kind TEXT NOT NULL, name TEXT NOT NULL, id INTEGER NOT NULL, PRIMARY KEY(kind, name));",
     "CREATE TABLE secrets(user TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY(user, kind));",
-    NULL};
+    "CREATE INDEX users_by_uid ON users(uid); CREATE INDEX tombstones_by_id ON tombstones(kind, id);", NULL};
 
 static const char *const sources[] = {"local", "kerberos", "host"};
 
@@ -30,6 +30,15 @@ const char *
 lares_user_source_name(LaresUserSource source)
 {
     return sources[source];
+}
+
+gboolean
+lares_user_source_is(const char *name)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(sources); i++)
+        if (g_str_equal(sources[i], name))
+            return TRUE;
+    return FALSE;
 }
 
 /* ---- Tables ---------------------------------------------------------------------------------------------------- */
@@ -219,6 +228,14 @@ lares_directory_end(LaresDirectory *d, gboolean ok, GError **error)
     }
     g_mutex_unlock(&d->change);
     return ok;
+}
+
+void
+lares_directory_moved(LaresDirectory *d)
+{
+    g_rw_lock_writer_lock(&d->lock);
+    __atomic_fetch_add(&generation, 1, __ATOMIC_ACQ_REL);
+    g_rw_lock_writer_unlock(&d->lock);
 }
 
 static gboolean

@@ -75,6 +75,10 @@ gboolean lares_directory_user_set(LaresDirectory *directory, const LaresUserValu
 gboolean lares_directory_user_disable(LaresDirectory *directory, const char *name, gboolean disable, GError **error);
 gboolean lares_directory_user_delete(LaresDirectory *directory, const char *name, GError **error);
 gboolean lares_directory_group_add(LaresDirectory *directory, const char *name, gint64 gid, GError **error);
+/* NULL and -1 leave name and number. Members, and users whose primary group it is, follow. */
+gboolean lares_directory_group_set(LaresDirectory *directory, const char *name, const char *new_name, gint64 gid,
+                                   GError **error);
+/* LARES_ERROR_CONFLICT: it is a user's primary group, or the one of users to come. */
 gboolean lares_directory_group_delete(LaresDirectory *directory, const char *name, GError **error);
 gboolean lares_directory_group_member(LaresDirectory *directory, const char *group, const char *user, gboolean add,
                                       GError **error);

@@ -118,8 +118,33 @@ host_groups_of(const char *name, uint32_t gid, uint32_t **groups, size_t *n)
 
 G_STATIC_ASSERT(sizeof(gid_t) == sizeof(uint32_t));
 
-const LaresNssBackend lares_nss_host = {host_user_by_name, host_user_by_uid, host_group_by_name, host_group_by_gid,
-                                        host_groups_of};
+/* getpwent_r(3) keeps its place in the process: one walk at a time. A name service that ends the list early because it
+ * is away looks like one that is through. */
+static gboolean
+host_each_user(LaresNssTake take, gpointer data)
+{
+    static GMutex walking;
+    size_t size = 4096;
+    g_autofree char *buf = g_malloc(size);
+    struct passwd pw, *found = NULL;
+    gboolean more = TRUE;
+    int rc;
+    g_mutex_lock(&walking);
+    setpwent();
+    while (more && ((rc = getpwent_r(&pw, buf, size, &found)) == 0 || (rc == ERANGE && size < (1u << 20)))) {
+        LaresNssEntry entry;
+        if (rc == ERANGE)
+            buf = g_realloc(buf, size *= 4);
+        else if (fill(&entry, pw.pw_name, pw.pw_uid, pw.pw_gid) == LARES_NSS_FOUND)
+            more = take(&entry, data);
+    }
+    endpwent();
+    g_mutex_unlock(&walking);
+    return TRUE;
+}
+
+const LaresNssBackend lares_nss_host = {host_user_by_name, host_user_by_uid, host_group_by_name,
+                                        host_group_by_gid, host_groups_of,   host_each_user};
 
 /* ---- The caches ------------------------------------------------------------------------------------------------ */
 
@@ -294,6 +319,12 @@ LaresNssAnswer
 lares_nss_group_by_gid(LaresNss *nss, uint32_t gid, LaresNssEntry *entry)
 {
     return by_id(nss, GROUP_BY_GID, gid, entry);
+}
+
+gboolean
+lares_nss_each_user(LaresNss *nss, LaresNssTake take, gpointer data)
+{
+    return nss->backend->each_user && nss->backend->each_user(take, data);
 }
 
 LaresNssAnswer

@@ -20,6 +20,8 @@ typedef struct {
     uint32_t gid; /* users: the primary group */
 } LaresNssEntry;
 
+typedef gboolean (*LaresNssTake)(const LaresNssEntry *entry, gpointer data);
+
 /* The questions themselves; tests give their own. */
 typedef struct {
     LaresNssAnswer (*user_by_name)(const char *name, LaresNssEntry *entry);
@@ -28,6 +30,8 @@ typedef struct {
     LaresNssAnswer (*group_by_gid)(uint32_t gid, LaresNssEntry *entry);
     /* *groups: all groups of the user, g_malloc'd, in any order. ABSENT is not used. */
     LaresNssAnswer (*groups_of)(const char *name, uint32_t gid, uint32_t **groups, size_t *n);
+    /* Every account, until `take` returns FALSE; FALSE: the host does not list them. */
+    gboolean (*each_user)(LaresNssTake take, gpointer data);
 } LaresNssBackend;
 
 extern const LaresNssBackend lares_nss_host;
@@ -44,6 +48,8 @@ LaresNssAnswer lares_nss_user_by_name(LaresNss *nss, const char *name, LaresNssE
 LaresNssAnswer lares_nss_user_by_uid(LaresNss *nss, uint32_t uid, LaresNssEntry *entry);
 LaresNssAnswer lares_nss_group_by_name(LaresNss *nss, const char *name, LaresNssEntry *entry);
 LaresNssAnswer lares_nss_group_by_gid(LaresNss *nss, uint32_t gid, LaresNssEntry *entry);
+/* Asks the host, not the cache. */
+gboolean lares_nss_each_user(LaresNss *nss, LaresNssTake take, gpointer data);
 /* Appends the user's groups to `to` (uint32_t). ERROR leaves it as it was. */
 LaresNssAnswer lares_nss_groups_of(LaresNss *nss, const char *name, uint32_t gid, GArray *to);
 

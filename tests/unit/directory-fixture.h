@@ -106,8 +106,22 @@ fake_groups_of(const char *name, uint32_t gid, uint32_t **groups, size_t *n)
     return LARES_NSS_FOUND;
 }
 
-static const LaresNssBackend fake_nss = {fake_user_by_name, fake_user_by_uid, fake_group_by_name, fake_group_by_gid,
-                                         fake_groups_of};
+static inline gboolean
+fake_each_user(LaresNssTake take, gpointer data)
+{
+    gboolean more = TRUE;
+    if (g_atomic_int_get(&fake_failing))
+        return FALSE;
+    for (guint i = 0; more && i < G_N_ELEMENTS(fake_users); i++) {
+        LaresNssEntry entry = {.id = fake_users[i].uid, .gid = fake_users[i].gid};
+        g_strlcpy(entry.name, fake_users[i].name, sizeof entry.name);
+        more = take(&entry, data);
+    }
+    return TRUE;
+}
+
+static const LaresNssBackend fake_nss = {fake_user_by_name, fake_user_by_uid, fake_group_by_name,
+                                         fake_group_by_gid, fake_groups_of,   fake_each_user};
 
 typedef struct {
     char *folder, *file;
