@@ -43,6 +43,9 @@ static const CtlArg mapping[] = {
     {"principal", N_("PRINCIPAL"), N_("a principal, or a pattern with one *"), CTL_MAPPING},
     {"user", N_("USER"), N_("the user; a * stands for what the pattern's * matched"), CTL_USER},
     {NULL}};
+static const CtlArg principal[] = {{"principal", N_("PRINCIPAL"), N_("a principal: ada@HOME.LAN")}, {NULL}};
+static const CtlArg account_names[] = {{"names", N_("NAME..."), N_("accounts of this machine"), CTL_NOTHING, TRUE},
+                                       {NULL}};
 static const CtlArg mapping_name[] = {{"principal", N_("PRINCIPAL"), N_("the principal or pattern"), CTL_MAPPING},
                                       {NULL}};
 static const CtlArg session_id[] = {{"id", N_("ID"), N_("the id that \"session list\" shows"), CTL_SESSION}, {NULL}};
@@ -102,6 +105,7 @@ static const CtlArg shell[] = {{"shell", N_("SHELL"), N_("bash, zsh or fish"), C
     }
 #define PASSWORD_OPTIONS                                                                                               \
     {"password-stdin", NULL, CTL_FLAG, NULL, N_("read the password from standard input, one line for each user")},     \
+        {"password-file", NULL, CTL_TEXT, N_("FILE"), N_("read the password from a file's first line"), CTL_FILE},     \
     {                                                                                                                  \
         "generate-password", NULL, CTL_FLAG, NULL, N_("make a password up and print it")                               \
     }
@@ -118,6 +122,36 @@ static const CtlOption user_options[] = {
     {"gid", "gid", CTL_NUMBER, N_("GID"), N_("the number of the primary group; the default group if not given")},
     {"full-name", "full-name", CTL_TEXT, N_("TEXT"), N_("the name in full")},
     {NULL}};
+static const CtlOption new_user_options[] = {
+    {"password", NULL, CTL_FLAG, NULL, N_("with a password in the server's own realm, asked for twice")},
+    PASSWORD_OPTIONS,
+    {"uid", "uid", CTL_NUMBER, N_("UID"), N_("the user's number; chosen if not given")},
+    {"gid", "gid", CTL_NUMBER, N_("GID"), N_("the number of the primary group; the default group if not given")},
+    {"full-name", "full-name", CTL_TEXT, N_("TEXT"), N_("the name in full")},
+    {NULL}};
+static const CtlOption user_filter[] = {
+    {"match", "match", CTL_TEXT, N_("TEXT"), N_("only users with this in their name or full name")},
+    {"source", "source", CTL_TEXT, N_("SOURCE"), N_("only users from here: local, kerberos or host"), CTL_NOTHING,
+     "local kerberos host"},
+    {"disabled", "disabled", CTL_YESNO, N_("yes|no"), N_("only those that are disabled, or that are not"), CTL_NOTHING,
+     YES_NO},
+    {"group", "group", CTL_TEXT, N_("NAME"), N_("only users of this group"), CTL_GROUP},
+    {NULL}};
+static const CtlOption group_filter[] = {
+    {"match", "match", CTL_TEXT, N_("TEXT"), N_("only groups with this in their name")},
+    {"member", "member", CTL_TEXT, N_("NAME"), N_("only groups that have this member"), CTL_USER},
+    {NULL}};
+static const CtlOption delete_options[] = {
+    {"with-principal", "with-principal", CTL_FLAG, NULL, N_("remove the user from the server's own realm, too")},
+    {NULL}};
+static const CtlOption import_options[] = {
+    {"all", "all", CTL_FLAG, NULL, N_("all accounts of this machine within the range")},
+    {"uid-min", "uid-min", CTL_NUMBER, N_("UID"), N_("the range's first uid; that of the first person if not given")},
+    {"uid-max", "uid-max", CTL_NUMBER, N_("UID"), N_("the range's last uid; 59999 if not given")},
+    {NULL}};
+static const CtlOption group_set_options[] = {{"new-name", "new-name", CTL_TEXT, N_("NAME"), N_("the name it gets")},
+                                              {"gid", "gid", CTL_NUMBER, N_("GID"), N_("the number it gets")},
+                                              {NULL}};
 static const CtlOption module_options[] = {
     {"unset", "unset", CTL_LIST, N_("KEYS"), N_("settings to give back to their defaults")}, {NULL}};
 static const CtlOption token_options[] = {
@@ -217,6 +251,7 @@ static const CtlField user_fields[] = {{"name", N_("Name")},
                                        {"full-name", N_("Full name")},
                                        {"uid", N_("Uid")},
                                        {"gid", N_("Gid")},
+                                       {"primary-group", N_("Primary group")},
                                        {"groups", N_("Groups")},
                                        {"source", N_("Source")},
                                        {"principal", N_("Principal")},
@@ -225,6 +260,25 @@ static const CtlField user_fields[] = {{"name", N_("Name")},
                                        {NULL}};
 static const CtlField group_columns[] = {{"name", N_("Name")}, {"gid", N_("Gid")}, {"members", N_("Members")}, {NULL}};
 static const CtlField mapping_columns[] = {{"principal", N_("Principal")}, {"user", N_("User")}, {NULL}};
+static const CtlField ladder_fields[] = {{"principal", N_("Principal")},
+                                         {"verdict", N_("Verdict")},
+                                         {"reason", N_("Reason")},
+                                         {"rule", N_("Rule")},
+                                         {"because", N_("Because")},
+                                         {"mapping", N_("Mapping")},
+                                         {"user", N_("User")},
+                                         {"uid", N_("Uid")},
+                                         {"gid", N_("Gid")},
+                                         {"groups", N_("Groups")},
+                                         {"source", N_("Source")},
+                                         {"new", N_("Made by the login")},
+                                         {"machine", N_("Machine")},
+                                         {NULL}};
+static const CtlField refused_columns[] = {{"name", N_("Name")}, {"reason", N_("Reason")}, {NULL}};
+static const CtlField import_fields[] = {{"imported", N_("Imported")},
+                                         {"known", N_("Known before")},
+                                         {"refused", N_("Refused"), CTL_AS_IS, refused_columns},
+                                         {NULL}};
 static const CtlField session_columns[] = {{"id", N_("Id")},
                                            {"protocol", N_("Protocol")},
                                            {"user", N_("User")},
@@ -366,23 +420,40 @@ const CtlCommand ctl_commands[] = {
      "laresctl share security set media krb5p krb5i\nlaresctl share security set media --squash all --anonymous-uid "
      "1000"},
 
-    {"user list", "user.list", N_("list the users"), NULL, NULL, NULL, user_columns, NULL,
-     N_("There are no users yet; the first login with a ticket makes one."), "laresctl user list"},
+    {"user list", "user.list", N_("list the users"), NULL, NULL, user_filter, user_columns, NULL,
+     N_("There are no users yet; the first login with a ticket makes one."),
+     "laresctl user list\nlaresctl user list --match ada --disabled no"},
     {"user show", "user.show", N_("show one user"), NULL, user_name, NULL, user_fields, NULL, NULL,
      "laresctl user show ada"},
-    {"user add", "user.add", N_("add a user to the directory"),
-     N_("For a password in the server's own realm, use \"laresctl realm user add\": it makes the directory's user "
-        "too."),
-     new_user_name, user_options, user_fields, NULL, NULL,
-     "laresctl user add ada --full-name \"Ada Lovelace\"\nlaresctl user add scanner --uid 5001"},
+    {"user add", "user.add", N_("add a user, with a password if you like"),
+     N_("With a password, the user can get tickets of the server's own realm: both are made, or neither. The password "
+        "is asked for twice, read from standard input or a file, or made up. Without one, a user is somebody whose "
+        "tickets are of another realm, or who is known by number."),
+     new_user_name, new_user_options, user_fields, NULL, NULL,
+     "laresctl user add ada --full-name \"Ada Lovelace\"\nlaresctl user add scanner --uid 5001\n"
+     "laresctl user add eve --generate-password",
+     ctl_run_user_add},
+    {"user passwd", "user.passwd", N_("set a user's password in the server's own realm"),
+     N_("Somebody who had none can get tickets from then on."), user_name, password_options, NULL, NULL, NULL,
+     "laresctl user passwd ada --generate-password", ctl_run_user_passwd},
+    {"user import", "user.import", N_("make accounts of this machine known before they log in"),
+     N_("They can then be listed, put into groups and disabled. Names are imported as a whole or not at all; --all "
+        "says "
+        "whom it had to leave out, and why. Nobody is ever imported otherwise than by this, or by a login."),
+     account_names, import_options, import_fields, NULL, NULL,
+     "laresctl user import --all --uid-min 1000 --uid-max 1999"},
     {"user set", "user.set", N_("change a user"), NULL, user_name, user_options, user_fields, NULL, NULL,
      "laresctl user set ada --full-name \"Ada King\""},
-    {"user disable", "user.disable", N_("refuse a user from now on, also where they are connected"), NULL, user_name,
-     NULL, NULL, N_("%s is refused from now on."), NULL, "laresctl user disable ada"},
+    {"user disable", "user.disable", N_("refuse a user from now on, also where they are connected"),
+     N_("The server's own realm gives them no more tickets, either."), user_name, NULL, NULL,
+     N_("%s is refused from now on."), NULL, "laresctl user disable ada"},
     {"user enable", "user.enable", N_("let a disabled user in again"), NULL, user_name, NULL, NULL,
      N_("%s is let in again."), NULL, "laresctl user enable ada"},
-    {"user delete", "user.delete", N_("remove a user; a later login makes them anew, with the same number"), NULL,
-     user_name, NULL, NULL, N_("%s is removed from the directory."), NULL, "laresctl user delete ada"},
+    {"user delete", "user.delete", N_("remove a user; a later login makes them anew, with the same number"),
+     N_("Who is to stay away is better disabled. The principal in the server's own realm stays unless --with-principal "
+        "is given."),
+     user_name, delete_options, NULL, NULL, NULL, "laresctl user delete ada\nlaresctl user delete ada --with-principal",
+     ctl_run_user_delete},
     {"user ntlm enable", "user.ntlm.enable", N_("let a user log in by NTLM, with a password for that alone"),
      N_("For devices that know no Kerberos. Who hears an NTLM login can guess at its password: make it long, or let "
         "--generate-password make one."),
@@ -393,14 +464,17 @@ const CtlCommand ctl_commands[] = {
     {"user ntlm list", "user.ntlm.list", N_("list the users who can log in by NTLM"), NULL, NULL, NULL, ntlm_columns,
      NULL, N_("Nobody can log in by NTLM."), "laresctl user ntlm list"},
 
-    {"group list", "group.list", N_("list the groups"), NULL, NULL, NULL, group_columns, NULL,
+    {"group list", "group.list", N_("list the groups"), NULL, NULL, group_filter, group_columns, NULL,
      N_("There are no groups yet: \"laresctl group add NAME\" makes one."), "laresctl group list"},
     {"group show", "group.show", N_("show one group"), NULL, group_name, NULL, group_fields, NULL, NULL,
      "laresctl group show family"},
     {"group add", "group.add", N_("add a group"), NULL, new_group_name, group_options, NULL,
      N_("The group %s is made."), NULL, "laresctl group add family\nlaresctl group add music --gid 5010"},
-    {"group delete", "group.delete", N_("remove a group"), NULL, group_name, NULL, NULL, N_("The group %s is removed."),
-     NULL, "laresctl group delete family"},
+    {"group set", "group.set", N_("change a group's name or number; its members stay"), NULL, group_name,
+     group_set_options, group_fields, NULL, NULL, "laresctl group set family --new-name home"},
+    {"group delete", "group.delete", N_("remove a group"),
+     N_("Refused while it is somebody's primary group, or the one that new users get."), group_name, NULL, NULL,
+     N_("The group %s is removed."), NULL, "laresctl group delete family"},
     {"group add-member", "group.add-member", N_("put a user into a group"), NULL, group_and_user, NULL, NULL,
      N_("The group %s has a new member."), NULL, "laresctl group add-member family ada"},
     {"group remove-member", "group.remove-member", N_("take a user out of a group"), NULL, group_and_user, NULL, NULL,
@@ -410,6 +484,9 @@ const CtlCommand ctl_commands[] = {
      N_("There are no mappings: principals of the realm are the users of the same name."), "laresctl mapping list"},
     {"mapping set", "mapping.set", N_("let a principal be a user"), NULL, mapping, NULL, NULL, N_("%s is mapped."),
      NULL, "laresctl mapping set ada/laptop@HOME.LAN ada\nlaresctl mapping set '*@PARTNER.ORG' guest"},
+    {"mapping test", "mapping.test", N_("tell who a principal is here, and why"),
+     N_("Nothing is changed: a user whom the login would make is only foretold."), principal, NULL, ladder_fields, NULL,
+     NULL, "laresctl mapping test ada@HOME.LAN"},
     {"mapping delete", "mapping.delete", N_("remove a mapping"), NULL, mapping_name, NULL, NULL,
      N_("The mapping of %s is removed."), NULL, "laresctl mapping delete ada/laptop@HOME.LAN"},
 
@@ -473,7 +550,9 @@ const CtlCommand ctl_commands[] = {
      ctl_run_realm_user_add},
     {"realm user passwd", "realm.user.passwd", N_("set a user's password"), NULL, realm_user, password_options, NULL,
      NULL, NULL, "laresctl realm user passwd bob\nlaresctl realm user passwd bob --generate-password",
-     ctl_run_realm_user_passwd},
+     ctl_run_user_passwd},
+    {"realm user show", "realm.user.show", N_("show whether a user can get tickets"), NULL, realm_user, NULL,
+     principal_columns, NULL, NULL, "laresctl realm user show ada"},
     {"realm user list", "realm.user.list", N_("list the users of the realm"), NULL, NULL, NULL, principal_columns, NULL,
      N_("The realm has no users yet: \"laresctl realm user add NAME\" makes one."), "laresctl realm user list"},
     {"realm user disable", "realm.user.disable", N_("give a user no more tickets"),

@@ -158,8 +158,13 @@ typedef struct {
 CtlSecret *ctl_secret_new(void);
 void ctl_secret_free(CtlSecret *secret);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CtlSecret, ctl_secret_free)
-/* From --generate-password, --password-stdin, or asked twice on the terminal. */
+/* From --generate-password, --password-file, --password-stdin, or asked twice on the terminal. */
 CtlSecret *ctl_secret_obtain(CtlCall *call, const char *whom, gboolean *generated, GError **error);
+
+/* TRUE when one of these, or --password, was given. */
+gboolean ctl_secret_wanted(CtlCall *call);
+/* What is said about a password that was made up: in JSON as a member, else as a line. */
+void ctl_tell_password(CtlCall *call, const char *name, const CtlSecret *secret, JsonObject *into);
 
 /* The socket in use: --socket, LARES_SOCKET, or the built-in one. */
 const char *ctl_socket(const CtlCall *call);
@@ -248,7 +253,9 @@ int ctl_width(const char *text);
 
 gboolean ctl_run_realm_create(CtlCall *call, GError **error);
 gboolean ctl_run_realm_user_add(CtlCall *call, GError **error);
-gboolean ctl_run_realm_user_passwd(CtlCall *call, GError **error);
+gboolean ctl_run_user_add(CtlCall *call, GError **error);
+gboolean ctl_run_user_passwd(CtlCall *call, GError **error);
+gboolean ctl_run_user_delete(CtlCall *call, GError **error);
 gboolean ctl_run_user_ntlm_enable(CtlCall *call, GError **error);
 gboolean ctl_run_keytab(CtlCall *call, GError **error);
 gboolean ctl_run_client_config(CtlCall *call, GError **error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Commands of the realm that do more than call one verb: passwords, users in realm and directory, keytab files. */
+/* Commands of the realm that do more than call one verb: a new realm with its users, keytab files, kits. */
 #include "ctl.h"
 
 #include <errno.h>
@@ -20,109 +20,6 @@ named(const char *name)
     JsonObject *params = json_object_new();
     json_object_set_string_member(params, "name", name);
     return params;
-}
-
-/* ---- Users ----------------------------------------------------------------------------------------------------- */
-
-/* The directory's user of that name; that there is one already, or an account of the host, is as good. */
-static gboolean
-add_to_directory(CtlCall *call, const char *name, GError **error)
-{
-    g_autoptr(JsonObject) params = named(name);
-    g_autoptr(GError) local = NULL;
-    if (strchr(name, '/'))
-        return TRUE;
-    g_autoptr(JsonNode) answer = ctl_client_call(call, "user.add", params, NULL, &local);
-    if (answer || g_error_matches(local, CTL_ERROR, CTL_EXIT_CONFLICT))
-        return TRUE;
-    g_propagate_error(error, g_steal_pointer(&local));
-    return FALSE;
-}
-
-static gboolean
-add_user(CtlCall *call, const char *name, const CtlSecret *secret, GError **error)
-{
-    g_autoptr(JsonObject) params = named(name);
-    g_autoptr(JsonNode) answer = ctl_client_call(call, "realm.user.add", params, secret, error);
-    return answer && add_to_directory(call, name, error);
-}
-
-/* What is said about a new password: in JSON as a member, else as a line. */
-static void
-tell_password(CtlCall *call, const char *name, const CtlSecret *secret, JsonObject *into)
-{
-    if (call->json)
-        json_object_set_string_member(into, "password", secret->text);
-    else
-        g_print(_("The password of %s is: %s\n"), name, secret->text);
-}
-
-static void
-print_object(JsonObject *object)
-{
-    g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
-    json_node_set_object(node, object);
-    ctl_print_json(node);
-}
-
-static gboolean
-user_with_password(CtlCall *call, gboolean add, GError **error)
-{
-    gboolean generated = FALSE;
-    const char *name = name_of(call);
-    g_autoptr(CtlSecret) secret = ctl_secret_obtain(call, name, &generated, error);
-    g_autoptr(JsonObject) out = named(name);
-    if (!secret)
-        return FALSE;
-    if (add) {
-        if (!add_user(call, name, secret, error))
-            return FALSE;
-    } else {
-        g_autoptr(JsonNode) answer = ctl_client_call(call, "realm.user.passwd", call->params, secret, error);
-        if (!answer)
-            return FALSE;
-    }
-    if (!call->json)
-        g_print(add ? _("%s can get tickets now.\n") : _("The password of %s is changed.\n"), name);
-    if (generated)
-        tell_password(call, name, secret, out);
-    if (call->json)
-        print_object(out);
-    return TRUE;
-}
-
-gboolean
-ctl_run_realm_user_add(CtlCall *call, GError **error)
-{
-    return user_with_password(call, TRUE, error);
-}
-
-gboolean
-ctl_run_realm_user_passwd(CtlCall *call, GError **error)
-{
-    return user_with_password(call, FALSE, error);
-}
-
-/* The password is NTLM's own: the realm never tells anybody the one it has. */
-gboolean
-ctl_run_user_ntlm_enable(CtlCall *call, GError **error)
-{
-    gboolean generated = FALSE;
-    const char *name = name_of(call);
-    g_autoptr(CtlSecret) secret = ctl_secret_obtain(call, name, &generated, error);
-    g_autoptr(JsonObject) out = named(name);
-    if (!secret)
-        return FALSE;
-    g_autoptr(JsonNode) answer = ctl_client_call(call, "user.ntlm.enable", call->params, secret, error);
-    if (!answer)
-        return FALSE;
-    if (!call->json)
-        g_print(_("%s can log in by NTLM now, to shares whose list has ntlm.\n"), name);
-    if (generated)
-        tell_password(call, name, secret, out);
-    if (call->json)
-        print_object(out);
-    return TRUE;
 }
 
 /* ---- A new realm ----------------------------------------------------------------------------------------------- */
@@ -148,14 +45,16 @@ add_realm_user(CtlCall *call, const char *name, const CtlSecret *secret, gboolea
 {
     g_autoptr(GError) local = NULL;
     JsonObject *one = named(name);
-    gboolean added = add_user(call, name, secret, &local);
+    g_autoptr(JsonObject) params = named(name);
+    g_autoptr(JsonNode) answer = ctl_client_call(call, "realm.user.add", params, secret, &local);
+    gboolean added = answer != NULL;
     json_array_add_object_element(list, one);
     json_object_set_boolean_member(one, "created", added);
     if (added) {
         if (!call->json)
             g_print(_("%s can get tickets now.\n"), name);
         if (generated)
-            tell_password(call, name, secret, one);
+            ctl_tell_password(call, name, secret, one);
         return TRUE;
     }
     if (!g_error_matches(local, CTL_ERROR, CTL_EXIT_CONFLICT)) {
@@ -163,7 +62,7 @@ add_realm_user(CtlCall *call, const char *name, const CtlSecret *secret, gboolea
         return FALSE;
     }
     g_printerr(_("laresctl: warning: %s is in the realm already and keeps the password\n"), name);
-    return add_to_directory(call, name, error);
+    return TRUE;
 }
 
 static void

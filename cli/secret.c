@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Passwords: asked for without echo, read from stdin or made up; never on a command line. */
+/* Passwords: asked for without echo, read from stdin or a file, or made up; never on a command line. */
 #include "ctl.h"
 
 #include <errno.h>
@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -63,7 +64,7 @@ read_line(int fd, CtlSecret *secret, GError **error)
     if (secret->length > 0)
         return TRUE;
     g_set_error_literal(error, CTL_ERROR, CTL_EXIT_USAGE,
-                        _("there is no password to read; --password-stdin takes one line for each user"));
+                        _("there is no password to read; it takes one line for each user"));
     return FALSE;
 }
 
@@ -83,6 +84,29 @@ from_stdin(GError **error)
 {
     g_autoptr(CtlSecret) secret = ctl_secret_new();
     return read_line(STDIN_FILENO, secret, error) && check(secret, error) ? g_steal_pointer(&secret) : NULL;
+}
+
+/* The first line of a file that only its owner can read. */
+static CtlSecret *
+from_file(const char *path, GError **error)
+{
+    struct stat st;
+    g_autoptr(CtlSecret) secret = ctl_secret_new();
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        int code = errno;
+        g_set_error(error, CTL_ERROR, code == EACCES ? CTL_EXIT_DENIED : CTL_EXIT_USAGE, _("%s cannot be read: %s"),
+                    path, g_strerror(code));
+        if (fd >= 0)
+            close(fd);
+        return NULL;
+    }
+    gboolean good = !S_ISREG(st.st_mode) || (st.st_mode & 077) == 0;
+    if (!good)
+        g_set_error(error, CTL_ERROR, CTL_EXIT_USAGE, _("others can read %s: make its mode 0600 (chmod 600)"), path);
+    good = good && read_line(fd, secret, error) && check(secret, error);
+    close(fd);
+    return good ? g_steal_pointer(&secret) : NULL;
 }
 
 static CtlSecret *
@@ -173,16 +197,33 @@ ask(const char *whom, GError **error)
     return NULL;
 }
 
+/* How many ways to a password were named. */
+static int
+ways(CtlCall *call)
+{
+    return ctl_own_flag(call, "generate-password") + ctl_own_flag(call, "password-stdin") +
+           (ctl_own_text(call, "password-file") != NULL);
+}
+
+gboolean
+ctl_secret_wanted(CtlCall *call)
+{
+    return ctl_own_flag(call, "password") || ways(call) > 0;
+}
+
 CtlSecret *
 ctl_secret_obtain(CtlCall *call, const char *whom, gboolean *generated, GError **error)
 {
+    const char *file = ctl_own_text(call, "password-file");
     *generated = ctl_own_flag(call, "generate-password");
-    if (*generated && ctl_own_flag(call, "password-stdin")) {
+    if (ways(call) > 1) {
         g_set_error_literal(error, CTL_ERROR, CTL_EXIT_USAGE,
-                            _("--password-stdin and --generate-password exclude each other"));
+                            _("--password-stdin, --password-file and --generate-password exclude each other"));
         return NULL;
     }
     if (*generated)
         return make_up();
+    if (file)
+        return from_file(file, error);
     return ctl_own_flag(call, "password-stdin") ? from_stdin(error) : ask(whom, error);
 }

@@ -40,11 +40,13 @@ const RestRoute rest_routes[] = {
 
     LIST("/users", "user.list", "name"),
     CREATE("/users", "user.add", "name"),
+    ACT("/users/import", "user.import", NULL),
     SHOW("/users/{name}", "user.show"),
     CHANGE("PATCH", "/users/{name}", "user.set", "user.show"),
     CHANGE("DELETE", "/users/{name}", "user.delete", "user.show"),
     ACT("/users/{name}/enable", "user.enable", "user.show"),
     ACT("/users/{name}/disable", "user.disable", "user.show"),
+    CHANGE("PUT", "/users/{name}/password", "user.passwd", NULL),
     LIST("/ntlm-users", "user.ntlm.list", "name"),
     CHANGE("PUT", "/users/{name}/ntlm", "user.ntlm.enable", NULL),
     CHANGE("DELETE", "/users/{name}/ntlm", "user.ntlm.disable", NULL),
@@ -52,6 +54,7 @@ const RestRoute rest_routes[] = {
     LIST("/groups", "group.list", "name"),
     CREATE("/groups", "group.add", "name"),
     SHOW("/groups/{name}", "group.show"),
+    CHANGE("PATCH", "/groups/{name}", "group.set", "group.show"),
     CHANGE("DELETE", "/groups/{name}", "group.delete", "group.show"),
     CHANGE("PUT", "/groups/{name}/members/{member}", "group.add-member", "group.show"),
     CHANGE("DELETE", "/groups/{name}/members/{member}", "group.remove-member", "group.show"),
@@ -59,6 +62,8 @@ const RestRoute rest_routes[] = {
     LIST("/mappings", "mapping.list", "principal"),
     CHANGE("PUT", "/mappings/{principal}", "mapping.set", NULL),
     CHANGE("DELETE", "/mappings/{principal}", "mapping.delete", NULL),
+
+    SHOW("/principals/{principal}", "mapping.test"),
 
     LIST("/sessions", "session.list", "id"),
     CHANGE("DELETE", "/sessions/{id}", "session.end", NULL),
@@ -77,6 +82,7 @@ const RestRoute rest_routes[] = {
     ACT("/realm/rotate", "realm.rotate", NULL),
     LIST("/realm/users", "realm.user.list", "name"),
     CREATE("/realm/users", "realm.user.add", "name"),
+    SHOW("/realm/users/{name}", "realm.user.show"),
     CHANGE("DELETE", "/realm/users/{name}", "realm.user.remove", NULL),
     CHANGE("PUT", "/realm/users/{name}/password", "realm.user.passwd", NULL),
     ACT("/realm/users/{name}/enable", "realm.user.enable", NULL),

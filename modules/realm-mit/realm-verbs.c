@@ -287,10 +287,47 @@ verb_status(LaresHost *host, const LaresControlCaller *caller, GVariant *args, g
     return need_realm(user, error) ? describe(user) : NULL;
 }
 
+/* The directory's user of that name: made now, so that the user can be put into groups and given rights before the
+ * first login. One that is there already, or an account of the host, is as good. */
+static gboolean
+join_directory(RealmModule *self, const LaresControlCaller *caller, GVariant *args, GError **error)
+{
+    LaresControl *control = lares_host_control(self->host);
+    g_autoptr(GVariant) named = g_variant_ref_sink(g_variant_new_parsed("{'name': <%s>}", text_arg(args, "name")));
+    g_autoptr(GError) local = NULL;
+    g_autoptr(GVariant) there = lares_control_call(control, caller, "user.show", named, NULL);
+    g_autoptr(GVariant) made = there ? NULL : lares_control_call(control, caller, "user.add", named, &local);
+
+    if (!local || g_error_matches(local, LARES_ERROR, LARES_ERROR_EXISTS))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
 static GVariant *
 verb_user_add(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
 {
-    return done(user, "user-add", args, text_arg(args, "password"), error);
+    g_autoptr(GVariant) answer = done(user, "user-add", args, text_arg(args, "password"), error);
+    g_autoptr(GVariant) undone = NULL;
+
+    if (!answer)
+        return NULL;
+    g_variant_ref_sink(answer);
+    /* NAME/admin administers the realm and is no user of files. */
+    if (strchr(text_arg(args, "name"), '/') || join_directory(user, caller, args, error))
+        return g_steal_pointer(&answer);
+    undone = done(user, "user-remove", args, NULL, NULL);
+    if (undone)
+        g_variant_ref_sink(undone);
+    else
+        g_prefix_error(error, "the principal is made, but not its user: ");
+    return NULL;
+}
+
+static GVariant *
+verb_user_show(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    return done(user, "user-show", args, NULL, error);
 }
 
 static GVariant *
@@ -458,11 +495,13 @@ const LaresVerb realm_verbs[] = {
     {"realm.status", LARES_RIGHT_READ, "Show the realm and its daemons", NULL, verb_status},
     {"realm.rotate", LARES_RIGHT_ADMIN, "Replace the service keys without a break", NULL, verb_rotate},
     {"realm.client-config", LARES_RIGHT_READ, "Files and commands for a client", kit_params, verb_client_config},
-    {"realm.user.add", LARES_RIGHT_ADMIN, "Add a user", password_params, verb_user_add},
+    {"realm.user.add", LARES_RIGHT_ADMIN, "Add a user who can get tickets, also to the directory", password_params,
+     verb_user_add},
     {"realm.user.passwd", LARES_RIGHT_ADMIN, "Set a user's password", password_params, verb_user_passwd},
-    {"realm.user.remove", LARES_RIGHT_ADMIN, "Remove a user", user_params, verb_user_remove},
+    {"realm.user.remove", LARES_RIGHT_ADMIN, "Remove a user from the realm", user_params, verb_user_remove},
     {"realm.user.disable", LARES_RIGHT_ADMIN, "Give a user no more tickets", user_params, verb_user_disable},
     {"realm.user.enable", LARES_RIGHT_ADMIN, "Give a user tickets again", user_params, verb_user_enable},
+    {"realm.user.show", LARES_RIGHT_READ, "Show whether a user can get tickets", user_params, verb_user_show},
     {"realm.user.list", LARES_RIGHT_READ, "List users", NULL, verb_user_list},
     {"realm.host.add", LARES_RIGHT_ADMIN, "Add a machine; answers with its keytab", host_params, verb_host_add},
     {"realm.host.keytab", LARES_RIGHT_ADMIN, "A machine's keytab once more", host_params, verb_host_keytab},

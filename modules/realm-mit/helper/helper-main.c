@@ -49,6 +49,7 @@ static const struct {
     {"user-disable", helper_user_disable},
     {"user-enable", helper_user_enable},
     {"user-list", helper_user_list},
+    {"user-show", helper_user_show},
     {"host-add", helper_host_add},
     {"host-keytab", helper_host_keytab},
     {"host-remove", helper_host_remove},

@@ -206,21 +206,41 @@ for_each(Helper *h, void (*each)(Helper *h, krb5_principal principal, const char
     return TRUE;
 }
 
-static JsonObject *
-describe(Helper *h, krb5_principal principal, const char *name)
+static krb5_error_code
+describe_into(Helper *h, krb5_principal principal, const char *name, JsonObject *object)
 {
     kadm5_principal_ent_rec entry = {0};
-    JsonObject *object;
+    krb5_error_code code = kadm5_get_principal(h->kadm, principal, &entry, KADM5_PRINCIPAL_NORMAL_MASK);
 
-    if (kadm5_get_principal(h->kadm, principal, &entry, KADM5_PRINCIPAL_NORMAL_MASK) != 0)
-        return NULL;
-    object = json_object_new();
+    if (code != 0)
+        return code;
     json_object_set_string_member(object, "name", name);
     json_object_set_boolean_member(object, "disabled", (entry.attributes & KRB5_KDB_DISALLOW_ALL_TIX) != 0);
     json_object_set_int_member(object, "changed", (guint32)entry.last_pwd_change);
     json_object_set_int_member(object, "kvno", entry.kvno);
     kadm5_free_principal_ent(h->kadm, &entry);
-    return object;
+    return 0;
+}
+
+static JsonObject *
+describe(Helper *h, krb5_principal principal, const char *name)
+{
+    g_autoptr(JsonObject) object = json_object_new();
+
+    return describe_into(h, principal, name, object) == 0 ? g_steal_pointer(&object) : NULL;
+}
+
+gboolean
+helper_user_show(Helper *h, JsonObject *args, JsonObject *result, GError **error)
+{
+    krb5_principal principal = user_principal(h, args, error);
+    krb5_error_code code;
+
+    if (!principal)
+        return FALSE;
+    code = describe_into(h, principal, json_object_get_string_member(args, "name"), result);
+    krb5_free_principal(h->ctx, principal);
+    return user_result(h, code, args, error);
 }
 
 static void

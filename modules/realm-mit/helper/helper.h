@@ -16,6 +16,7 @@
  * user-disable     name                          -
  * user-enable      name                          -
  * user-list        -                             users: [{name, disabled, changed, kvno}]
+ * user-show        name                          name, disabled, changed, kvno
  * host-add         name, services                keytab (base64), principals
  * host-keytab      name, services                keytab (base64), principals
  * host-remove      name                          removed
@@ -89,6 +90,7 @@ gboolean helper_user_remove(Helper *h, JsonObject *args, JsonObject *result, GEr
 gboolean helper_user_disable(Helper *h, JsonObject *args, JsonObject *result, GError **error);
 gboolean helper_user_enable(Helper *h, JsonObject *args, JsonObject *result, GError **error);
 gboolean helper_user_list(Helper *h, JsonObject *args, JsonObject *result, GError **error);
+gboolean helper_user_show(Helper *h, JsonObject *args, JsonObject *result, GError **error);
 gboolean helper_host_add(Helper *h, JsonObject *args, JsonObject *result, GError **error);
 gboolean helper_host_keytab(Helper *h, JsonObject *args, JsonObject *result, GError **error);
 gboolean helper_host_remove(Helper *h, JsonObject *args, JsonObject *result, GError **error);

@@ -3,12 +3,13 @@
 """laresctl makes a realm: users with passwords from everywhere they may come from, machines and their keytabs, client
 kits; and no password is ever in a log or on a command line."""
 import os
+import pwd
 import shutil
 import stat
 import subprocess
 import unittest
 
-from climate import CONFLICT, DENIED, NOT_FOUND, OK, REALM, USAGE, Served, block, on_terminal, rows
+from climate import CONFLICT, DENIED, NOT_FOUND, OK, REALM, UNAVAILABLE, USAGE, Served, block, on_terminal, rows
 from laresd import free_port
 
 SECRET = 'Zebra"\\-ünique-7'
@@ -45,6 +46,14 @@ class Realm(Served):
         self.assertIn("realm create", self.refused(NOT_FOUND, "realm", "status"))
         self.refused(NOT_FOUND, "realm", "user", "add", "ada", "--generate-password")
         self.refused(USAGE, "realm", "create", "home.lan")
+        # A password has no place to be kept: said, with what there is instead, and nobody is half made.
+        said = self.refused(UNAVAILABLE, "user", "add", "ada", "--generate-password")
+        for part in ("realm create", "ntlm enable ada"):
+            self.assertIn(part, said)
+        self.refused(NOT_FOUND, "user", "show", "ada")
+        self.ok("user", "add", "early")
+        self.refused(UNAVAILABLE, "user", "passwd", "early", "--generate-password")
+        self.ok("user", "delete", "early")
 
     def test_2_create_with_users(self):
         done = self.make("--user", "ada,bob", "--password-stdin", stdin=SECRET + "\n" + SECOND + "\n")
@@ -109,6 +118,125 @@ class Realm(Served):
         self.ok("realm", "user", "remove", "bob")
         self.assertNotEqual(self.kinit("bob", SECOND).returncode, 0)
         self.refused(NOT_FOUND, "realm", "user", "remove", "bob")
+
+    # ---- one word for a person
+
+    def test_6_person_1_with_a_password(self):
+        text = self.ok("user", "add", "pia", "--full-name", "Pia P", "--password-stdin", stdin=SECRET)
+        self.assertIn("pia can get tickets now.", text)
+        self.assertEqual(block(text)["Source"], "local")
+        self.assert_ticket("pia", SECRET)
+        code, seen = on_terminal(["--socket", self.d.control, "user", "add", "pit", "--password"],
+                                 [("New password for pit", SECRET + "\n"), ("Once more", SECRET + "\n")])
+        self.assertEqual(code, OK, seen)
+        self.assertNotIn("Zebra", seen)
+        self.assert_ticket("pit", SECRET)
+        made = self.json("user", "add", "pam", "--generate-password", "--uid", "5007")
+        self.passwords.append(made["password"])
+        self.assertEqual((made["uid"], made["source"]), (5007, "local"))
+        self.assert_ticket("pam", made["password"])
+        # The same person, whichever word made them: what is shown differs in name and number only.
+        self.ok("realm", "user", "add", "pol", "--password-stdin", stdin=SECRET)
+        one, other = self.json("user", "show", "pit"), self.json("user", "show", "pol")
+        for shown in (one, other):
+            for key in ("name", "uid", "created"):
+                del shown[key]
+        self.assertEqual(one, other)
+        self.assertNotIn("password", self.ok("user", "add", "quiet"))
+        self.assertNotEqual(self.kinit("quiet", SECRET).returncode, 0)
+
+    def test_6_person_2_from_a_file(self):
+        path = self.path("secret")
+        with open(path, "w") as f:
+            f.write(SECOND + "\nand more\n")
+        os.chmod(path, 0o644)
+        self.assertIn("chmod 600", self.refused(USAGE, "user", "add", "fay", "--password-file", path))
+        os.chmod(path, 0o600)
+        self.ok("user", "add", "fay", "--password-file", path)
+        self.assert_ticket("fay", SECOND)
+        self.refused(USAGE, "user", "add", "fae", "--password-file", path, "--password-stdin")
+        self.refused(USAGE, "user", "add", "fae", "--password-file", self.path("nothing"))
+        self.refused(NOT_FOUND, "user", "show", "fae")
+
+    def test_6_person_3_made_whole_or_not_at_all(self):
+        before = self.json("user", "list")
+        for name, secret, code in (("una", "short", USAGE), ("una", "una", USAGE), ("un/admin", SECRET, CONFLICT),
+                                   ("a b", SECRET, USAGE), ("üna", SECRET, USAGE)):
+            said = self.refused(code, "user", "add", name, "--password-stdin", stdin=secret)
+            self.assertNotIn(SECRET, said)
+        self.refused(CONFLICT, "user", "add", "una", "--uid", "5007", "--password-stdin", stdin=SECRET)
+        self.assertEqual(self.json("user", "list"), before)
+        self.assertNotIn("una", self.ok("realm", "user", "list"))
+        self.assertIn("user passwd pia", self.refused(CONFLICT, "user", "add", "pia", "--password-stdin", stdin=SECOND))
+        self.assert_ticket("pia", SECRET)
+        # A principal of that name would be somebody else.
+        self.ok("mapping", "set", "mia@" + REALM, "pia")
+        self.assertIn("mapped to pia", self.refused(CONFLICT, "user", "add", "mia", "--password-stdin", stdin=SECRET))
+        self.ok("mapping", "delete", "mia@" + REALM)
+        self.refused(NOT_FOUND, "user", "show", "mia")
+
+    def test_6_person_4_gets_another_password(self):
+        self.ok("user", "passwd", "pia", "--password-stdin", stdin=SECOND)
+        self.assert_ticket("pia", SECOND)
+        self.assertNotEqual(self.kinit("pia", SECRET).returncode, 0)
+        # Somebody without one gets a first one; nobody is made by it.
+        self.ok("user", "passwd", "quiet", "--password-stdin", stdin=SECRET)
+        self.assert_ticket("quiet", SECRET)
+        self.assertIn("user add nix", self.refused(NOT_FOUND, "user", "passwd", "nix", "--generate-password"))
+        self.refused(CONFLICT, "user", "passwd", "ada/admin", "--generate-password")  # the realm's business
+
+    def test_6_person_5_off_and_on(self):
+        self.ok("user", "disable", "pia")
+        self.assertNotEqual(self.kinit("pia", SECOND).returncode, 0)
+        self.assertTrue(self.json("user", "show", "pia")["disabled"])
+        self.assertTrue(self.json("realm", "user", "show", "pia")["disabled"])
+        self.ok("user", "passwd", "pia", "--password-stdin", stdin=SECRET)
+        self.assertNotEqual(self.kinit("pia", SECRET).returncode, 0)  # another password is no way back in
+        self.ok("user", "enable", "pia")
+        self.assert_ticket("pia", SECRET)
+        # Who is off and had no password gets none by which to log in elsewhere.
+        self.ok("user", "add", "off")
+        self.ok("user", "disable", "off")
+        self.assertIn("user enable off", self.refused(CONFLICT, "user", "passwd", "off", "--generate-password"))
+        # A principal that is somebody else's is left alone.
+        self.ok("mapping", "set", "pit@" + REALM, "pol")
+        self.ok("user", "disable", "pit")
+        self.assert_ticket("pit", SECRET)
+        self.ok("mapping", "delete", "pit@" + REALM)
+        self.ok("user", "enable", "pit")
+
+    def test_6_person_6_goes(self):
+        text = self.ok("user", "delete", "pia")
+        self.assertIn("pia@HOME.LAN stays in the realm", text)
+        self.assert_ticket("pia", SECRET)
+        gone = self.json("user", "delete", "pol", "--with-principal")
+        self.assertEqual((gone["principal"], gone["principal-removed"]), ("pol@HOME.LAN", True))
+        self.assertNotEqual(self.kinit("pol", SECRET).returncode, 0)
+        self.assertNotIn("realm", self.ok("user", "delete", "off"))
+        self.refused(NOT_FOUND, "user", "delete", "pol", "--with-principal")
+        for name in ("pam", "pit", "fay", "quiet"):
+            self.assertIn("gets no more tickets", self.ok("user", "delete", name, "--with-principal"))
+        self.ok("realm", "user", "remove", "pia")
+        # Back again: the number is still theirs.
+        self.assertEqual(self.json("user", "add", "pol", "--password-stdin", stdin=SECRET)["uid"], gone["uid"])
+        self.ok("user", "delete", "pol", "--with-principal")
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs a user table of its own")
+    def test_6_person_7_of_the_host(self):
+        account = next((p for p in pwd.getpwall() if 1000 <= p.pw_uid < 60000), None)
+        if not account:
+            self.skipTest("this machine has no account of a person")
+        self.ok("user", "add", account.pw_name, "--password-stdin", stdin=SECRET)
+        shown = self.json("user", "show", account.pw_name)
+        self.assertEqual((shown["source"], shown["uid"]), ("host", account.pw_uid))
+        self.ok("user", "delete", account.pw_name, "--with-principal")
+
+    def test_6_who_is_it(self):
+        shown = block(self.ok("mapping", "test", "ada@" + REALM))
+        self.assertEqual((shown["Verdict"], shown["Rule"], shown["User"]), ("accepted", "name", "ada"))
+        shown = self.json("mapping", "test", "ada@OTHER.LAN")
+        self.assertEqual((shown["verdict"], shown["reason"]), ("refused", "the realm is not ours"))
+        self.assertIn("machine", self.ok("mapping", "test", "host/x@" + REALM))
 
     def test_7_machines(self):
         path = self.path("laptop.keytab")

@@ -124,10 +124,37 @@ def test_objects_and_properties():
         assert bus.prop("/User/ada", "User", "FullName") == "Ada Lovelace"
         call_verb(bus.d.control, "user.disable", name="ada")
         bus.wait(lambda: bus.prop("/User/ada", "User", "Disabled") is True)
-        for path, method in (("/User/ada", "Delete"), ("/Share/music", "Remove")):
-            assert bus.call(path, path.split("/")[1], method) == ({}, None)
+        for path, method, *words in (("/User/ada", "Delete", "a{sv}", "0"), ("/Share/music", "Remove")):
+            answer, error = bus.call(path, path.split("/")[1], method, *words)
+            assert not error, error
             bus.wait(lambda: path not in bus.objects())
         assert "is not loaded" not in bus.d.log()
+
+
+def test_people():
+    """The life of a user and a group, and who a principal is."""
+    with serving() as bus:
+        answer, error = bus.call("/Server", "Server", "AddUser", "sa{sv}", "eve", "1", "password", "s", "long enough")
+        assert "realm create" in error and "ntlm" in error, error  # there is no realm to keep it
+        answer, error = bus.call("/Server", "Server", "AddUser", "sa{sv}", "eve", "0")
+        bus.wait(lambda: "/User/eve" in bus.objects())
+        assert bus.prop("/User/eve", "User", "PrimaryGroup") == "kerberos-users"
+        _, error = bus.call("/User/eve", "User", "SetPassword", "s", "long enough")
+        assert "realm create" in error, error
+        assert bus.call("/Server", "Server", "AddGroup", "sa{sv}", "family", "0")[1] is None
+        assert bus.call("/Group/family", "Group", "AddMember", "s", "eve")[1] is None
+        answer, error = bus.call("/Group/family", "Group", "Set", "a{sv}", "1", "new-name", "s", "home")
+        assert answer["data"][0]["name"]["data"] == "home", (answer, error)
+        bus.wait(lambda: {"/Group/home"} == {o for o in bus.objects() if o.startswith("/Group/") and "kerberos" not in o})
+        bus.wait(lambda: bus.prop("/User/eve", "User", "Groups") == ["home"])
+        answer, _ = bus.call("/Server", "Server", "ListUsers", "a{sv}", "1", "group", "s", "home")
+        assert [u["name"]["data"] for u in answer["data"][0]] == ["eve"], answer
+        answer, _ = bus.call("/Server", "Server", "TestMapping", "s", "host/x@ANY")
+        assert answer["data"][0]["rule"]["data"] == "machine", answer
+        answer, error = bus.call("/Server", "Server", "ImportUsers", "a{sv}", "1", "names", "as", "1", "no-such-account")
+        assert "nothing was imported" in error, error
+        _, error = bus.call("/Group/kerberos_2dusers", "Group", "Delete")
+        assert "default-group" in error, error
 
 
 def test_signals():

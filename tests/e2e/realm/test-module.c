@@ -21,6 +21,8 @@ struct _LaresHost {
     GHashTable *settings;
     const LaresVerb *verbs;
     gpointer user;
+    GPtrArray *directory; /* names that user.add was told */
+    LaresError refuses;   /* what user.add says; 0: it takes everybody */
 };
 static LaresHost host;
 
@@ -66,6 +68,19 @@ GVariant *
 lares_control_call(LaresControl *control, const LaresControlCaller *caller, const char *verb, GVariant *args,
                    GError **error)
 {
+    const char *name = NULL;
+
+    if (strcmp(verb, "user.show") == 0)
+        return NULL;
+    if (strcmp(verb, "user.add") == 0) {
+        g_assert_true(g_variant_lookup(args, "name", "&s", &name));
+        g_assert_cmpuint(g_variant_n_children(args), ==, 1); /* the password is not the directory's business */
+        if (host.refuses)
+            g_set_error_literal(error, LARES_ERROR, (int)host.refuses, "no");
+        else
+            g_ptr_array_add(host.directory, g_strdup(name));
+        return NULL;
+    }
     g_assert_cmpstr(verb, ==, "status");
     return g_variant_ref_sink(g_variant_new_parsed("{'protocols': <[{'name': <'rest'>}, {'name': <'nfs4'>, 'details': "
                                                    "<{'ports': <[12049]>}>}]>}"));
@@ -160,6 +175,7 @@ begin(void)
 
     host.f = f;
     host.settings = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
+    host.directory = g_ptr_array_new_with_free_func(g_free);
     set("listen", g_strdup("127.0.0.1"));
     set("kdc-port", g_strdup_printf("%u", f->conf->kdc_port));
     set("kadmin-port", g_strdup_printf("%u", f->conf->kadmin_port));
@@ -175,6 +191,7 @@ end(void)
     lares_module.unload(&host);
     fixture_free(host.f);
     g_hash_table_unref(host.settings);
+    g_ptr_array_unref(host.directory);
 }
 
 static GVariant *
@@ -276,6 +293,25 @@ test_create_and_use(void)
     g_variant_unref(good("realm.user.add", "{'name': <'anna'>, 'password': <'correct horse'>}"));
     refused("realm.user.add", "{'name': <'anna'>, 'password': <'correct horse'>}", LARES_ERROR_EXISTS);
     refused("realm.user.add", "{'name': <'otto'>, 'password': <'short'>}", LARES_ERROR_INVALID);
+    g_assert_cmpuint(host.directory->len, ==, 1);
+    g_assert_cmpstr(host.directory->pdata[0], ==, "anna");
+    /* Nobody is left half made: without the directory's user there is no principal, either. */
+    host.refuses = LARES_ERROR_CONFLICT;
+    refused("realm.user.add", "{'name': <'otto'>, 'password': <'correct horse'>}", LARES_ERROR_CONFLICT);
+    refused("realm.user.show", "{'name': <'otto'>}", LARES_ERROR_NOT_FOUND);
+    /* An account of the host is somebody already; an administrator of the realm need not be. */
+    host.refuses = LARES_ERROR_EXISTS;
+    g_variant_unref(good("realm.user.add", "{'name': <'otto'>, 'password': <'correct horse'>}"));
+    host.refuses = LARES_ERROR_CONFLICT;
+    g_variant_unref(good("realm.user.add", "{'name': <'otto/admin'>, 'password': <'correct horse'>}"));
+    host.refuses = 0;
+    g_variant_unref(good("realm.user.disable", "{'name': <'otto'>}"));
+    answer = good("realm.user.show", "{'name': <'otto'>}");
+    g_assert_true(g_variant_lookup(answer, "disabled", "b", &created));
+    g_assert_true(created);
+    g_variant_unref(answer);
+    g_variant_unref(good("realm.user.remove", "{'name': <'otto'>}"));
+    g_variant_unref(good("realm.user.remove", "{'name': <'otto/admin'>}"));
     answer = good("realm.user.list", "@a{sv} {}");
     g_assert_true(g_variant_is_of_type(answer, G_VARIANT_TYPE("aa{sv}")));
     g_assert_cmpuint(g_variant_n_children(answer), ==, 1);
