@@ -15,7 +15,8 @@ static gint64
 number_arg(GVariant *args, const char *name)
 {
     gint64 number = -1;
-    return g_variant_lookup(args, name, "x", &number) ? number : -1;
+    /* -1 is for what is left out; who says it is told that it is no number of anybody. */
+    return g_variant_lookup(args, name, "x", &number) ? MAX(number, 0) : -1;
 }
 
 static void

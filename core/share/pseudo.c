@@ -24,7 +24,8 @@ struct _PseudoNode {
 struct _LaresPseudo {
     GObject parent_instance;
     GRWLock lock;
-    GHashTable *by_path; /* path -> PseudoNode, which holds the reference */
+    GHashTable *by_path;   /* path -> PseudoNode, which holds the reference */
+    GHashTable *by_handle; /* the handle's bytes -> PseudoNode */
     PseudoNode *root;
     uint64_t change;
     gint64 when;
@@ -58,6 +59,20 @@ derive(const char *path, uint8_t handle[HANDLE_LEN], uint64_t *fileid)
     *fileid = (GUINT64_FROM_BE(*fileid) & INT64_MAX) | 0x100;
 }
 
+static guint
+hash_of_handle(gconstpointer bytes)
+{
+    guint hash;
+    memcpy(&hash, bytes, sizeof hash); /* of a digest: any part is as good as all of it */
+    return hash;
+}
+
+static gboolean
+same_handle(gconstpointer a, gconstpointer b)
+{
+    return memcmp(a, b, HANDLE_LEN) == 0;
+}
+
 static PseudoNode *
 node_new(LaresPseudo *self, const char *path, PseudoNode *parent)
 {
@@ -65,6 +80,7 @@ node_new(LaresPseudo *self, const char *path, PseudoNode *parent)
     pn->path = g_strdup(path);
     pn->name = strrchr(pn->path, '/') + 1;
     pn->parent = parent;
+    pn->absent = parent != NULL;
     pn->children = g_ptr_array_new();
     pn->node.ref = 1;
     pn->node.type = LARES_TYPE_DIRECTORY;
@@ -72,6 +88,7 @@ node_new(LaresPseudo *self, const char *path, PseudoNode *parent)
     pn->node.handle.len = HANDLE_LEN;
     derive(path, pn->node.handle.bytes, &pn->node.fileid);
     g_hash_table_insert(self->by_path, pn->path, pn);
+    g_hash_table_insert(self->by_handle, pn->node.handle.bytes, pn);
     return pn;
 }
 
@@ -82,7 +99,7 @@ compare_fileid(gconstpointer a, gconstpointer b)
     return x < y ? -1 : x > y;
 }
 
-/* The node of a path, made and attached to its parents as needed. */
+/* The node of a path, made and attached to its parents as needed; children are put in order at the end. */
 static PseudoNode *
 plant(LaresPseudo *self, const char *path)
 {
@@ -93,10 +110,9 @@ plant(LaresPseudo *self, const char *path)
     PseudoNode *pn = g_hash_table_lookup(self->by_path, path);
     if (!pn)
         pn = node_new(self, path, parent);
-    if (pn->absent || !g_ptr_array_find(parent->children, pn, NULL)) {
+    if (pn->absent) {
         pn->absent = FALSE;
         g_ptr_array_add(parent->children, pn);
-        g_ptr_array_sort(parent->children, compare_fileid);
     }
     return pn;
 }
@@ -123,6 +139,9 @@ lares_pseudo_update(LaresPseudo *self, GPtrArray *shares, uint64_t change, gint6
         if (share->enabled)
             plant(self, share->pseudo)->junction = lares_share_ref(share);
     }
+    g_hash_table_iter_init(&iter, self->by_path);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        g_ptr_array_sort(((PseudoNode *)value)->children, compare_fileid);
     g_rw_lock_writer_unlock(&self->lock);
 }
 
@@ -214,6 +233,7 @@ lares_pseudo_init(LaresPseudo *self)
 {
     g_rw_lock_init(&self->lock);
     self->by_path = g_hash_table_new(g_str_hash, g_str_equal);
+    self->by_handle = g_hash_table_new(hash_of_handle, same_handle);
     self->root = node_new(self, "/", NULL);
     self->change = 1;
 }
@@ -225,6 +245,7 @@ lares_pseudo_finalize(GObject *object)
     g_autoptr(GList) nodes = g_hash_table_get_values(self->by_path);
     for (GList *l = nodes; l; l = l->next)
         lares_node_unref(l->data);
+    g_hash_table_unref(self->by_handle);
     g_hash_table_unref(self->by_path);
     g_rw_lock_clear(&self->lock);
     G_OBJECT_CLASS(lares_pseudo_parent_class)->finalize(object);
@@ -261,18 +282,13 @@ static LaresStatus
 pseudo_from_handle(LaresStore *store, const uint8_t *bytes, size_t len, LaresNode **node)
 {
     LaresPseudo *self = LARES_PSEUDO(store);
-    GHashTableIter iter;
-    gpointer value;
     *node = NULL;
     if (len != HANDLE_LEN)
         return LARES_BADHANDLE;
     g_rw_lock_reader_lock(&self->lock);
-    g_hash_table_iter_init(&iter, self->by_path);
-    while (!*node && g_hash_table_iter_next(&iter, NULL, &value)) {
-        PseudoNode *pn = value;
-        if (!pn->absent && memcmp(pn->node.handle.bytes, bytes, HANDLE_LEN) == 0)
-            *node = lares_node_ref(&pn->node);
-    }
+    PseudoNode *pn = g_hash_table_lookup(self->by_handle, bytes);
+    if (pn && !pn->absent)
+        *node = lares_node_ref(&pn->node);
     g_rw_lock_reader_unlock(&self->lock);
     return *node ? LARES_OK : LARES_STALE;
 }
@@ -287,11 +303,10 @@ pseudo_lookup(LaresStore *store, const LaresCred *cred, LaresNode *dir, const ch
     g_rw_lock_reader_lock(&self->lock);
     if (pn->absent)
         status = LARES_STALE;
-    for (guint i = 0; i < pn->children->len && !*node; i++) {
-        PseudoNode *child = g_ptr_array_index(pn->children, i);
-        if (g_str_equal(child->name, name))
-            *node = lares_node_ref(&child->node);
-    }
+    g_autofree char *path = g_strconcat(pn->parent ? pn->path : "", "/", name, NULL);
+    PseudoNode *child = strchr(name, '/') ? NULL : g_hash_table_lookup(self->by_path, path);
+    if (child && child->parent == pn && !child->absent)
+        *node = lares_node_ref(&child->node);
     g_rw_lock_reader_unlock(&self->lock);
     return *node ? LARES_OK : status;
 }

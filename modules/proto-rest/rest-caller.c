@@ -152,15 +152,44 @@ static gboolean
 is_foreign(SoupServerMessage *message)
 {
     SoupMessageHeaders *headers = soup_server_message_get_request_headers(message);
-    const char *origin = soup_message_headers_get_one(headers, "Origin");
-    const char *site = soup_message_headers_get_one(headers, "Sec-Fetch-Site");
-    const char *host = soup_message_headers_get_one(headers, "Host");
+    g_autofree char *origin = g_strdup(soup_message_headers_get_list(headers, "Origin"));
+    g_autofree char *site = g_strdup(soup_message_headers_get_list(headers, "Sec-Fetch-Site"));
+    g_autofree char *host = g_strdup(soup_message_headers_get_list(headers, "Host"));
     if (site && !g_str_equal(site, "same-origin") && !g_str_equal(site, "none"))
         return TRUE;
     if (!origin)
         return FALSE;
     const char *authority = strstr(origin, "://");
     return !authority || !host || g_ascii_strcasecmp(authority + 3, host) != 0;
+}
+
+static gboolean
+is_name_of(LaresHost *host, const char *name)
+{
+    for (const char *const *alias = lares_host_aliases(host); *alias; alias++) {
+        size_t first = strcspn(*alias, ".");
+        if (g_ascii_strcasecmp(*alias, name) == 0 ||
+            (strlen(name) == first && g_ascii_strncasecmp(*alias, name, first) == 0))
+            return TRUE;
+    }
+    return g_ascii_strcasecmp(name, "localhost") == 0;
+}
+
+/* Without TLS nothing but the name tells a browser whose page it shows: a name of somebody else's that was made to lead
+ * here (DNS rebinding) would make this server a part of their site. A number cannot be made to lead elsewhere. */
+static gboolean
+is_asked_for(RestServer *self, SoupServerMessage *message, const RestVisit *visit)
+{
+    SoupMessageHeaders *headers = soup_server_message_get_request_headers(message);
+    const char *host = soup_message_headers_get_list(headers, "Host");
+    if (visit->tls || !host)
+        return TRUE; /* HTTP/1.0 without a name is no browser's */
+    g_autofree char *name =
+        host[0] == '[' ? g_strndup(host + 1, strcspn(host + 1, "]")) : g_strndup(host, strcspn(host, ":"));
+    size_t len = strlen(name);
+    if (len && name[len - 1] == '.')
+        name[len - 1] = '\0';
+    return g_hostname_is_ip_address(name) || is_name_of(self->host, name);
 }
 
 gboolean
@@ -178,6 +207,12 @@ rest_caller_find(RestServer *self, SoupServerMessage *message, RestCaller *who)
     }
     if (is_foreign(message)) {
         rest_problem_text(message, SOUP_STATUS_FORBIDDEN, "cross-origin", "requests of other sites are not accepted");
+        return FALSE;
+    }
+    if (!is_asked_for(self, message, visit)) {
+        rest_problem_text(message, SOUP_STATUS_MISDIRECTED_REQUEST, "misdirected",
+                          "this is not a server of that name: use one of its own names (aliases in lares.conf), its "
+                          "address, or https");
         return FALSE;
     }
     if ((value = credentials(message, "Bearer")))

@@ -12,7 +12,12 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(BIO, BIO_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(X509, X509_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(EVP_PKEY, EVP_PKEY_free)
 
 #define DAYS      825
 #define RENEW     30 /* days before its end */
@@ -107,34 +112,108 @@ make(RestServer *self, const char *path, GError **error)
     return ok;
 }
 
-/* Names and dates must still be right, or a new one is made. */
 static gboolean
-is_good(GTlsCertificate *certificate, LaresHost *host)
+ends_soon(GTlsCertificate *certificate)
 {
     g_autoptr(GDateTime) end = g_tls_certificate_get_not_valid_after(certificate);
     g_autoptr(GDateTime) now = g_date_time_new_now_utc();
     g_autoptr(GDateTime) soon = g_date_time_add_days(now, RENEW);
+    return !end || g_date_time_compare(end, soon) <= 0;
+}
+
+/* Names and dates must still be right, or a new one is made. */
+static gboolean
+is_good(GTlsCertificate *certificate, LaresHost *host)
+{
     g_autoptr(GSocketConnectable) name = g_network_address_new(lares_host_name(host), 0);
-    return end && g_date_time_compare(end, soon) > 0 &&
+    return !ends_soon(certificate) &&
            !(g_tls_certificate_verify(certificate, name, NULL) & G_TLS_CERTIFICATE_BAD_IDENTITY);
+}
+
+/* A pair that does not belong together would be found out by each client. */
+static gboolean
+is_pair(const char *file, const char *key_file, GError **error)
+{
+    g_autoptr(BIO) cert_bio = BIO_new_file(file, "r"), key_bio = BIO_new_file(key_file, "r");
+    g_autoptr(X509) cert = cert_bio ? PEM_read_bio_X509(cert_bio, NULL, NULL, NULL) : NULL;
+    g_autoptr(EVP_PKEY) key = key_bio ? PEM_read_bio_PrivateKey(key_bio, NULL, NULL, (void *)"") : NULL;
+    if (cert && key && X509_check_private_key(cert, key) == 1)
+        return TRUE;
+    g_set_error(error, LARES_ERROR, LARES_ERROR_CONFIG, "%s is not the key of the certificate %s", key_file, file);
+    return FALSE;
+}
+
+static GTlsCertificate *
+read_configured(const char *file, const char *key, GError **error)
+{
+    g_autoptr(GTlsCertificate) read = g_tls_certificate_new_from_files(file, key, error);
+    if (!read || !is_pair(file, key, error)) {
+        g_prefix_error(error, "the certificate %s: ", file);
+        return NULL;
+    }
+    return g_steal_pointer(&read);
+}
+
+static const char *
+key_file(RestServer *self, const char *file)
+{
+    const char *key = lares_settings_string(self->settings, "certificate-key");
+    return key ? key : file;
+}
+
+/* What changes when a file is replaced or written. */
+static void
+add_state(GString *text, const char *path)
+{
+    struct stat st = {0};
+    if (stat(path, &st) == 0)
+        g_string_append_printf(text, "%llu:%lld:%lld.%09ld ", (unsigned long long)st.st_ino, (long long)st.st_size,
+                               (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+}
+
+static char *
+state_of(const char *file, const char *key)
+{
+    GString *text = g_string_new(NULL);
+    add_state(text, file);
+    add_state(text, key);
+    return g_string_free(text, FALSE);
 }
 
 GTlsCertificate *
 rest_certificate_obtain(RestServer *self, GError **error)
 {
     const char *file = lares_settings_string(self->settings, "certificate");
-    const char *key = lares_settings_string(self->settings, "certificate-key");
     if (file) {
-        GTlsCertificate *own = g_tls_certificate_new_from_files(file, key ? key : file, error);
-        if (!own)
-            g_prefix_error(error, "the certificate %s: ", file);
-        return own;
+        g_free(self->certificate_state);
+        self->certificate_state = state_of(file, key_file(self, file));
+        return read_configured(file, key_file(self, file), error);
     }
     g_autofree char *path = g_build_filename(lares_host_state_dir(self->host), FILE_NAME, NULL);
     g_autoptr(GTlsCertificate) kept = g_tls_certificate_new_from_file(path, NULL);
     if (kept && is_good(kept, self->host))
         return g_steal_pointer(&kept);
     return make(self, path, error) ? g_tls_certificate_new_from_file(path, error) : NULL;
+}
+
+void
+rest_certificate_refresh(RestServer *self)
+{
+    const char *file = lares_settings_string(self->settings, "certificate");
+    g_autofree char *state = file ? state_of(file, key_file(self, file)) : NULL;
+    if (file ? g_str_equal(state, self->certificate_state) : !ends_soon(self->certificate))
+        return;
+    g_autoptr(GError) error = NULL;
+    GTlsCertificate *fresh = rest_certificate_obtain(self, &error);
+    if (!fresh) {
+        lares_error(REST_ROOM, "%s; the one from before stays in use", error->message);
+        return;
+    }
+    g_object_unref(self->certificate);
+    self->certificate = fresh;
+    g_free(self->fingerprint);
+    self->fingerprint = rest_certificate_fingerprint(fresh);
+    lares_info(REST_ROOM, "the certificate of https is a new one: %s", self->fingerprint);
 }
 
 char *

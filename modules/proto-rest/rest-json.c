@@ -6,46 +6,18 @@
 
 /* ---- Bodies ---------------------------------------------------------------------------------------------------- */
 
-/* json-glib descends by recursion, one frame of the stack per bracket. */
-static gboolean
-is_shallow(const char *text, goffset len)
-{
-    gboolean in_string = FALSE;
-    guint depth = 0;
-    for (goffset i = 0; i < len; i++) {
-        if (in_string && text[i] == '\\')
-            i++;
-        else if (!in_string && (text[i] == '/' || text[i] == '\''))
-            return FALSE; /* comments and other quotes are json-glib's, not JSON's, and would hide brackets */
-        else if (text[i] == '"')
-            in_string = !in_string;
-        else if (!in_string && (text[i] == '{' || text[i] == '['))
-            depth++;
-        else if (!in_string && (text[i] == '}' || text[i] == ']') && depth)
-            depth--;
-        if (depth > REST_MAX_DEPTH)
-            return FALSE;
-    }
-    return TRUE;
-}
-
 JsonObject *
-rest_read_object(SoupServerMessage *message, GError **error)
+rest_parse_object(const char *text, gsize len, GError **error)
 {
-    SoupMessageBody *body = soup_server_message_get_request_body(message);
     g_autoptr(JsonParser) parser = json_parser_new();
     g_autoptr(GError) local = NULL;
-    if (body->length == 0)
+    guint members;
+    if (len == 0)
         return json_object_new();
-    if (!is_shallow(body->data, body->length)) {
-        g_set_error(error, LARES_ERROR, LARES_ERROR_INVALID,
-                    "the body is not JSON, or has brackets within brackets, more than %d deep", REST_MAX_DEPTH);
+    if (!rest_strict_json(text, len, &members, error))
         return NULL;
-    }
-    if (memchr(body->data, 0, (size_t)body->length) ||
-        !json_parser_load_from_data(parser, body->data, body->length, &local)) {
-        g_set_error(error, LARES_ERROR, LARES_ERROR_INVALID, "the body is not JSON: %s",
-                    local ? local->message : "it has a NUL byte");
+    if (!json_parser_load_from_data(parser, text, (gssize)len, &local)) {
+        g_set_error(error, LARES_ERROR, LARES_ERROR_INVALID, "the body is not JSON: %s", local->message);
         return NULL;
     }
     JsonNode *root = json_parser_get_root(parser);
@@ -54,7 +26,12 @@ rest_read_object(SoupServerMessage *message, GError **error)
                             "the body must be one JSON object with the arguments");
         return NULL;
     }
-    return json_object_ref(json_node_get_object(root));
+    JsonObject *object = json_node_get_object(root);
+    if (json_object_get_size(object) != members) {
+        g_set_error_literal(error, LARES_ERROR, LARES_ERROR_INVALID, "an argument is there twice");
+        return NULL;
+    }
+    return json_object_ref(object);
 }
 
 /* ---- Arguments ------------------------------------------------------------------------------------------------- */
@@ -106,6 +83,40 @@ words_for(const char *signature)
     default:
         return "a list of strings";
     }
+}
+
+static gboolean
+refuse(GError **error, const char *name, const char *why)
+{
+    g_set_error(error, LARES_ERROR, LARES_ERROR_INVALID, "\"%s\" %s", name, why);
+    return FALSE;
+}
+
+gboolean
+rest_json_add_word(JsonObject *object, const LaresParam *params, const char *name, const char *text, GError **error)
+{
+    const LaresParam *p = params;
+    gint64 number;
+    while (p && p->name && !g_str_equal(p->name, name))
+        p++;
+    if (!p || !p->name)
+        return refuse(error, name, "is no parameter here");
+    if (json_object_has_member(object, name))
+        return refuse(error, name, "is there twice: in the path or query, and in the body");
+    if (g_str_equal(p->signature, "x")) {
+        if (!rest_strict_number(text, &number))
+            return refuse(error, name, "must be a whole number");
+        json_object_set_int_member(object, name, number);
+    } else if (g_str_equal(p->signature, "b")) {
+        if (!g_str_equal(text, "true") && !g_str_equal(text, "false"))
+            return refuse(error, name, "must be true or false");
+        json_object_set_boolean_member(object, name, text[0] == 't');
+    } else if (g_str_equal(p->signature, "s")) {
+        json_object_set_string_member(object, name, text);
+    } else {
+        return refuse(error, name, "cannot stand in the address");
+    }
+    return TRUE;
 }
 
 GVariant *

@@ -19,59 +19,22 @@ static const LaresKey keys[] = {
 /* ---- HTTP ----------------------------------------------------------------------------------------------------------
  */
 
-static goffset
-largest_body(SoupServerMessage *message)
-{
-    SoupMessageHeaders *headers = soup_server_message_get_request_headers(message);
-    gboolean stranger = rest_remote_visit(message) && !soup_message_headers_get_one(headers, "Authorization");
-    return stranger ? REST_MAX_STRANGER : REST_MAX_BODY;
-}
-
-static void
-refuse_large(SoupServerMessage *message)
-{
-    if (soup_server_message_get_status(message) == SOUP_STATUS_REQUEST_ENTITY_TOO_LARGE)
-        return;
-    soup_message_body_set_accumulate(soup_server_message_get_request_body(message), FALSE);
-    soup_message_headers_replace(soup_server_message_get_response_headers(message), "Connection", "close");
-    rest_problem_text(message, SOUP_STATUS_REQUEST_ENTITY_TOO_LARGE, "too-large", "the body is too large");
-}
-
-/* Refuses a large body before it is read. */
-static void
-check_size(SoupServerMessage *message, gpointer user)
-{
-    SoupMessageHeaders *headers = soup_server_message_get_request_headers(message);
-    if (soup_message_headers_get_content_length(headers) > largest_body(message))
-        refuse_large(message);
-}
-
-/* A body without a length is counted as it comes. */
-static void
-count_chunk(SoupServerMessage *message, GBytes *chunk, gpointer user)
-{
-    SoupMessageBody *body = soup_server_message_get_request_body(message);
-    if (body->length + (goffset)g_bytes_get_size(chunk) > largest_body(message))
-        refuse_large(message);
-}
-
 static void
 request_started(SoupServer *soup, SoupServerMessage *message, gpointer user)
 {
-    g_signal_connect(message, "got-headers", G_CALLBACK(check_size), user);
-    g_signal_connect(message, "got-chunk", G_CALLBACK(count_chunk), user);
+    rest_request_watch(message);
 }
 
 static void
 handle_verbs(SoupServer *soup, SoupServerMessage *message, const char *path, GHashTable *query, gpointer user)
 {
-    rest_verbs_handle(user, message, path);
+    rest_verbs_handle(user, message);
 }
 
 static void
 handle_resources(SoupServer *soup, SoupServerMessage *message, const char *path, GHashTable *query, gpointer user)
 {
-    rest_resources_handle(user, message, path, query);
+    rest_resources_handle(user, message);
 }
 
 static void

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Connections over the network: with TLS from anywhere, without on loopback.
  *
- * libsoup's own listener stops accepting for ever after one EMFILE and has no time-outs, so connections are accepted
- * here, handed over, and ended when the peer is too slow. */
+ * libsoup has no time-outs, so connections are ended here when the peer is too slow. */
 #include "rest.h"
 
 #include <string.h>
 
 #define VISIT_KEY     "lares-visit"
-#define TLS_KEY       "lares-tls"
 #define DEFAULT_PORT  8749
 #define SWEEP_SECONDS 2
 
@@ -27,6 +25,13 @@ end_visit(RestVisit *visit)
     g_socket_shutdown(visit->socket, TRUE, TRUE, NULL);
 }
 
+static void
+pause_all(RestServer *self, gboolean pause)
+{
+    for (guint i = 0; self->remote && i < self->remote->len; i++)
+        rest_listener_pause(self->remote->pdata[i], pause);
+}
+
 /* The address object lives as long as libsoup's connection. */
 static void
 visit_free(gpointer data)
@@ -36,8 +41,8 @@ visit_free(gpointer data)
     if (self->visits) {
         gboolean full = self->visits->len >= REST_MAX_REMOTE;
         g_ptr_array_remove_fast(self->visits, visit);
-        if (full && self->remote)
-            g_socket_service_start(self->remote);
+        if (full)
+            pause_all(self, FALSE);
     }
     g_clear_object(&visit->login);
     g_object_unref(visit->socket);
@@ -99,6 +104,8 @@ sweep(gpointer user)
         if (visit->since < oldest)
             end_visit(visit);
     }
+    if (self->certificate)
+        rest_certificate_refresh(self);
     return G_SOURCE_CONTINUE;
 }
 
@@ -112,8 +119,8 @@ has_too_many(RestServer *self, const LaresPeer *peer)
     return same >= REST_MAX_PER_HOST;
 }
 
-static gboolean
-accept_connection(GSocketService *service, GSocketConnection *connection, GObject *source, gpointer user)
+static void
+accept_connection(GSocketConnection *connection, gboolean tls, gpointer user)
 {
     RestServer *self = user;
     g_autoptr(GError) error = NULL;
@@ -122,18 +129,18 @@ accept_connection(GSocketService *service, GSocketConnection *connection, GObjec
     g_autoptr(GIOStream) stream = NULL;
     LaresPeer peer;
     if (!local || !real)
-        return TRUE; /* gone already */
+        return; /* gone already */
     fill_peer(&peer, real);
     if (has_too_many(self, &peer)) {
         lares_log_limited(LARES_LOG_INFO, REST_ROOM, "too many connections of %s", peer.address);
         g_io_stream_close(G_IO_STREAM(connection), NULL, NULL);
-        return TRUE;
+        return;
     }
     /* One object per connection: GIO may hand out the same one twice. */
     g_autoptr(GSocketAddress) remote =
         g_inet_socket_address_new(g_inet_socket_address_get_address(G_INET_SOCKET_ADDRESS(real)),
                                   g_inet_socket_address_get_port(G_INET_SOCKET_ADDRESS(real)));
-    if (source && g_object_get_data(source, TLS_KEY))
+    if (tls)
         stream = G_IO_STREAM(g_tls_server_connection_new(G_IO_STREAM(connection), self->certificate, &error));
     else
         stream = G_IO_STREAM(g_object_ref(connection));
@@ -142,14 +149,15 @@ accept_connection(GSocketService *service, GSocketConnection *connection, GObjec
     visit->socket = g_object_ref(g_socket_connection_get_socket(connection));
     visit->since = g_get_monotonic_time();
     visit->peer = peer;
+    visit->tls = tls;
+    rest_connection_keep(remote, visit->socket);
     g_ptr_array_add(self->visits, visit);
     g_object_set_data_full(G_OBJECT(remote), VISIT_KEY, visit, visit_free);
     g_socket_set_option(visit->socket, 6 /* IPPROTO_TCP */, 1 /* TCP_NODELAY */, 1, NULL);
     if (!stream || !soup_server_accept_iostream(self->soup, stream, local, remote, &error))
         lares_log_limited(LARES_LOG_WARNING, REST_ROOM, "a connection failed: %s", error->message);
     if (self->visits->len >= REST_MAX_REMOTE)
-        g_socket_service_stop(service);
-    return TRUE;
+        pause_all(self, TRUE);
 }
 
 /* ---- Listening ------------------------------------------------------------------------------------------------- */
@@ -188,18 +196,17 @@ listen_on(RestServer *self, const char *key, gboolean tls, GError **error)
 {
     for (const char *const *word = lares_settings_list(self->settings, key); *word; word++) {
         g_autoptr(GSocketAddress) address = parse_address(key, *word, error);
-        g_autoptr(GObject) marker = g_object_new(G_TYPE_OBJECT, NULL);
         if (!address)
             return FALSE;
         GInetAddress *ip = g_inet_socket_address_get_address(G_INET_SOCKET_ADDRESS(address));
         if (!tls && !g_inet_address_get_is_loopback(ip))
             return fail(error, key, *word, "without TLS only loopback addresses are allowed; use https");
-        g_object_set_data(marker, TLS_KEY, tls ? self : NULL);
-        if (!g_socket_listener_add_address(G_SOCKET_LISTENER(self->remote), address, G_SOCKET_TYPE_STREAM,
-                                           G_SOCKET_PROTOCOL_TCP, marker, NULL, error)) {
+        RestListener *listener = rest_listener_new(address, tls, accept_connection, self, error);
+        if (!listener) {
             g_prefix_error(error, "proto-rest: %s = %s: ", key, *word);
             return FALSE;
         }
+        g_ptr_array_add(self->remote, listener);
     }
     return TRUE;
 }
@@ -218,11 +225,9 @@ rest_remote_start(RestServer *self, GError **error)
         self->fingerprint = rest_certificate_fingerprint(self->certificate);
     }
     self->visits = g_ptr_array_new();
-    self->remote = g_socket_service_new();
-    g_socket_listener_set_backlog(G_SOCKET_LISTENER(self->remote), 1024);
+    self->remote = g_ptr_array_new_with_free_func((GDestroyNotify)rest_listener_free);
     if (!listen_on(self, "https", TRUE, error) || !listen_on(self, "http", FALSE, error))
         return FALSE;
-    g_signal_connect(self->remote, "incoming", G_CALLBACK(accept_connection), self);
     g_signal_connect(self->soup, "request-started", G_CALLBACK(request_started), self);
     self->sweep = g_timeout_add_seconds(SWEEP_SECONDS, sweep, self);
     return TRUE;
@@ -234,14 +239,11 @@ rest_remote_stop(RestServer *self)
     if (self->sweep)
         g_source_remove(self->sweep);
     self->sweep = 0;
-    if (self->remote) {
-        g_socket_service_stop(self->remote);
-        g_socket_listener_close(G_SOCKET_LISTENER(self->remote));
-        g_clear_object(&self->remote);
-    }
+    g_clear_pointer(&self->remote, g_ptr_array_unref);
     for (guint i = 0; self->visits && i < self->visits->len; i++)
         end_visit(self->visits->pdata[i]);
     g_clear_pointer(&self->visits, g_ptr_array_unref); /* those that libsoup still holds find it gone */
     g_clear_object(&self->certificate);
     g_clear_pointer(&self->fingerprint, g_free);
+    g_clear_pointer(&self->certificate_state, g_free);
 }

@@ -18,34 +18,10 @@ typedef struct {
     const RestRoute *route;
     const LaresVerb *verb;
     JsonObject *words; /* what the path says: argument -> text */
+    GHashTable *query;
 } Visit;
 
 /* ---- Routes ---------------------------------------------------------------------------------------------------- */
-
-/* Fills `words` when the path is of the route's form. Parts are compared before they are unescaped: "%2F" is a letter
- * of a name. */
-static gboolean
-path_matches(const RestRoute *route, char **parts, JsonObject *words)
-{
-    g_auto(GStrv) form = g_strsplit(route->path + 1, "/", -1);
-    guint n = g_strv_length(form);
-    if (n != g_strv_length(parts))
-        return FALSE;
-    for (guint i = 0; i < n; i++) {
-        size_t len = strlen(form[i]);
-        if (form[i][0] != '{') {
-            if (!g_str_equal(form[i], parts[i]))
-                return FALSE;
-            continue;
-        }
-        g_autofree char *word = g_uri_unescape_string(parts[i], NULL);
-        g_autofree char *name = g_strndup(form[i] + 1, len - 2);
-        if (!word || !*word || !g_utf8_validate(word, -1, NULL))
-            return FALSE;
-        json_object_set_string_member(words, name, word);
-    }
-    return TRUE;
-}
 
 /* HEAD is GET without the body, which libsoup leaves out. */
 static const char *
@@ -59,27 +35,19 @@ method_of(SoupServerMessage *message)
 static const RestRoute *
 find_route(SoupServerMessage *message, const char *path, JsonObject **words)
 {
-    g_auto(GStrv) parts = g_strsplit(path + strlen(API) + 1, "/", -1);
-    g_autoptr(GString) allowed = g_string_new(NULL);
-    for (const RestRoute *route = rest_routes; route->method; route++) {
-        g_autoptr(JsonObject) found = json_object_new();
-        if (!path_matches(route, parts, found))
-            continue;
-        if (g_str_equal(route->method, method_of(message))) {
-            *words = g_steal_pointer(&found);
-            return route;
-        }
-        g_string_append_printf(allowed, "%s%s", allowed->len ? ", " : "", route->method);
-        if (g_str_equal(route->method, "GET"))
-            g_string_append(allowed, ", HEAD");
-    }
-    if (!allowed->len) {
+    g_autofree char *allowed = NULL;
+    const RestRoute *route = g_str_has_prefix(path, API "/")
+                                 ? rest_route_find(method_of(message), path + strlen(API), words, &allowed)
+                                 : NULL;
+    if (route)
+        return route;
+    if (!allowed) {
         rest_problem_text(message, SOUP_STATUS_NOT_FOUND, "not-found",
-                          "there is nothing at this path; GET /api/v1/openapi.json lists all paths");
+                          "there is nothing at this path; GET " API "/openapi.json lists all paths");
         return NULL;
     }
-    g_autofree char *detail = g_strdup_printf("this path takes %s", allowed->str);
-    soup_message_headers_replace(soup_server_message_get_response_headers(message), "Allow", allowed->str);
+    g_autofree char *detail = g_strdup_printf("this path takes %s", allowed);
+    soup_message_headers_replace(soup_server_message_get_response_headers(message), "Allow", allowed);
     rest_problem_text(message, SOUP_STATUS_METHOD_NOT_ALLOWED, "method", detail);
     return NULL;
 }
@@ -87,49 +55,12 @@ find_route(SoupServerMessage *message, const char *path, JsonObject **words)
 /* ---- Arguments ------------------------------------------------------------------------------------------------- */
 
 static gboolean
-refuse(GError **error, const char *format, const char *what)
-{
-    g_autofree char *text = g_strdup_printf(format, what);
-    g_set_error_literal(error, LARES_ERROR, LARES_ERROR_INVALID, text);
-    return FALSE;
-}
-
-/* A word of the path or query as the type that the verb wants. */
-static gboolean
-add_word(Visit *visit, JsonObject *object, const char *name, const char *text, GError **error)
-{
-    const LaresParam *p = visit->verb->params;
-    char *end;
-    while (p && p->name && !g_str_equal(p->name, name))
-        p++;
-    if (!p || !p->name)
-        return refuse(error, "there is no parameter \"%s\" here", name);
-    if (g_str_equal(p->signature, "x")) {
-        gint64 n = g_ascii_strtoll(text, &end, 10);
-        if (end == text || *end)
-            return refuse(error, "\"%s\" must be a whole number", name);
-        json_object_set_int_member(object, name, n);
-    } else if (g_str_equal(p->signature, "b")) {
-        if (!g_str_equal(text, "true") && !g_str_equal(text, "false"))
-            return refuse(error, "\"%s\" must be true or false", name);
-        json_object_set_boolean_member(object, name, text[0] == 't');
-    } else if (g_str_equal(p->signature, "s")) {
-        json_object_set_string_member(object, name, text);
-    } else {
-        return refuse(error, "\"%s\" cannot stand in the address", name);
-    }
-    return TRUE;
-}
-
-static gboolean
 add_path(Visit *visit, JsonObject *object, GError **error)
 {
     g_autoptr(GList) names = json_object_get_members(visit->words);
     for (GList *at = names; at; at = at->next) {
         const char *text = json_object_get_string_member(visit->words, at->data);
-        if (json_object_has_member(object, at->data))
-            return refuse(error, "\"%s\" stands in the path and must not stand in the body too", at->data);
-        if (!add_word(visit, object, at->data, text, error))
+        if (!rest_json_add_word(object, visit->verb->params, at->data, text, error))
             return FALSE;
     }
     return TRUE;
@@ -137,50 +68,31 @@ add_path(Visit *visit, JsonObject *object, GError **error)
 
 /* What is not about the page goes to the verb. */
 static gboolean
-add_query(Visit *visit, JsonObject *object, GHashTable *query, GError **error)
+add_query(Visit *visit, JsonObject *object, GError **error)
 {
     GHashTableIter iter;
     const char *name, *text;
-    if (!query)
-        return TRUE;
-    g_hash_table_iter_init(&iter, query);
+    g_hash_table_iter_init(&iter, visit->query);
     while (g_hash_table_iter_next(&iter, (gpointer *)&name, (gpointer *)&text)) {
-        if (visit->route->key && (g_str_equal(name, "limit") || g_str_equal(name, "after")))
+        if (visit->route->key && !visit->route->creates && (g_str_equal(name, "limit") || g_str_equal(name, "after")))
             continue;
-        if (!g_utf8_validate(text, -1, NULL))
-            return refuse(error, "\"%s\" is not UTF-8", name);
-        if (json_object_has_member(object, name))
-            return refuse(error, "\"%s\" is there twice", name);
-        if (!add_word(visit, object, name, text, error))
+        if (!rest_json_add_word(object, visit->verb->params, name, text, error))
             return FALSE;
     }
     return TRUE;
 }
 
-static gboolean
-has_json(SoupServerMessage *message)
-{
-    SoupMessageHeaders *headers = soup_server_message_get_request_headers(message);
-    const char *type = soup_message_headers_get_content_type(headers, NULL);
-    return type && (g_str_equal(type, "application/json") || g_str_equal(type, "application/merge-patch+json"));
-}
-
 static GVariant *
-make_args(Visit *visit, GHashTable *query, GError **error)
+make_args(Visit *visit, GError **error)
 {
     g_autoptr(JsonObject) object = NULL;
-    gboolean get = g_str_equal(visit->route->method, "GET");
     gboolean body = soup_server_message_get_request_body(visit->message)->length > 0;
-    if (get && body) {
-        refuse(error, "a %s has no body", "GET");
-        return NULL;
-    }
-    if (body && !has_json(visit->message)) {
-        refuse(error, "the body must be %s (Content-Type)", "application/json");
+    if (body && g_str_equal(visit->route->method, "GET")) {
+        g_set_error_literal(error, LARES_ERROR, LARES_ERROR_INVALID, "a GET has no body");
         return NULL;
     }
     object = rest_read_object(visit->message, error);
-    if (!object || !add_query(visit, object, query, error) || !add_path(visit, object, error))
+    if (!object || !add_query(visit, object, error) || !add_path(visit, object, error))
         return NULL;
     return rest_json_to_args(object, visit->verb->params, error);
 }
@@ -217,7 +129,27 @@ text_of(GVariant *value)
     return json_to_string(node, FALSE);
 }
 
-/* The resource as it is now must be the one that the caller has seen. Nothing can come in between: one thread. */
+/* The tag of the resource as it is now; NULL with `error`. */
+static char *
+current_tag(Visit *visit, GError **error)
+{
+    LaresControl *control = lares_host_control(visit->server->host);
+    const LaresVerb *show = lares_control_find(control, visit->route->show);
+    g_autoptr(JsonObject) object = json_object_new();
+    /* The path may name more than the shown resource has (a group's member). */
+    for (const LaresParam *p = show ? show->params : NULL; p && p->name; p++)
+        if (json_object_has_member(visit->words, p->name))
+            json_object_set_string_member(object, p->name, json_object_get_string_member(visit->words, p->name));
+    g_autoptr(GVariant) args = rest_json_to_args(object, show ? show->params : NULL, error);
+    g_autoptr(GVariant) now = args ? lares_control_call(control, visit->caller, visit->route->show, args, error) : NULL;
+    if (!now)
+        return NULL;
+    g_autofree char *text = text_of(now);
+    return tag_of(text);
+}
+
+/* The resource as it is now must be the one that the caller has seen. Nothing can come in between: one thread. A change
+ * that is tied to nothing is made: it names what it changes and leaves the rest. */
 static gboolean
 precondition_holds(Visit *visit)
 {
@@ -226,30 +158,32 @@ precondition_holds(Visit *visit)
     g_autoptr(GError) error = NULL;
     if (!wanted || g_str_equal(visit->route->method, "GET"))
         return TRUE;
-    LaresControl *control = lares_host_control(visit->server->host);
-    const LaresVerb *show = visit->route->show ? lares_control_find(control, visit->route->show) : NULL;
-    if (!show) {
+    if (!visit->route->show) {
         rest_problem_text(visit->message, SOUP_STATUS_BAD_REQUEST, "invalid", "If-Match has no meaning for this path");
         return FALSE;
     }
-    /* The path may name more than the shown resource has (a group's member). */
-    g_autoptr(JsonObject) object = json_object_new();
-    for (const LaresParam *p = show->params; p && p->name; p++)
-        if (json_object_has_member(visit->words, p->name))
-            json_object_set_string_member(object, p->name, json_object_get_string_member(visit->words, p->name));
-    g_autoptr(GVariant) args = rest_json_to_args(object, show->params, &error);
-    g_autoptr(GVariant) now = args ? lares_control_call(control, visit->caller, show->name, args, &error) : NULL;
-    if (error) {
+    g_autofree char *tag = current_tag(visit, &error);
+    if (!tag) {
         rest_problem(visit->message, error);
         return FALSE;
     }
-    g_autofree char *text = text_of(now);
-    g_autofree char *tag = tag_of(text);
     if (has_tag(wanted, tag, FALSE))
         return TRUE;
     rest_problem_text(visit->message, SOUP_STATUS_PRECONDITION_FAILED, "changed",
                       "somebody changed it meanwhile: get it again, then change it");
     return FALSE;
+}
+
+/* What was changed has a new tag, with which the caller can go on. */
+static void
+set_new_tag(Visit *visit)
+{
+    const char *method = visit->route->method;
+    if (!visit->route->show || g_str_equal(method, "GET") || g_str_equal(method, "DELETE"))
+        return;
+    g_autofree char *tag = current_tag(visit, NULL);
+    if (tag)
+        soup_message_headers_replace(soup_server_message_get_response_headers(visit->message), "ETag", tag);
 }
 
 /* ---- Answers --------------------------------------------------------------------------------------------------- */
@@ -316,26 +250,22 @@ sorted_items(const char *key, GVariant *list)
 static gboolean
 page_of(GHashTable *query, gint64 *limit, const char **after, GError **error)
 {
-    const char *text = query ? g_hash_table_lookup(query, "limit") : NULL;
-    char *end;
+    const char *text = g_hash_table_lookup(query, "limit");
     *limit = DEFAULT_PAGE;
-    *after = query ? g_hash_table_lookup(query, "after") : NULL;
-    if (!text)
-        return TRUE;
-    *limit = g_ascii_strtoll(text, &end, 10);
-    if (end != text && !*end && *limit >= 1 && *limit <= MAX_PAGE)
+    *after = g_hash_table_lookup(query, "after");
+    if (!text || (rest_strict_number(text, limit) && *limit >= 1 && *limit <= MAX_PAGE))
         return TRUE;
     g_set_error(error, LARES_ERROR, LARES_ERROR_INVALID, "\"limit\" must be between 1 and %d", MAX_PAGE);
     return FALSE;
 }
 
 static void
-answer_list(Visit *visit, GVariant *list, GHashTable *query)
+answer_list(Visit *visit, GVariant *list)
 {
     gint64 limit;
     const char *after;
     g_autoptr(GError) error = NULL;
-    if (!page_of(query, &limit, &after, &error)) {
+    if (!page_of(visit->query, &limit, &after, &error)) {
         rest_problem(visit->message, error);
         return;
     }
@@ -375,11 +305,11 @@ set_location(Visit *visit, GVariant *args, GVariant *result)
 }
 
 static void
-run(Visit *visit, GHashTable *query)
+run(Visit *visit)
 {
     LaresControl *control = lares_host_control(visit->server->host);
     g_autoptr(GError) error = NULL;
-    g_autoptr(GVariant) args = make_args(visit, query, &error);
+    g_autoptr(GVariant) args = make_args(visit, &error);
     g_autoptr(GVariant) result = NULL;
     if (args && !precondition_holds(visit))
         return;
@@ -389,10 +319,11 @@ run(Visit *visit, GHashTable *query)
         rest_problem(visit->message, error);
         return;
     }
+    set_new_tag(visit);
     if (visit->route->creates)
         set_location(visit, args, result);
     if (visit->route->key && !visit->route->creates && result)
-        answer_list(visit, result, query);
+        answer_list(visit, result);
     else if (result || visit->route->creates)
         answer_text(visit, visit->route->creates ? SOUP_STATUS_CREATED : SOUP_STATUS_OK, text_of(result));
     else
@@ -400,20 +331,18 @@ run(Visit *visit, GHashTable *query)
 }
 
 void
-rest_resources_handle(RestServer *self, SoupServerMessage *message, const char *path, GHashTable *query)
+rest_resources_handle(RestServer *self, SoupServerMessage *message)
 {
     g_auto(RestCaller) who = {0};
     g_autoptr(JsonObject) words = NULL;
-    /* The address as it was sent: `path` is unescaped already. */
-    const char *raw = g_uri_get_path(soup_server_message_get_uri(message));
+    g_autoptr(GError) error = NULL;
+    /* The address as it was sent: libsoup hands over an unescaped one. */
+    GUri *uri = soup_server_message_get_uri(message);
     if (!rest_caller_find(self, message, &who))
         return;
-    const RestRoute *route = g_str_has_prefix(raw, API "/") ? find_route(message, raw, &words) : NULL;
-    if (!route) {
-        if (soup_server_message_get_status(message) == SOUP_STATUS_NONE)
-            rest_problem_text(message, SOUP_STATUS_NOT_FOUND, "not-found", "there is nothing at this path");
+    const RestRoute *route = find_route(message, g_uri_get_path(uri), &words);
+    if (!route || !rest_has_fit_type(message))
         return;
-    }
     const LaresVerb *verb = lares_control_find(lares_host_control(self->host), route->verb);
     if (!verb) {
         g_autofree char *detail = g_strdup_printf(
@@ -421,6 +350,11 @@ rest_resources_handle(RestServer *self, SoupServerMessage *message, const char *
         rest_problem_text(message, SOUP_STATUS_NOT_FOUND, "unknown-verb", detail);
         return;
     }
-    Visit visit = {self, message, &who.caller, route, verb, words};
-    run(&visit, query);
+    g_autoptr(GHashTable) query = rest_strict_query(g_uri_get_query(uri), &error);
+    if (!query) {
+        rest_problem(message, error);
+        return;
+    }
+    Visit visit = {self, message, &who.caller, route, verb, words, query};
+    run(&visit);
 }

@@ -3,6 +3,8 @@
  */
 #include "rest.h"
 
+#include <string.h>
+
 #define LIST(path_, verb_, key_)                                                                                       \
     {                                                                                                                  \
         .method = "GET", .path = path_, .verb = verb_, .key = key_                                                     \
@@ -97,3 +99,51 @@ const RestRoute rest_routes[] = {
     CREATE("/tokens", "token.create", "id"),
     CHANGE("DELETE", "/tokens/{id}", "token.revoke", NULL),
     {NULL}};
+
+/* Fills `words` when the path is of the route's form. Parts are compared before they are unescaped: "%2F" is a letter
+ * of a name. */
+static gboolean
+path_matches(const RestRoute *route, char **parts, JsonObject *words)
+{
+    g_auto(GStrv) form = g_strsplit(route->path, "/", -1);
+    guint n = g_strv_length(form);
+    if (n != g_strv_length(parts))
+        return FALSE;
+    for (guint i = 0; i < n; i++) {
+        size_t len = strlen(form[i]);
+        if (form[i][0] != '{') {
+            if (!g_str_equal(form[i], parts[i]))
+                return FALSE;
+            continue;
+        }
+        g_autofree char *word = g_uri_unescape_string(parts[i], NULL);
+        g_autofree char *name = g_strndup(form[i] + 1, len - 2);
+        if (!word || !*word || !g_utf8_validate(word, -1, NULL))
+            return FALSE;
+        json_object_set_string_member(words, name, word);
+    }
+    return TRUE;
+}
+
+const RestRoute *
+rest_route_find(const char *method, const char *path, JsonObject **words, char **allowed)
+{
+    g_auto(GStrv) parts = g_strsplit(path, "/", -1);
+    g_autoptr(GString) others = g_string_new(NULL);
+    for (const RestRoute *route = rest_routes; route->method; route++) {
+        if (strncmp(route->path, path, strcspn(route->path, "{")) != 0)
+            continue;
+        g_autoptr(JsonObject) found = json_object_new();
+        if (!path_matches(route, parts, found))
+            continue;
+        if (g_str_equal(route->method, method)) {
+            *words = g_steal_pointer(&found);
+            return route;
+        }
+        g_string_append_printf(others, "%s%s", others->len ? ", " : "", route->method);
+        if (g_str_equal(route->method, "GET"))
+            g_string_append(others, ", HEAD");
+    }
+    *allowed = others->len ? g_string_free(g_steal_pointer(&others), FALSE) : NULL;
+    return NULL;
+}

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The control socket: who connects is known from the kernel (peer credentials).
- *
- * libsoup's own listener stops accepting for ever after one EMFILE, so connections are accepted here and handed over.
- */
+/* The control socket: who connects is known from the kernel (peer credentials). */
 #include "rest.h"
 
 #include <errno.h>
@@ -95,11 +92,11 @@ connection_gone(gpointer data, GObject *connection)
     if (visit->guest)
         guest_count_add(self, visit->uid, -1);
     if (self->connections-- == REST_MAX_CONNECTIONS && self->listener)
-        g_socket_service_start(self->listener);
+        rest_listener_pause(self->listener, FALSE);
 }
 
-static gboolean
-accept_connection(GSocketService *service, GSocketConnection *connection, GObject *source, gpointer user)
+static void
+accept_connection(GSocketConnection *connection, gboolean tls, gpointer user)
 {
     RestServer *self = user;
     g_autoptr(GError) error = NULL;
@@ -113,14 +110,15 @@ accept_connection(GSocketService *service, GSocketConnection *connection, GObjec
                           "too many connections to the control socket by users who may not use it (uid %u)",
                           (unsigned)uid);
         g_io_stream_close(G_IO_STREAM(connection), NULL, NULL);
-        return TRUE;
+        return;
     }
+    rest_connection_keep(remote, g_socket_connection_get_socket(connection));
     if (credentials)
         g_object_set_data_full(G_OBJECT(remote), CREDENTIALS_KEY, g_object_ref(credentials), g_object_unref);
     if (!soup_server_accept_iostream(self->soup, G_IO_STREAM(connection), local, remote, &error)) {
         lares_log_limited(LARES_LOG_WARNING, REST_ROOM, "a connection to the control socket failed: %s",
                           error->message);
-        return TRUE;
+        return;
     }
     Visit *visit = g_new(Visit, 1);
     *visit = (Visit){self, uid, guest};
@@ -128,8 +126,7 @@ accept_connection(GSocketService *service, GSocketConnection *connection, GObjec
         guest_count_add(self, uid, 1);
     g_object_weak_ref(G_OBJECT(connection), connection_gone, visit);
     if (++self->connections == REST_MAX_CONNECTIONS)
-        g_socket_service_stop(service);
-    return TRUE;
+        rest_listener_pause(self->listener, TRUE);
 }
 
 /* A socket file that nobody listens on is left over from a process that was killed. */
@@ -162,15 +159,13 @@ rest_socket_start(RestServer *self, GError **error)
     if (!remove_stale(self->socket_path, error))
         return FALSE;
     g_autoptr(GSocketAddress) address = g_unix_socket_address_new(self->socket_path);
-    self->listener = g_socket_service_new();
-    if (!g_socket_listener_add_address(G_SOCKET_LISTENER(self->listener), address, G_SOCKET_TYPE_STREAM,
-                                       G_SOCKET_PROTOCOL_DEFAULT, NULL, NULL, error)) {
+    self->listener = rest_listener_new(address, FALSE, accept_connection, self, error);
+    if (!self->listener) {
         g_prefix_error(error, "control socket %s: ", self->socket_path);
         return FALSE;
     }
     /* Everybody may connect and is told why they are refused; rest_socket_caller() decides. */
     chmod(self->socket_path, 0666);
-    g_signal_connect(self->listener, "incoming", G_CALLBACK(accept_connection), self);
     return TRUE;
 }
 
@@ -178,9 +173,7 @@ void
 rest_socket_stop(RestServer *self)
 {
     if (self->listener) {
-        g_socket_service_stop(self->listener);
-        g_socket_listener_close(G_SOCKET_LISTENER(self->listener));
-        g_clear_object(&self->listener);
+        g_clear_pointer(&self->listener, rest_listener_free);
         unlink(self->socket_path);
     }
     g_clear_pointer(&self->socket_path, g_free);

@@ -14,6 +14,8 @@ call_verb(RestServer *self, SoupServerMessage *message, const LaresControlCaller
         rest_problem_text(message, SOUP_STATUS_NOT_FOUND, "unknown-verb", detail);
         return;
     }
+    if (!rest_has_fit_type(message))
+        return;
     g_autoptr(GError) error = NULL;
     g_autoptr(JsonObject) object = rest_read_object(message, &error);
     g_autoptr(GVariant) args = object ? rest_json_to_args(object, verb->params, &error) : NULL;
@@ -31,12 +33,20 @@ is_method(SoupServerMessage *message, const char *method)
 }
 
 void
-rest_verbs_handle(RestServer *self, SoupServerMessage *message, const char *path)
+rest_verbs_handle(RestServer *self, SoupServerMessage *message)
 {
     g_auto(RestCaller) who = {0};
+    GUri *uri = soup_server_message_get_uri(message);
     if (!rest_caller_find(self, message, &who))
         return;
-    const char *name = path + strlen("/api/v1/verbs");
+    if (g_uri_get_query(uri)) {
+        rest_problem_text(message, SOUP_STATUS_BAD_REQUEST, "invalid",
+                          "a verb takes its arguments in the body, as one JSON object, not in the address");
+        return;
+    }
+    /* As it was sent: the name of no verb has letters that must be escaped. */
+    const char *path = g_uri_get_path(uri), *base = "/api/v1/verbs";
+    const char *name = g_str_has_prefix(path, base) ? path + strlen(base) : "/?";
     gboolean list = name[0] == '\0' || g_str_equal(name, "/");
     if (list && is_method(message, "GET"))
         call_verb(self, message, &who.caller, "verb.list");

@@ -17,11 +17,13 @@
 #include <lares/lares.h>
 #include <libsoup/soup.h>
 
+#include "rest-strict.h"
+
 #define REST_ROOM "rest"
 /* A body is a handful of arguments; the largest are lists of hosts. */
 #define REST_MAX_BODY (256 * 1024)
-/* Objects in lists in objects …: json-glib descends by recursion. */
-#define REST_MAX_DEPTH 16
+/* The path and query of an address: names are 255 bytes at most, and up to three times as long when escaped. */
+#define REST_MAX_ADDRESS 4096
 /* Half-sent requests hold memory: more connections than this wait in the listen queue. */
 #define REST_MAX_CONNECTIONS 256
 #define REST_MAX_REMOTE      1024
@@ -37,21 +39,23 @@
 #define REST_PATIENCE 20
 
 typedef struct _RestServer RestServer;
+typedef struct _RestListener RestListener;
 
 struct _RestServer {
     GObject parent;
     LaresHost *host;
     LaresSettings *settings;
     SoupServer *soup;
-    GSocketService *listener;
+    RestListener *listener;
     char *socket_path;
     guint connections, guests;
     GHashTable *guest_connections; /* uid -> number */
     /* The network: rest-remote.c */
-    GSocketService *remote;
+    GPtrArray *remote; /* of RestListener */
     GPtrArray *visits; /* of RestVisit, over the network */
     GTlsCertificate *certificate;
     char *fingerprint;
+    char *certificate_state; /* of the files, when they were read */
     guint sweep;
     char *trouble; /* why it does not serve the network though it should; NULL otherwise */
 };
@@ -68,9 +72,18 @@ typedef struct {
     RestServer *server;
     GSocket *socket;
     LaresPeer peer;
+    gboolean tls;
     LaresAuthContext *login; /* half-way through a Negotiate of several legs */
     gint64 since;            /* monotonic microseconds: the last step of a request or of an answer */
 } RestVisit;
+
+/* Called for each connection; it belongs to the listener until the function returns. */
+typedef void (*RestAccepted)(GSocketConnection *connection, gboolean tls, gpointer user);
+RestListener *rest_listener_new(GSocketAddress *address, gboolean tls, RestAccepted accepted, gpointer user,
+                                GError **error);
+/* While it is paused connections wait in the kernel's queue. */
+void rest_listener_pause(RestListener *self, gboolean pause);
+void rest_listener_free(RestListener *self);
 
 /* Listens on the control socket and hands connections to libsoup. */
 gboolean rest_socket_start(RestServer *self, GError **error);
@@ -86,6 +99,9 @@ RestVisit *rest_remote_visit(SoupServerMessage *message);
 
 /* The configured certificate, or one of our own making that is kept in the state directory. */
 GTlsCertificate *rest_certificate_obtain(RestServer *self, GError **error);
+/* Takes the files again when they changed, or makes a new one before the own one ends; what is wrong with them is
+ * logged, and the certificate stays. */
+void rest_certificate_refresh(RestServer *self);
 /* SHA-256 of a certificate as "AB:CD:…"; new. */
 char *rest_certificate_fingerprint(GTlsCertificate *certificate);
 
@@ -116,15 +132,27 @@ typedef struct {
 } RestRoute;
 
 extern const RestRoute rest_routes[]; /* ends with a NULL method */
+/* `path`, below /api/v1, is as it was sent: "%2F" is a letter of a name. `words` are new: what the path says, argument
+ * -> text. NULL: none; then `allowed`, new, has the methods that the path takes, or is NULL. */
+const RestRoute *rest_route_find(const char *method, const char *path, JsonObject **words, char **allowed);
 
-void rest_verbs_handle(RestServer *self, SoupServerMessage *message, const char *path);
-void rest_resources_handle(RestServer *self, SoupServerMessage *message, const char *path, GHashTable *query);
+void rest_verbs_handle(RestServer *self, SoupServerMessage *message);
+void rest_resources_handle(RestServer *self, SoupServerMessage *message);
 /* The description of the server's routes in OpenAPI 3.1; new. */
 JsonNode *rest_openapi(RestServer *self);
 
 /* ---- Bodies and answers ------------------------------------------------------------------------------------------ */
 
-/* The request's JSON object; an empty body is {}. NULL with LARES_ERROR_INVALID. */
+/* So that a message's connection can be ended: `remote` is the address that libsoup is given with it. */
+void rest_connection_keep(GSocketAddress *remote, GSocket *socket);
+void rest_connection_end(SoupServerMessage *message);
+/* Refuses a request that is too large while it comes. */
+void rest_request_watch(SoupServerMessage *message);
+/* FALSE: the message has its answer (415). A page of somebody else's can make a browser send other types, not JSON. */
+gboolean rest_has_fit_type(SoupServerMessage *message);
+/* One JSON object; no text at all is {}. NULL with LARES_ERROR_INVALID. */
+JsonObject *rest_parse_object(const char *text, gsize len, GError **error);
+/* The same of a request's body. */
 JsonObject *rest_read_object(SoupServerMessage *message, GError **error);
 void rest_answer(SoupServerMessage *message, guint status, const char *type, JsonNode *node);
 /* A problem with the status that fits the error. */
@@ -132,5 +160,8 @@ void rest_problem(SoupServerMessage *message, const GError *error);
 void rest_problem_text(SoupServerMessage *message, guint status, const char *code, const char *detail);
 
 /* JSON object -> a{sv} by the verb's parameters; numbers and strings only where the parameter says so. */
+/* A word of the address becomes a member, of the type that the parameter wants. */
+gboolean rest_json_add_word(JsonObject *object, const LaresParam *params, const char *name, const char *text,
+                            GError **error);
 GVariant *rest_json_to_args(JsonObject *object, const LaresParam *params, GError **error);
 JsonNode *rest_json_from_variant(GVariant *value);

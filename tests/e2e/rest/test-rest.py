@@ -3,11 +3,9 @@
 """Management over HTTP: curl with tickets and tokens, raw sockets for what curl would not send. Exit 77 without MIT's
 KDC or a curl that can Negotiate."""
 import contextlib
-import json
 import os
 import pathlib
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,95 +16,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib"))
 import tap
 from laresd import Laresd
-from realm import Realm, RealmError, tool
-
-CONTROL = "[control]\nadmins = ada\noperators = @ops\nreaders = bob\n"
-
-
-class Answer:
-    def __init__(self, text):
-        head, _, self.body = text.partition("\r\n\r\n")
-        while head.startswith("HTTP/1.1 401") and self.body.startswith("HTTP/"):
-            head, _, self.body = self.body.partition("\r\n\r\n")
-        lines = head.split("\r\n")
-        self.status = int(lines[0].split()[1])
-        self.headers = {}
-        for line in lines[1:]:
-            name, _, value = line.partition(":")
-            self.headers.setdefault(name.lower(), value.strip())
-
-    @property
-    def json(self):
-        return json.loads(self.body)
-
-
-class Rest:
-    """One server with a realm: ada may do all, olga (of ops) operate, bob look, eve nothing."""
-
-    def __init__(self, work, realm):
-        self.work, self.realm = work, realm
-        self.cc = {u: realm.kinit(u, work / ("cc-" + u)) for u in ("ada", "bob", "eve", "olga")}
-        self.d = Laresd({"auth-sys": {}, "store-posix": {}, "auth-krb5": {"keytab": realm.service_keytab},
-                         "proto-rest": {"https": "127.0.0.1:@PORT@", "http": "127.0.0.1:@PORT2@"}},
-                        server={"host-name": "localhost"}, raw=CONTROL, env=realm.env(), directory=str(work / "server"))
-        self.url = None
-
-    def start(self):
-        self.d.start()
-        self.url = f"http://localhost:{self.d.ports[2]}/api/v1"
-        self.https = f"https://localhost:{self.d.ports[1]}/api/v1"
-        return self
-
-    def curl(self, method, path, body=None, user=None, token=None, headers=(), url=None, more=()):
-        command = ["curl", "-s", "-i", "-X", method, *more]
-        if method == "HEAD":
-            command = ["curl", "-s", "-I", *more]
-        if user:
-            command += ["--negotiate", "-u", ":"]
-        if token:
-            command += ["-H", "Authorization: Bearer " + token]
-        if body is not None:
-            command += ["-H", "Content-Type: application/json", "--data-binary", "@-"]
-        for h in headers:
-            command += ["-H", h]
-        env = self.realm.env(ccache=self.cc[user] if user else "/nonexistent")
-        r = subprocess.run(command + [(url or self.url) + path], env=env, capture_output=True, timeout=60,
-                           input=(body if isinstance(body, str) else json.dumps(body)).encode() if body is not None else b"")
-        assert r.returncode == 0, r
-        return Answer(r.stdout.decode())
-
-    def login(self, user, **terms):
-        a = self.curl("POST", "/tokens", terms, user=user)
-        assert a.status == 201, a.body
-        return a.json["token"]
-
-    def verb(self, verb, **args):
-        r = subprocess.run(["curl", "-s", "--unix-socket", self.d.control, "--data-binary", json.dumps(args),
-                            "http://x/api/v1/verbs/" + verb], capture_output=True, timeout=30)
-        answer = json.loads(r.stdout)
-        assert not isinstance(answer, dict) or "code" not in answer, answer
-        return answer
-
-
-@contextlib.contextmanager
-def serving():
-    work = pathlib.Path(tempfile.mkdtemp(prefix="rest-"))
-    os.chmod(work, 0o755)
-    (work / "server").mkdir()
-    (work / "folder").mkdir()
-    try:
-        with Realm(work / "realm", users=["ada", "bob", "eve", "olga"], services=["HTTP/localhost", "nfs/localhost"]) as realm:
-            rest = Rest(work, realm).start()
-            try:
-                rest.verb("group.add", name="ops")
-                rest.verb("user.add", name="olga")
-                rest.verb("group.add-member", name="ops", member="olga")
-                yield rest
-            finally:
-                rest.d.stop()
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
+from restlab import reasons_to_skip, serving
 
 # ---- who gets in
 
@@ -282,14 +192,14 @@ def test_strict_input():
         for body, word in (('{"name": "x", "pth": "/x"}', 'did you mean \\"path\\"'), ('{"name": 3}', "a string"), ("[1]", "one JSON object"),
                            ("{", "not JSON"), ('{"name": "x"} trailing', "not JSON"), ("[" * 100000, "brackets"),
                            ('{"name":' * 5000, "brackets"),
-                           ("{'\"':" + "[" * 100000, "brackets"), ('{/*"*/"a":' + "[" * 100000, "brackets"), ('{"path": "/x"}', "missing")):
+                           ("{'\"':" + "[" * 100000, "double quotes"), ('{/*"*/"a":' + "[" * 100000, "double quotes"), ('{"path": "/x"}', "missing")):
             a = r.curl("POST", "/shares", body, token=t)
             assert a.status == 400 and word.replace('\\"', '"') in a.json["detail"], (body[:30], a.body)
             assert a.headers["content-type"].startswith("application/problem+json")
         a = r.curl("PATCH", "/shares/music", {"name": "other"}, token=t)
         assert a.status == 400 and "path" in a.json["detail"]
         a = r.curl("POST", "/shares", token=t, more=["-H", "Content-Type: text/plain", "--data", '{"name":"x"}'])
-        assert a.status == 400 and "application/json" in a.json["detail"]
+        assert a.status == 415 and "application/json" in a.json["detail"]
         a = r.curl("POST", "/shares", "x" * 300000, token=t)
         assert a.status == 413, a.status
         assert r.curl("POST", "/shares", "x" * 2000).status == 413  # of somebody who does not say who they are
@@ -398,17 +308,6 @@ def test_openapi():
                     a = r.curl(method.upper(), re.sub("{.*?}", "nobody", path), {"no-such-argument": 1}, token=t)
                     assert a.status == 400, (method, path, a.body)
         assert n > 25
-
-
-def reasons_to_skip():
-    try:
-        for name in ("krb5kdc", "kinit", "curl", "openssl"):
-            tool(name)
-    except RealmError as e:
-        return str(e)
-    if "SPNEGO" not in subprocess.run(["curl", "--version"], capture_output=True, text=True).stdout:
-        return "this curl cannot Negotiate"
-    return None
 
 
 if __name__ == "__main__":
