@@ -36,6 +36,8 @@ SMB_CPU = {
     "connect": 1 / 10,
 }
 SMB_NAMES = {"connect": "connecting with Kerberos (TCP to TREE_CONNECT)"}
+REST_TICKET = 3    # a request by ticket, CPU of Apache's with mod_auth_gssapi, which needs no directory and no JSON
+REST_PAGE_MS = 20  # CPU of a page of 100 of a list of 10,000
 SMB_FLAT = 1.3   # create in ten times the entries
 SMB_STORM_S = 3  # until 500 clients that come at once are served
 SMB_IDLE_KB = 64

@@ -44,6 +44,7 @@ lares_share_record_copy(const LaresShareRecord *from)
 {
     LaresShareRecord *r = g_memdup2(from, sizeof *from);
     r->name = g_strdup(from->name);
+    r->folded = g_strdup(from->folded);
     r->pseudo = g_strdup(from->pseudo);
     r->path = g_strdup(from->path);
     r->store_type = g_strdup(from->store_type);
@@ -58,6 +59,7 @@ lares_share_record_free(LaresShareRecord *r)
     if (!r)
         return;
     g_free(r->name);
+    g_free(r->folded);
     g_free(r->pseudo);
     g_free(r->path);
     g_free(r->store_type);

@@ -40,20 +40,23 @@ read_record(sqlite3_stmt *q)
     r->hosts = lares_db_text(q, 12)[0] ? g_strsplit(lares_db_text(q, 12), ",", -1) : g_new0(char *, 1);
     r->access_based = sqlite3_column_int(q, 13) != 0;
     r->smb_encrypt = sqlite3_column_int(q, 14) != 0;
+    r->folded = g_strdup(lares_db_text(q, 15));
     return r;
 }
 
+#define COLUMNS                                                                                                        \
+    "SELECT id, name, pseudo, path, store, enabled, read_only, sync_metadata, sec, squash, anonymous_uid,"             \
+    " anonymous_gid, hosts, access_based, smb_encrypt, folded FROM shares"
+
+/* The record of one share, if it is there, or of all with `id` 0. */
 static GPtrArray *
-read_all(LaresShares *s, uint64_t *change, gint64 *when, GError **error)
+read_records(LaresShares *s, uint32_t id, uint64_t *change, gint64 *when, GError **error)
 {
     g_autoptr(GError) problem = NULL;
     g_autoptr(GPtrArray) records = g_ptr_array_new_with_free_func((GDestroyNotify)lares_share_record_free);
     lares_db_lock(s->db);
-    sqlite3_stmt *q = lares_db_query(s->db, &problem,
-                                     "SELECT id, name, pseudo, path, store, enabled, read_only, sync_metadata, sec,"
-                                     " squash, anonymous_uid, anonymous_gid, hosts, access_based, smb_encrypt"
-                                     " FROM shares ORDER BY name",
-                                     NULL);
+    sqlite3_stmt *q = id ? lares_db_query(s->db, &problem, COLUMNS " WHERE id=?1", "i", (gint64)id)
+                         : lares_db_query(s->db, &problem, COLUMNS " ORDER BY name", NULL);
     while (q && lares_db_next(s->db, q, &problem))
         g_ptr_array_add(records, read_record(q));
     if (!problem)
@@ -134,7 +137,7 @@ publish(LaresShares *s, GError **error)
 {
     uint64_t change = 1;
     gint64 when = 0;
-    GPtrArray *records = read_all(s, &change, &when, error);
+    GPtrArray *records = read_records(s, 0, &change, &when, error);
     if (!records)
         return FALSE;
     g_clear_pointer(&s->records, g_ptr_array_unref);
@@ -144,6 +147,41 @@ publish(LaresShares *s, GError **error)
         const LaresShareRecord *r = g_ptr_array_index(records, i);
         g_autoptr(LaresShare) old = r->id ? lares_shares_by_id(s, r->id) : NULL;
         g_ptr_array_add(sorted, lares_share_publish(s, lares_share_record_copy(r), old, s->open));
+    }
+    swap_table(s, sorted, change, when);
+    return TRUE;
+}
+
+static void
+put_record(GPtrArray *records, LaresShareRecord *r)
+{
+    guint at = 0;
+    while (at < records->len && strcmp(((LaresShareRecord *)records->pdata[at])->name, r->name) < 0)
+        at++;
+    g_ptr_array_insert(records, (int)at, r);
+}
+
+/* The same after a change of one share: the others are what they were. */
+static gboolean
+publish_one(LaresShares *s, uint32_t id, GError **error)
+{
+    uint64_t change = 1;
+    gint64 when = 0;
+    g_autoptr(GPtrArray) fresh = read_records(s, id, &change, &when, error);
+    if (!fresh)
+        return FALSE;
+    for (guint i = 0; i < s->records->len; i++) {
+        if (((LaresShareRecord *)s->records->pdata[i])->id == id)
+            g_ptr_array_remove_index(s->records, i--);
+    }
+    if (fresh->len)
+        put_record(s->records, g_ptr_array_steal_index(fresh, 0));
+    GPtrArray *sorted = g_ptr_array_new_with_free_func((GDestroyNotify)lares_share_unref);
+    for (guint i = 0; i < s->records->len; i++) {
+        const LaresShareRecord *r = g_ptr_array_index(s->records, i);
+        g_autoptr(LaresShare) old = lares_shares_by_id(s, r->id);
+        g_ptr_array_add(sorted, old && r->id != id ? lares_share_ref(old)
+                                                   : lares_share_publish(s, lares_share_record_copy(r), old, s->open));
     }
     swap_table(s, sorted, change, when);
     return TRUE;
@@ -261,7 +299,7 @@ lares_shares_recheck(LaresShares *s)
     }
     uint64_t change = 1;
     gint64 when = 0;
-    g_autoptr(GPtrArray) records = moved ? read_all(s, &change, &when, NULL) : NULL;
+    g_autoptr(GPtrArray) records = moved ? read_records(s, 0, &change, &when, NULL) : NULL;
     if (records)
         swap_table(s, sorted, change, when);
     else
@@ -346,10 +384,9 @@ check_against_others(LaresShares *s, const LaresShareRecord *r, gboolean new_pat
     g_autofree char *folded = fold(r->name);
     for (guint i = 0; i < s->records->len; i++) {
         const LaresShareRecord *other = g_ptr_array_index(s->records, i);
-        g_autofree char *other_folded = fold(other->name);
         if (other->id == r->id)
             continue;
-        if (g_str_equal(folded, other_folded)) {
+        if (g_str_equal(folded, other->folded)) {
             g_set_error(error, LARES_ERROR, LARES_ERROR_EXISTS, "name: there is a share \"%s\"", other->name);
             return FALSE;
         }
@@ -417,11 +454,14 @@ begin(LaresShares *s, GError **error)
     return FALSE;
 }
 
+/* `id` 0: of the share that was made. */
 static gboolean
-end(LaresShares *s, gboolean ok, GError **error)
+end(LaresShares *s, gboolean ok, uint32_t id, GError **error)
 {
+    if (ok && !id)
+        id = (uint32_t)lares_db_last_id(s->db);
     if (ok && move_change(s, error)) {
-        ok = lares_db_commit(s->db, error) && publish(s, error);
+        ok = lares_db_commit(s->db, error) && publish_one(s, id, error);
     } else {
         ok = FALSE;
         lares_db_rollback(s->db);
@@ -453,7 +493,7 @@ lares_shares_create(LaresShares *s, GVariant *args, GPtrArray *warnings, GError 
     }
     if (!begin(s, error))
         return FALSE;
-    gboolean ok = end(s, check_against_others(s, r, TRUE, warnings, error) && store_record(s, r, error), error);
+    gboolean ok = end(s, check_against_others(s, r, TRUE, warnings, error) && store_record(s, r, error), 0, error);
     if (ok)
         log_warnings(r->name, warnings, from);
     return ok;
@@ -485,7 +525,7 @@ lares_shares_change(LaresShares *s, GVariant *args, GPtrArray *warnings, GError 
                       r && lares_share_record_apply(r, args, error) &&
                           check_against_others(s, r, !g_str_equal(r->path, old->path), warnings, error) &&
                           store_record(s, r, error),
-                      error);
+                      r ? r->id : 0, error);
     if (ok)
         log_warnings(name, warnings, from);
     return ok;
@@ -497,5 +537,6 @@ lares_shares_remove(LaresShares *s, const char *name, GError **error)
     if (!begin(s, error))
         return FALSE;
     const LaresShareRecord *r = find_record(s, name, error);
-    return end(s, r && lares_db_run(s->db, error, "DELETE FROM shares WHERE id=?1", "i", (gint64)r->id), error);
+    return end(s, r && lares_db_run(s->db, error, "DELETE FROM shares WHERE id=?1", "i", (gint64)r->id), r ? r->id : 0,
+               error);
 }

@@ -12,6 +12,11 @@
 
 #define RETRY_SECONDS    30
 #define SESSIONS_SECONDS 5
+/* The main thread is everybody's: looking takes this part of it at most, one in … */
+#define LOOK_SHARE 20
+/* … and what takes longer than this (microseconds) is looked at without a reason only now and then. */
+#define LONG_LOOK    (20 * 1000)
+#define LONG_SECONDS 60
 /* Lists longer than this are for the List methods: each object costs every watcher on the bus. */
 #define MAX_OBJECTS 2000
 
@@ -19,7 +24,7 @@ static const LaresKey keys[] = {
     {"bus", LARES_KEY_STRING, "auto", 0, 0, "`system`, `session`, or `auto`: the system's when run by root."}, {NULL}};
 
 /* What the XML says, in C (gdbus-codegen). */
-static GDBusInterfaceInfo *const kinds[] = {
+static GDBusInterfaceInfo *const kinds[BUS_KINDS] = {
     (GDBusInterfaceInfo *)&org_lares_lares1_server_interface,  (GDBusInterfaceInfo *)&org_lares_lares1_share_interface,
     (GDBusInterfaceInfo *)&org_lares_lares1_user_interface,    (GDBusInterfaceInfo *)&org_lares_lares1_group_interface,
     (GDBusInterfaceInfo *)&org_lares_lares1_session_interface, (GDBusInterfaceInfo *)&org_lares_lares1_module_interface,
@@ -113,25 +118,64 @@ refresh_now(gpointer user)
 {
     BusServer *self = user;
     self->refresh = 0;
-    for (guint i = 0; i < G_N_ELEMENTS(kinds); i++)
+    for (guint i = 0; i < BUS_KINDS; i++) {
+        gint64 began = g_get_monotonic_time();
+        if (!self->stale[i])
+            continue;
+        self->stale[i] = FALSE;
         refresh_kind(self, kinds[i]);
+        self->looked[i] = g_get_monotonic_time();
+        self->took[i] = self->looked[i] - began;
+    }
     return G_SOURCE_REMOVE;
 }
 
-/* Many changes in a row are looked at once. */
+/* Many changes in a row are looked at once, and the longer that takes, the more of them. */
+static void
+refresh_soon(BusServer *self)
+{
+    gint64 wait = 0, now = g_get_monotonic_time();
+    for (guint i = 0; i < BUS_KINDS; i++)
+        if (self->stale[i])
+            wait = MAX(wait, self->looked[i] + self->took[i] * LOOK_SHARE - now);
+    if (!self->refresh)
+        self->refresh = g_timeout_add((guint)CLAMP(wait / 1000, 0, LONG_SECONDS * 1000), refresh_now, self);
+}
+
+/* Whether a change by `verb` may show in the objects of this kind. */
+static gboolean
+concerns(const char *verb, const GDBusInterfaceInfo *info)
+{
+    static const struct {
+        const char *prefix, *kinds;
+    } table[] = {{"share.", "Share"},      {"session.", "Session"}, {"user.", "User Group"},
+                 {"group.", "User Group"}, {"token.", ""},          {"mapping.", ""}};
+    const char *kind = strrchr(info->name, '.') + 1;
+    for (guint i = 0; verb && i < G_N_ELEMENTS(table); i++)
+        if (g_str_has_prefix(verb, table[i].prefix))
+            return strstr(table[i].kinds, kind) != NULL || g_str_equal(kind, "Server");
+    return TRUE;
+}
+
 static void
 on_changed(LaresControl *control, const char *verb, const char *object, gpointer user)
 {
     BusServer *self = user;
-    if (!self->refresh)
-        self->refresh = g_idle_add(refresh_now, self);
+    for (guint i = 0; i < BUS_KINDS; i++)
+        self->stale[i] = self->stale[i] || concerns(verb, kinds[i]);
+    refresh_soon(self);
 }
 
-/* Users come by themselves, too: a first login makes them. */
+/* Sessions come by themselves, and users, too: a first login makes them. */
 static gboolean
 look_at_sessions(gpointer user)
 {
-    on_changed(NULL, NULL, NULL, user);
+    BusServer *self = user;
+    gint64 now = g_get_monotonic_time();
+    for (guint i = 0; i < BUS_KINDS; i++)
+        self->stale[i] = self->stale[i] || self->took[i] < LONG_LOOK ||
+                         now - self->looked[i] > (gint64)LONG_SECONDS * G_USEC_PER_SEC;
+    refresh_soon(self);
     return G_SOURCE_CONTINUE;
 }
 
@@ -225,6 +269,8 @@ on_bus(GObject *source, GAsyncResult *result, gpointer user)
     g_signal_connect(connection, "closed", G_CALLBACK(on_closed), self);
     self->things = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     self->manager = g_dbus_object_manager_server_new(BUS_PATH);
+    for (guint i = 0; i < BUS_KINDS; i++)
+        self->stale[i] = TRUE;
     refresh_now(self);
     g_dbus_object_manager_server_set_connection(self->manager, connection);
     self->watch = lares_control_watch(lares_host_control(self->host), on_changed, self);

@@ -13,6 +13,8 @@
 #define BUS_ROOM "dbus"
 #define BUS_NAME "org.lares.Lares1"
 #define BUS_PATH "/org/lares/Lares1"
+/* Interfaces of objects in the XML. */
+#define BUS_KINDS 7
 
 typedef struct _BusServer BusServer;
 
@@ -25,6 +27,9 @@ struct _BusServer {
     GDBusObjectManagerServer *manager;
     guint name, watch, refresh, sessions, retry;
     gboolean owned;
+    /* By kind of object: whether it must be looked at, how long that took the last time, and when that was. */
+    gboolean stale[BUS_KINDS];
+    gint64 took[BUS_KINDS], looked[BUS_KINDS];
     char *problem;
     guint asking;       /* calls that wait for polkit */
     GHashTable *things; /* object path -> BusThing, borrowed from the manager */

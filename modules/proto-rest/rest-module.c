@@ -76,7 +76,7 @@ start(LaresProtocol *protocol, LaresHost *host, GError **error)
     RestServer *self = REST_SERVER(protocol);
     g_autoptr(GError) trouble = NULL;
     self->host = host;
-    self->soup = soup_server_new("server-header", "lares", NULL);
+    self->soup = soup_server_new("server-header", "lares", "raw-paths", TRUE, NULL);
     g_signal_connect(self->soup, "request-started", G_CALLBACK(request_started), self);
     soup_server_add_handler(self->soup, "/api/v1/verbs", handle_verbs, self, NULL);
     soup_server_add_handler(self->soup, "/api/v1/health", handle_health, self, NULL);

@@ -336,7 +336,7 @@ rest_resources_handle(RestServer *self, SoupServerMessage *message)
     g_auto(RestCaller) who = {0};
     g_autoptr(JsonObject) words = NULL;
     g_autoptr(GError) error = NULL;
-    /* The address as it was sent: libsoup hands over an unescaped one. */
+    /* The path is as it was sent ("raw-paths"): escapes are taken once, after its parts were told apart. */
     GUri *uri = soup_server_message_get_uri(message);
     if (!rest_caller_find(self, message, &who))
         return;
