@@ -164,8 +164,14 @@ is_foreign(SoupServerMessage *message)
 }
 
 static gboolean
-is_name_of(LaresHost *host, const char *name)
+is_own_name(LaresHost *host, const char *text)
 {
+    g_autofree char *name = g_strdup(text);
+    size_t len = strlen(name);
+    if (len && name[len - 1] == '.')
+        name[len - 1] = '\0';
+    if (g_hostname_is_ip_address(name))
+        return TRUE;
     for (const char *const *alias = lares_host_aliases(host); *alias; alias++) {
         size_t first = strcspn(*alias, ".");
         if (g_ascii_strcasecmp(*alias, name) == 0 ||
@@ -182,14 +188,12 @@ is_asked_for(RestServer *self, SoupServerMessage *message, const RestVisit *visi
 {
     SoupMessageHeaders *headers = soup_server_message_get_request_headers(message);
     const char *host = soup_message_headers_get_list(headers, "Host");
+    const char *target = g_uri_get_host(soup_server_message_get_uri(message)); /* its authority, RFC 9112 3.2.2 */
     if (visit->tls || !host)
         return TRUE; /* HTTP/1.0 without a name is no browser's */
     g_autofree char *name =
         host[0] == '[' ? g_strndup(host + 1, strcspn(host + 1, "]")) : g_strndup(host, strcspn(host, ":"));
-    size_t len = strlen(name);
-    if (len && name[len - 1] == '.')
-        name[len - 1] = '\0';
-    return g_hostname_is_ip_address(name) || is_name_of(self->host, name);
+    return is_own_name(self->host, name) && target && is_own_name(self->host, target);
 }
 
 gboolean
