@@ -40,7 +40,7 @@ static gint64
 number_arg(GVariant *args, const char *name)
 {
     gint64 number = -1;
-    return g_variant_lookup(args, name, "x", &number) ? number : -1;
+    return g_variant_lookup(args, name, "x", &number) ? MAX(number, 0) : -1;
 }
 
 /* ---- The realm ------------------------------------------------------------------------------------------------- */
