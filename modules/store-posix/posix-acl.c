@@ -34,12 +34,6 @@ now_ms(void)
     return (gint64)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static uint64_t
-ctime_of(const struct statx *st)
-{
-    return (uint64_t)st->stx_ctime.tv_sec * 1000000000u + st->stx_ctime.tv_nsec;
-}
-
 static ssize_t
 get_attribute(PosixNode *node, const char *name, void *buf, size_t size)
 {
@@ -142,7 +136,7 @@ find_kind(PosixStore *store, PosixNode *node, const struct statx *st, gboolean o
             return POSIX_ACL_NONE; /* the operation itself will fail */
         st = &own;
     }
-    uint64_t ctime = ctime_of(st);
+    uint64_t ctime = posix_ctime(st);
     PosixAclKind kind = recall(node, ctime, acl);
     if (kind != POSIX_ACL_UNKNOWN && (ours_only || kind != POSIX_ACL_NOT_OURS))
         return kind;

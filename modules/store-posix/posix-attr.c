@@ -24,7 +24,7 @@ time_of(const struct statx_timestamp *t)
 static uint64_t
 change_of(PosixNode *node, const struct statx *st)
 {
-    uint64_t ctime = (uint64_t)st->stx_ctime.tv_sec * 1000000000u + st->stx_ctime.tv_nsec;
+    uint64_t ctime = posix_ctime(st);
     g_mutex_lock(&node->lock);
     gboolean changed = g_atomic_int_compare_and_exchange(&node->changed, 1, 0);
     uint64_t change = MAX(ctime, node->change + (changed ? 1 : 0));

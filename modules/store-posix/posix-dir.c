@@ -90,7 +90,7 @@ look(const Listing *l, const KernelEntry *entry, LaresAttrs *attrs)
     if (l->mask & LARES_ATTR_CHANGE && posix_may_be_ahead(l->store, st.stx_ino))
         return FALSE;
     posix_attrs_from_stat(l->dir, &st, attrs);
-    attrs->change = (uint64_t)st.stx_ctime.tv_sec * 1000000000u + st.stx_ctime.tv_nsec;
+    attrs->change = posix_ctime(&st);
     return TRUE;
 }
 

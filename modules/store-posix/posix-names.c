@@ -17,6 +17,7 @@
 #define ZFS_MAGIC  0x2fc12fc1u
 #define JFS_MAGIC  0x3153464au
 #define BATCH_SIZE (16 * 1024)
+#define EVENT_MAX  (sizeof(struct inotify_event) + NAME_MAX + 1)
 
 typedef struct {
     guint users;
@@ -140,13 +141,16 @@ void
 posix_names_poll(LaresStore *base, LaresNamesFunc emit, gpointer user)
 {
     _Alignas(struct inotify_event) char batch[BATCH_SIZE];
+    ssize_t n;
     g_mutex_lock(&lock);
-    for (ssize_t n; queue >= 0 && ((n = read(queue, batch, sizeof batch)) > 0 || (n < 0 && errno == EINTR));) {
+    do {
+        n = queue >= 0 ? read(queue, batch, sizeof batch) : 0;
         for (ssize_t at = 0; at < n;) {
             const struct inotify_event *event = (const struct inotify_event *)(batch + at);
             tell(event, emit, user);
             at += (ssize_t)(sizeof *event + event->len);
         }
-    }
+        /* Where another event would have had room there was none. */
+    } while (n > (ssize_t)(sizeof batch - EVENT_MAX) || (n < 0 && errno == EINTR));
     g_mutex_unlock(&lock);
 }

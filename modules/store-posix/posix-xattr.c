@@ -129,18 +129,56 @@ filter(PosixStore *store, const char *all, size_t n, char *buf, size_t size, siz
     return need <= size ? LARES_OK : LARES_TOOSMALL;
 }
 
+/* Who has no attributes is remembered until ctime moves. */
+static gboolean
+has_none(PosixNode *node, const struct statx *st)
+{
+    g_mutex_lock(&node->lock);
+    gboolean none = node->bare_ctime != 0 && node->bare_ctime == posix_ctime(st);
+    g_mutex_unlock(&node->lock);
+    return none;
+}
+
+/* `settled`: before it was looked, ctime's clock had moved on, so that an attribute set since has moved ctime. */
+static void
+note_none(PosixNode *node, const struct statx *st, gboolean settled)
+{
+    g_mutex_lock(&node->lock);
+    node->bare_ctime = settled ? posix_ctime(st) : 0;
+    g_mutex_unlock(&node->lock);
+}
+
+/* A local kernel tells everybody the names; only where that is not so, or an ACL of ours decides, it matters who asks.
+ */
+static gboolean
+may_be_refused(PosixStore *store, const LaresCred *cred, PosixNode *node)
+{
+    return !node->mount->plain || posix_decides(store, cred, posix_acl_is_ours(store, node, NULL));
+}
+
 LaresStatus
-posix_listxattr(LaresStore *base, const LaresCred *cred, LaresNode *node, char *buf, size_t size, size_t *len)
+posix_listxattr(LaresStore *base, const LaresCred *cred, LaresNode *lnode, char *buf, size_t size, size_t *len)
 {
     PosixStore *store = POSIX_STORE(base);
+    PosixNode *node = posix_node(lnode);
     char few[1024], path[POSIX_FD_PATH], *all = few;
     g_autofree char *many = NULL;
-    LaresStatus status = posix_node_ready(posix_node(node));
-    if (status == LARES_OK)
-        status = posix_guard(store, cred, posix_node(node), LARES_MASK_READ_DATA, NULL, 0);
+    struct statx st;
+    int err = posix_stat(node, &st);
+    if (err)
+        return lares_status_from_errno(err);
+    gboolean entered = may_be_refused(store, cred, node);
+    if (!entered && has_none(node, &st)) {
+        *len = 0;
+        return LARES_OK;
+    }
+    gboolean settled = posix_clock() > posix_ctime(&st);
+    LaresStatus status = posix_node_ready(node);
+    if (status == LARES_OK && entered)
+        status = posix_guard(store, cred, node, LARES_MASK_READ_DATA, NULL, 0);
     if (status != LARES_OK)
         return status;
-    posix_fd_path(posix_node(node)->fd, path);
+    posix_fd_path(node->fd, path);
     ssize_t n = listxattr(path, few, sizeof few);
     if (n < 0 && errno == ERANGE) {
         all = many = g_malloc(LIST_MAX);
@@ -148,8 +186,12 @@ posix_listxattr(LaresStore *base, const LaresCred *cred, LaresNode *node, char *
     }
     if (n < 0)
         status = status_of(errno);
-    posix_cred_leave(store);
+    if (entered)
+        posix_cred_leave(store);
     if (n < 0)
         return status;
-    return filter(store, all, (size_t)n, buf, size, len);
+    status = filter(store, all, (size_t)n, buf, size, len);
+    if (status == LARES_OK && *len == 0)
+        note_none(node, &st, settled);
+    return status;
 }

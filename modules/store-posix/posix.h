@@ -132,7 +132,8 @@ struct _PosixNode {
     /* lock: */
     GMutex lock;
     uint64_t change, ctime;
-    int lent; /* while fd is -1: the descriptor of the open file that was made with the node, or -1 */
+    uint64_t bare_ctime; /* at this ctime it had no attributes of users; 0: not known */
+    int lent;            /* while fd is -1: the descriptor of the open file that was made with the node, or -1 */
     PosixAclKind acl_kind;
     uint64_t acl_ctime; /* 0: it may change again without moving ctime */
     gint acl_writes;    /* what posix-acl.c had counted when it looked */
@@ -226,6 +227,11 @@ posix_clock(void)
     struct timespec t;
     clock_gettime(CLOCK_REALTIME_COARSE, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+static inline uint64_t
+posix_ctime(const struct statx *st)
+{
+    return (uint64_t)st->stx_ctime.tv_sec * 1000000000u + st->stx_ctime.tv_nsec;
 }
 /* errno value or 0. */
 int posix_stat(PosixNode *node, struct statx *st);

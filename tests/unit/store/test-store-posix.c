@@ -4,6 +4,7 @@
 #include "store-fixture.h"
 
 #include <sys/resource.h>
+#include <sys/xattr.h>
 
 static void
 test_names(Fixture *f, gconstpointer data)
@@ -568,6 +569,45 @@ test_xattrs(Fixture *f, gconstpointer data)
     lares_node_unref(node);
 }
 
+static void
+assert_names(Fixture *f, LaresNode *node, const char *names, size_t n)
+{
+    char list[64];
+    size_t len;
+    /* What is remembered must be as true as what is looked at, in the same tick of the clock and later. */
+    for (int i = 0; i < 20; i++, g_usleep(1000)) {
+        assert_ok(IFACE(f->s)->listxattr(f->s, &f->me, node, list, sizeof list, &len));
+        g_assert_cmpmem(list, len, names, n);
+    }
+}
+
+/* That a file has no attributes is remembered, and forgotten when somebody else gives it one. */
+static void
+test_xattrs_of_others(Fixture *f, gconstpointer data)
+{
+    LaresNode *node = must_make(f->s, &f->me, f->root, "f", LARES_TYPE_REGULAR, 0600);
+    g_autofree char *path = g_build_filename(f->dir, "f", NULL);
+    char list[64];
+    size_t len;
+    assert_names(f, node, "", 0);
+    if (setxattr(path, "user.theirs", "x", 1, 0) != 0) {
+        g_test_skip("no user attributes here");
+    } else {
+        assert_names(f, node, "theirs", 7);
+        g_assert_cmpint(removexattr(path, "user.theirs"), ==, 0);
+        for (int i = 0; i < 50; i++) { /* without a pause: within one tick of ctime's clock */
+            assert_ok(IFACE(f->s)->listxattr(f->s, &f->me, node, list, sizeof list, &len));
+            g_assert_cmpuint(len, ==, 0);
+            g_assert_cmpint(setxattr(path, "user.theirs", "x", 1, 0), ==, 0);
+            assert_ok(IFACE(f->s)->listxattr(f->s, &f->me, node, list, sizeof list, &len));
+            g_assert_cmpuint(len, ==, 7);
+            g_assert_cmpint(removexattr(path, "user.theirs"), ==, 0);
+        }
+        assert_names(f, node, "", 0);
+    }
+    lares_node_unref(node);
+}
+
 /* Descriptors are the process's: what nobody uses is bounded over all stores. */
 static void
 test_idle_everywhere(Fixture *f, gconstpointer data)
@@ -622,6 +662,7 @@ add_tests(void)
     ADD("handles-without-descriptors", test_handles_without_descriptors);
     ADD("handle-garbage", test_handle_garbage);
     ADD("xattrs", test_xattrs);
+    ADD("xattrs-of-others", test_xattrs_of_others);
     ADD("idle-everywhere", test_idle_everywhere);
 }
 
