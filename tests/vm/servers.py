@@ -158,7 +158,7 @@ class Lares(Server):
     """Our own laresd from the build folder ($LARES_BUILD or `build`)."""
 
     name = "lares"
-    offers = frozenset(["holes", "copy", "clone", "acl", "xattr", "disable", "live-sec", "live-share", "btime"])
+    offers = frozenset(["holes", "copy", "clone", "acl", "xattr", "disable", "live-sec", "live-share", "btime", "mapping"])
     grace = 12
     lease = 10
 
@@ -245,6 +245,16 @@ class Lares(Server):
 
     def enable_user(self, user):
         self.verb("user.enable", name=user)
+
+    def delete_user(self, user):
+        self.verb("user.delete", name=user)
+
+    def map_principal(self, name, user):
+        """Whoever comes with a ticket of `name` is `user` from now on."""
+        self.verb("mapping.set", principal=f"{name}@{self.realm.name}", user=user)
+
+    def unmap_principal(self, name):
+        self.verb("mapping.delete", principal=f"{name}@{self.realm.name}")
 
 
 def make_server(name, directory, realm=None):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The administrator changes the policy while clients work: a user is disabled, a share loses a flavor."""
+"""The administrator changes the policy while clients work: a user is disabled, mapped to another, deleted; a share
+loses a flavor."""
 
 from lab import Lab, vm
 
@@ -35,6 +36,22 @@ wait_for enabled 60 || exit 1
 back() { local i; for i in 1 2 3 4 5 6 7 8; do works alice $1 && return 0; pause 2; done; return 1; }
 check enabled-user-is-back back /mnt/4.2
 check enabled-user-is-back-4.0 back /mnt/4.0
+# Who owns what alice makes, beside what she and bob made before.
+owner_is() { drop_caches; as alice timeout -k 2 30 touch /mnt/4.2/$1 && [ "$(stat -c %u /mnt/4.2/$1)" = "$(stat -c %u /mnt/4.2/$2)" ]; }
+owner_will_be() { local i; for i in 1 2 3 4 5 6 7 8; do owner_is $1.$i $2 && return 0; pause 2; done; return 1; }
+not_the_same() { [ "$(stat -c %u /mnt/4.2/alice)" != "$(stat -c %u /mnt/4.2/bob)" ]; }
+check users-are-two not_the_same
+if [ -n "$WITH_MAPPINGS" ]; then
+    tell map
+    wait_for mapped 60 || exit 1
+    check mapped-user-is-the-other owner_will_be mapped bob
+    tell unmap
+    wait_for unmapped 60 || exit 1
+    check unmapped-user-is-back owner_will_be unmapped alice
+    tell delete
+    wait_for deleted 60 || exit 1
+    check deleted-user-has-the-number-again owner_will_be deleted alice
+fi
 check sys-works works bob /mnt/sys
 tell harden
 wait_for hardened 60 || exit 1
@@ -56,12 +73,17 @@ def run(kind, report, keep=None):
         lab.share("share", ["krb5p", "krb5i"])
         lab.share("flavors", ["sys"])
         lab.server.start()
-        job = lab.job("live", SCRIPT)
+        mappings = "mapping" in lab.server.offers
+        job = lab.job("live", ("WITH_MAPPINGS=yes\n" if mappings else "WITH_MAPPINGS=\n") + SCRIPT)
         guest = vm.Guest(job)
         try:
             guest.start()
+            people = (("map", "mapped", lambda: lab.server.map_principal("alice", "bob")),
+                      ("unmap", "unmapped", lambda: lab.server.unmap_principal("alice")),
+                      ("delete", "deleted", lambda: lab.server.delete_user("alice")))
             for name, answer, action in (("disable", "disabled", lambda: lab.server.disable_user("alice")),
                                          ("enable", "enabled", lambda: lab.server.enable_user("alice")),
+                                         *(people if mappings else ()),
                                          ("harden", "hardened", lambda: lab.server.set_sec("flavors", ["krb5p"]))):
                 if not guest.heard(name, 300):
                     break
