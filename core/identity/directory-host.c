@@ -59,6 +59,13 @@ read_settings(LaresDirectoryConfig *c, const LaresSettings *s, GError **error)
 }
 
 gboolean
+lares_directory_settings_check(const LaresSettings *settings, GError **error)
+{
+    g_autoptr(LaresDirectoryConfig) config = lares_directory_config_new("");
+    return read_settings(config, settings, error) && lares_directory_config_check(config, error);
+}
+
+gboolean
 lares_directory_configure(LaresDirectory *d, const LaresSettings *settings, GError **error)
 {
     g_autoptr(LaresDirectoryConfig) config = lares_directory_config_new(d->host_domain);

@@ -325,16 +325,22 @@ lares_directory_config_free(LaresDirectoryConfig *c)
 }
 
 gboolean
-lares_directory_set_config(LaresDirectory *d, LaresDirectoryConfig *config, GError **error)
+lares_directory_config_check(const LaresDirectoryConfig *c, GError **error)
 {
-    g_autoptr(LaresDirectoryConfig) c = config;
     if (c->id_min == 0 || c->id_max <= c->id_min || c->id_max == UINT32_MAX ||
         (c->id_min <= LARES_NOBODY_ID && c->id_max >= LARES_NOBODY_ID)) {
         g_set_error(error, LARES_ERROR, LARES_ERROR_CONFIG, "identity: uid-min %u and uid-max %u are no usable range",
                     c->id_min, c->id_max);
         return FALSE;
     }
-    if (!lares_directory_check_name("group", c->default_group, error))
+    return lares_directory_check_name("group", c->default_group, error);
+}
+
+gboolean
+lares_directory_set_config(LaresDirectory *d, LaresDirectoryConfig *config, GError **error)
+{
+    g_autoptr(LaresDirectoryConfig) c = config;
+    if (!lares_directory_config_check(c, error))
         return FALSE;
     lares_nss_set_ttl(d->nss, c->cache_ttl);
     lares_nss_forget(d->nss);

@@ -42,6 +42,8 @@ extern const LaresVerb lares_directory_verbs[];
 LaresDirectory *lares_directory_new(LaresHost *host, GError **error);
 /* Applies the [identity] settings; may be called again. LARES_ERROR_CONFIG names the key. */
 gboolean lares_directory_configure(LaresDirectory *directory, const LaresSettings *settings, GError **error);
+/* Whether they could be applied; for a server that is not to be started. */
+gboolean lares_directory_settings_check(const LaresSettings *settings, GError **error);
 
 /* The same without a host: the database file, the domain of owner names, and who is asked about host accounts. */
 LaresDirectory *lares_directory_open(const char *database, const char *domain, const LaresNssBackend *nss,
@@ -53,6 +55,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(LaresDirectory, lares_directory_free)
 LaresDirectoryConfig *lares_directory_config_new(const char *domain);
 void lares_directory_config_free(LaresDirectoryConfig *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LaresDirectoryConfig, lares_directory_config_free)
+gboolean lares_directory_config_check(const LaresDirectoryConfig *config, GError **error);
 gboolean lares_directory_set_config(LaresDirectory *directory, LaresDirectoryConfig *config, GError **error);
 
 /* TRUE when the directory or the host has a group of this name (no domain); *gid is its number. */

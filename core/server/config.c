@@ -114,22 +114,83 @@ check_groups(GKeyFile *file, const char *path, GError **error)
     return TRUE;
 }
 
+static const struct {
+    const char *name;
+    const LaresKey *keys;
+} groups[] = {{"server", lares_server_keys}, {"identity", lares_directory_keys}, {"control", lares_control_keys}};
+
+/* Each file is checked by itself, so that errors name it; its values go over those of the files before it. */
+static gboolean
+take_file(GKeyFile *all, GKeyFile *file, const char *path, GError **error)
+{
+    if (!check_groups(file, path, error))
+        return FALSE;
+    for (guint i = 0; i < G_N_ELEMENTS(groups); i++) {
+        g_autoptr(LaresSettings) checked = lares_settings_new(file, groups[i].name, groups[i].keys, path, error);
+        if (!checked || (groups[i].keys == lares_server_keys && !check_log_level(checked, path, error)))
+            return FALSE;
+        g_auto(GStrv) keys = g_key_file_get_keys(file, groups[i].name, NULL, NULL);
+        for (char **key = keys; key && *key; key++) {
+            g_autofree char *value = g_key_file_get_value(file, groups[i].name, *key, NULL);
+            g_key_file_set_value(all, groups[i].name, *key, value);
+        }
+    }
+    return TRUE;
+}
+
+static gboolean
+read_file(GKeyFile *all, const char *path, gboolean may_miss, GError **error)
+{
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    g_autoptr(GError) local = NULL;
+    if (g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, &local))
+        return take_file(all, file, path, error);
+    if (may_miss && g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+        return TRUE;
+    g_set_error(error, LARES_ERROR, LARES_ERROR_CONFIG, "%s: %s", path, local->message);
+    return FALSE;
+}
+
+static gint
+by_name(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* conf.d/NAME.conf beside lares.conf, in the order of their names. */
+static gboolean
+read_drop_ins(GKeyFile *all, const char *path, GError **error)
+{
+    g_autofree char *parent = g_path_get_dirname(path), *folder = g_build_filename(parent, "conf.d", NULL);
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GError) local = NULL;
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, &local);
+    const char *name;
+    if (!dir && !g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
+        g_set_error(error, LARES_ERROR, LARES_ERROR_CONFIG, "%s: %s", folder, local->message);
+        return FALSE;
+    }
+    while (dir && (name = g_dir_read_name(dir)))
+        if (g_str_has_suffix(name, ".conf") && *name != '.')
+            g_ptr_array_add(names, g_strdup(name));
+    g_ptr_array_sort(names, by_name);
+    for (guint i = 0; i < names->len; i++) {
+        g_autofree char *file = g_build_filename(folder, names->pdata[i], NULL);
+        if (!read_file(all, file, FALSE, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 gboolean
 lares_server_read(LaresServerSettings *settings, const LaresOptions *options, GError **error)
 {
     const char *path = options->config ? options->config : LARES_SYSCONF_DIR "/lares.conf";
-    g_autoptr(GKeyFile) file = g_key_file_new();
-    g_autoptr(GError) local = NULL;
-    if (!g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, &local) &&
-        (options->config || !g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_NOENT))) {
-        g_set_error(error, LARES_ERROR, LARES_ERROR_CONFIG, "%s: %s", path, local->message);
-        return FALSE;
-    }
-    return check_groups(file, path, error) &&
-           (settings->server = lares_settings_new(file, "server", lares_server_keys, path, error)) &&
-           check_log_level(settings->server, path, error) &&
-           (settings->identity = lares_settings_new(file, "identity", lares_directory_keys, path, error)) &&
-           (settings->control = lares_settings_new(file, "control", lares_control_keys, path, error));
+    g_autoptr(GKeyFile) all = g_key_file_new();
+    return read_file(all, path, !options->config, error) && read_drop_ins(all, path, error) &&
+           (settings->server = lares_settings_new(all, "server", lares_server_keys, path, error)) &&
+           (settings->identity = lares_settings_new(all, "identity", lares_directory_keys, path, error)) &&
+           (settings->control = lares_settings_new(all, "control", lares_control_keys, path, error));
 }
 
 void

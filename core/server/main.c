@@ -177,10 +177,21 @@ check_module(const char *file)
     return 0;
 }
 
-static int
-check_config(LaresHost *host, GError **error)
+/* What only the rooms know of their settings. */
+static gboolean
+check_rooms(LaresHost *host, const LaresServerSettings *settings, GError **error)
 {
-    if (!lares_modules_load(host, TRUE, error))
+    LaresControl *control = lares_control_new(host);
+    gboolean good = lares_directory_settings_check(settings->identity, error) &&
+                    lares_control_configure(control, settings->control, error);
+    lares_control_free(control);
+    return good;
+}
+
+static int
+check_config(LaresHost *host, const LaresServerSettings *settings, GError **error)
+{
+    if (!check_rooms(host, settings, error) || !lares_modules_load(host, TRUE, error))
         return 1;
     printf("the configuration is good\n");
     return 0;
@@ -211,7 +222,7 @@ lares_server_main(int argc, char **argv)
     if (lares_server_read(&settings, options, &error) &&
         lares_server_fill_host(host, options, settings.server, &error)) {
         if (options->check_config)
-            result = check_config(host, &error);
+            result = check_config(host, &settings, &error);
         else if (options->describe_settings)
             result = lares_server_describe_settings(host->modules_dir, &error) ? 0 : 1;
         else if (start_log(&settings, &error))

@@ -26,6 +26,9 @@ def test_configuration_errors():
         "[server]\nstate-dir=here\n": "must be an absolute path",
         "[sever]\n": "unknown group [sever]",
         "[identity]\ndomian=x\n": 'did you mean "domain"?',
+        "[identity]\nowner-names=both\n": "is not names or numeric",
+        "[identity]\nuid-min=5\nuid-max=4\n": "no usable range",
+        "[control]\nadmins=*\n": "names nobody",
         "what?\n": "lares.conf: ",
     }
     with Laresd(ECHO, start=False) as d:
@@ -44,11 +47,53 @@ def test_configuration_errors():
         assert code == 2 and "stray" in out, out
 
 
+def drop_in(d, name, text):
+    os.makedirs(d.dir + "/conf.d", exist_ok=True)
+    with open(d.dir + "/conf.d/" + name, "w") as f:
+        f.write(text)
+
+
+def test_drop_ins():
+    """conf.d/*.conf go over lares.conf and over one another by their names, key by key; an error names its file."""
+    with Laresd(ECHO, server={"audit-file": "@DIR@/a", "host-name": "one.lan"}, start=False) as d:
+        drop_in(d, "10-first.conf", "[server]\naudit-file=%s/b\n" % d.dir)
+        drop_in(d, "20-second.conf", "[server]\naudit-file=%s/c\n[identity]\nowner-names=numeric\n" % d.dir)
+        drop_in(d, "90-not-one.txt", "nonsense")
+        drop_in(d, ".30-hidden.conf", "nonsense")
+        d.start()
+        assert "ready as one.lan" in d.log(), d.log()  # what they do not say stays
+        assert [os.path.exists(d.dir + "/" + n) for n in "abc"] == [False, False, True]
+        # A reload reads them, too, and refuses all of them together.
+        drop_in(d, "30-third.conf", "[server]\naudit-file=%s/d\n" % d.dir)
+        d.reload()
+        d.wait_log("reloading")
+        end = time.monotonic() + 10
+        while not os.path.exists(d.dir + "/d") and time.monotonic() < end:
+            time.sleep(0.02)
+        assert os.path.exists(d.dir + "/d")
+        drop_in(d, "40-wrong.conf", "[server]\nworkres=3\n")
+        d.reload()
+        d.wait_log('conf.d/40-wrong.conf: [server] has an unknown key "workres"; did you mean "workers"?')
+        assert d.process.poll() is None
+        for text, words in (("[sever]\n", "unknown group [sever]"), ("[server]\nlog-level=loud\n", "must be error"),
+                            ("[control]\nadmisn=x\n", 'did you mean "admins"?')):
+            drop_in(d, "40-wrong.conf", text)
+            code, out = run_laresd(d, "--check-config")
+            assert code == 1 and "conf.d/40-wrong.conf: " in out and words in out, out
+        os.unlink(d.dir + "/conf.d/40-wrong.conf")
+        os.symlink("/nonexistent", d.dir + "/conf.d/50-gone.conf")
+        code, out = run_laresd(d, "--check-config")
+        assert code == 1 and "50-gone.conf" in out, out
+        os.unlink(d.dir + "/conf.d/50-gone.conf")
+        code, out = run_laresd(d, "--check-config")
+        assert code == 0, out
+
+
 def test_check_config_and_version():
     with Laresd(ECHO, start=False) as d:
         code, out = run_laresd(d, "--check-config")
         assert code == 0 and "the configuration is good" in out, out
-        assert not os.path.exists(d.state)
+        assert not os.path.exists(d.state) and not os.path.exists(d.run)
         code, out = run_laresd(d, "--version")
         assert code == 0 and out.startswith("laresd "), out
 
