@@ -265,6 +265,14 @@ audit(const LaresControlCaller *caller, const char *verb, const char *object, co
                 caller->address, "verdict", verdict, "reason", reason, "left_out", left_out[0] ? left_out : NULL, NULL);
 }
 
+void
+lares_control_refused(LaresControl *control, const LaresControlCaller *caller, const char *verb, GVariant *args,
+                      const char *reason)
+{
+    g_autofree char *object = object_of(args);
+    audit(caller, verb, object, "denied", reason);
+}
+
 static Entry *
 find_entry(LaresControl *control, const char *verb, GError **error)
 {

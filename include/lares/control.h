@@ -90,4 +90,9 @@ typedef void (*LaresControlChanged)(LaresControl *control, const char *verb, con
 LARES_API guint lares_control_watch(LaresControl *control, LaresControlChanged changed, gpointer user);
 LARES_API void lares_control_unwatch(LaresControl *control, guint id);
 
+/* For a face that asked somebody else (polkit) and was told no: writes what a refusal by lares_control_call() writes.
+ */
+LARES_API void lares_control_refused(LaresControl *control, const LaresControlCaller *caller, const char *verb,
+                                     GVariant *args, const char *reason);
+
 G_END_DECLS

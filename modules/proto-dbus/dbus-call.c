@@ -137,8 +137,9 @@ on_polkit(GObject *source, GAsyncResult *result, gpointer user)
                                 ? g_strdup_printf("polkit cannot be asked (%s): only root may do this", error->message)
                                 : g_strdup_printf("not authorized: %s asks polkit for org.lares.lares1.%s",
                                                   call->verb->name, action_of(call->verb));
-    lares_audit("control", "verb", call->verb->name, "subject", call->subject, "face", "dbus", "address", "unix",
-                "verdict", "denied", "reason", error ? error->message : "polkit", NULL);
+    LaresControlCaller caller = {.face = "dbus", .subject = call->subject, .address = "unix"};
+    lares_control_refused(lares_host_control(call->bus->host), &caller, call->verb->name, call->args,
+                          error ? error->message : "polkit");
     refuse_text(call, LARES_ERROR_DENIED, text);
 }
 

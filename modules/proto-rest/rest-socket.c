@@ -49,7 +49,10 @@ rest_socket_caller(RestServer *self, SoupServerMessage *message, LaresControlCal
         LaresPeer peer = {.address = "unix", .is_local = TRUE};
         if (uid != NOBODY)
             g_snprintf(peer.address, sizeof peer.address, "uid:%u", (unsigned)uid);
-        lares_auth_refused("peer", "control", &peer, NULL, "may not manage the server");
+        g_autofree char *reason =
+            g_strdup_printf("may not manage the server: %s %.100s", soup_server_message_get_method(message),
+                            g_uri_get_path(soup_server_message_get_uri(message)));
+        lares_auth_refused("peer", "control", &peer, NULL, reason);
         return FALSE;
     }
     *caller = (LaresControlCaller){.face = "socket",

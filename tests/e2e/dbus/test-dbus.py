@@ -2,12 +2,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Management over D-Bus on private buses: busctl and gdbus as clients, python-dbusmock as polkit. Exit 77 without them."""
 import contextlib
-import json
 import os
 import pathlib
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,71 +13,12 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib"))
 import tap
+from bus import NAME, ROOT, Bus
 from laresd import Laresd
 from lares_server import call_verb
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
-NAME, ROOT = "org.lares.Lares1", "/org/lares/Lares1"
 NOBODY = 65534
-# A system bus as Debian has it: everything is forbidden that no policy file allows.
-BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><type>system</type><listen>unix:path=%s/bus</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow user="*"/><deny own="*"/><deny send_type="method_call"/><allow send_type="signal"/>
-<allow send_requested_reply="true" send_type="method_return"/><allow send_requested_reply="true" send_type="error"/>
-<allow receive_type="method_call"/><allow receive_type="method_return"/><allow receive_type="error"/>
-<allow receive_type="signal"/><allow send_destination="org.freedesktop.DBus"/></policy>
-<policy user="root"><allow own="org.freedesktop.PolicyKit1"/></policy>
-<policy context="default"><allow send_destination="org.freedesktop.PolicyKit1"/></policy>
-<include>%s</include></busconfig>"""
-
-
-class Bus:
-    def __init__(self, work):
-        self.work = work
-        (work / "bus.conf").write_text(BUS % (work, os.path.join(TOP, "data", "dbus", "org.lares.Lares1.conf")))
-        self.address = f"unix:path={work}/bus"
-        self.daemon = subprocess.Popen(["dbus-daemon", "--config-file", work / "bus.conf", "--nofork", "--nopidfile"], stderr=subprocess.DEVNULL)
-        self.polkit = None
-        self.wait(lambda: (work / "bus").exists())
-        self.env = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=self.address, LC_ALL="C.UTF-8")
-
-    def wait(self, ready, seconds=30):
-        end = time.monotonic() + seconds
-        while not ready():
-            assert time.monotonic() < end, "waited in vain"
-            time.sleep(0.02)
-
-    def start_polkit(self, *allowed):
-        self.polkit = subprocess.Popen(["/usr/bin/python3", "-m", "dbusmock", "--system", "--template", "polkitd"], env=self.env)
-        names = json.dumps(list(allowed))
-        self.wait(lambda: subprocess.run(["busctl", "--address", self.address, "call", "org.freedesktop.PolicyKit1",
-                                          "/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.DBus.Mock", "SetAllowed",
-                                          "as", str(len(allowed)), *allowed], capture_output=True).returncode == 0)
-
-    def stop(self):
-        for p in (self.polkit, self.daemon):
-            if p:
-                p.terminate()
-                p.wait()
-
-    def call(self, path, interface, method, *words, user=0):
-        """busctl as some user: (answer, None) or (None, error)."""
-        r = subprocess.run(["busctl", "--address", self.address, "--json=short", "call", NAME, ROOT + path,
-                            f"{NAME}.{interface}", method, *words], capture_output=True, text=True, user=user, timeout=30)
-        return (json.loads(r.stdout) if r.stdout.strip() else {}, None) if r.returncode == 0 else (None, r.stderr)
-
-    def prop(self, path, interface, name):
-        r = subprocess.run(["busctl", "--address", self.address, "--json=short", "get-property", NAME, ROOT + path,
-                            f"{NAME}.{interface}", name], capture_output=True, text=True, timeout=30)
-        assert r.returncode == 0, r.stderr
-        return json.loads(r.stdout)["data"]
-
-    def objects(self):
-        r = subprocess.run(["gdbus", "call", "--address", self.address, "--dest", NAME, "--object-path", ROOT, "--method",
-                            "org.freedesktop.DBus.ObjectManager.GetManagedObjects"], capture_output=True, text=True, timeout=30)
-        assert r.returncode == 0, r.stderr
-        return set(re.findall(r"'" + ROOT + r"(/[\w/]+)'", r.stdout))
 
 
 @contextlib.contextmanager
@@ -242,11 +181,56 @@ def test_authorization():
         assert not [u for u in call_verb(bus.d.control, "user.list") if u["name"] == "eve"]
         log = bus.d.log()
         assert re.search(r"verb=share.disable object=music subject=uid:65534 face=dbus address=unix verdict=done", log), log
-        assert re.search(r"verb=user.add subject=uid:65534 face=dbus address=unix verdict=denied", log), log
+        assert re.search(r"verb=user.add object=eve subject=uid:65534 face=dbus address=unix verdict=denied reason=polkit", log), log
     with serving() as bus:  # without polkit: root, and nobody else
         created(bus, "music")
         _, error = bus.call("/Server", "Server", "Status", user=NOBODY)
         assert "polkit cannot be asked" in error, error
+
+
+def test_refusals_do_not_fill_the_log():
+    with serving(polkit=["org.lares.lares1.view"]) as bus:
+        script = "for i in $(seq 60); do busctl --address %s call %s %s/Server %s.Server AddGroup 'sa{sv}' g 0; done" % (
+            bus.address, NAME, ROOT, NAME)
+        subprocess.run(["sh", "-c", script], capture_output=True, user=NOBODY, timeout=60)
+        lines = [x for x in bus.d.log().splitlines() if "verb=group.add" in x and "verdict=denied" in x]
+        assert 5 <= len(lines) <= 40, len(lines)
+
+
+def test_session_bus_without_root():
+    """A server of somebody who is not root is on the bus of their session, and does what they say."""
+    work = pathlib.Path(tempfile.mkdtemp(prefix="dbus-"))
+    os.chown(work, NOBODY, NOBODY)
+    (work / "folder").mkdir()
+    os.chown(work / "folder", NOBODY, NOBODY)
+    address = f"unix:path={work}/session"
+    who = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+    daemon = subprocess.Popen(["dbus-daemon", "--session", "--address", address, "--nofork", "--nopidfile"],
+                              stderr=subprocess.DEVNULL, **who)
+
+    def busctl(*words):
+        r = subprocess.run(["busctl", "--address", address, *words], capture_output=True, text=True, timeout=30, **who)
+        assert r.returncode == 0, r.stderr
+        return r.stdout
+    try:
+        with Laresd({"auth-sys": {}, "store-posix": {}, "proto-rest": {}, "proto-dbus": {}}, wait=[], start=False,
+                    wrapper=["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"],
+                    env={"DBUS_SESSION_BUS_ADDRESS": address, "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={work}/none"}) as d:
+            for folder, _, files in os.walk(d.dir):
+                for path in [folder] + [os.path.join(folder, f) for f in files]:
+                    os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+            end = time.monotonic() + 20
+            while not (work / "session").exists() and time.monotonic() < end:
+                time.sleep(0.02)
+            d.start()
+            d.wait_log("org.lares.Lares1 is on the bus")
+            busctl("call", NAME, ROOT + "/Server", NAME + ".Server", "CreateShare", "ssa{sv}", "mine", str(work / "folder"), "0")
+            assert '"mine"' in busctl("get-property", NAME, ROOT + "/Share/mine", NAME + ".Share", "Name")
+            assert f"verb=share.create object=mine subject=uid:{NOBODY} face=dbus" in d.log()
+    finally:
+        daemon.terminate()
+        daemon.wait()
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def test_policy_names():
