@@ -13,7 +13,7 @@ SPDX = "SPDX-License-Identifier: LGPL-2.1-or-later"
 LONGEST = 700
 LEFTOVER = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 PATHS = re.compile(r"/w[o]rk/(wt|main|shared)|/home/somebody/")
-OURS = (".c", ".h", ".py", ".sh", ".build", ".service", ".service.in", ".socket", ".8", ".1.in", ".po")
+OURS = (".c", ".h", ".py", ".sh", ".build", ".service", ".service.in", ".socket", ".8", ".1.in", ".5.in", ".po")
 
 
 def known_files(top):

@@ -52,7 +52,8 @@ def test_installed_daemon_checks_its_configuration():
     assert r.returncode == 0 and "the configuration is good" in r.stdout, r.stdout
     assert "not loaded" not in r.stdout, r.stdout
     for name in ("lares.conf", "proto-nfs4.module", "proto-smb2.module", "laresd.service", "laresd.socket", "laresd-smb.socket",
-                 "lares.xml", "laresd.8"):
+                 "lares.xml", "laresd.8", "lares.conf.5", "lares.module.5", "org.lares.Lares1.conf", "org.lares.Lares1.service",
+                 "org.lares.Lares1.xml", "org.lares.lares1.policy"):
         assert os.stat(find(name)).st_mode & 0o777 == 0o644, name
 
 
@@ -76,6 +77,25 @@ def test_examples_are_true():
         assert r.returncode == 0, r.stdout
     finally:
         shutil.rmtree(etc)
+
+
+def test_manual_pages():
+    """They are there and well formed, and know every key that the server knows."""
+    if not shutil.which("man"):
+        tap.skip("man is not installed")
+    r = laresd("--describe-settings")
+    assert r.returncode == 0, r.stdout
+    pages = ["laresd.8", "lares.conf.5", "lares.module.5"] + (["laresctl.1"] if os.path.exists(os.path.join(BUILD, "cli", "laresctl")) else [])
+    shown = {}
+    for page in pages:
+        done = subprocess.run(["man", "--warnings", "-l", find(page)], capture_output=True, text=True,
+                              env=dict(os.environ, MANWIDTH="500", LC_ALL="C.UTF-8", MANPAGER="cat"))
+        assert done.returncode == 0 and not done.stderr, (page, done.stderr)
+        shown[page] = re.sub(".\b", "", done.stdout).replace("\u2010", "-")
+    for title, text in re.findall(r"^## (.*)\n((?:(?!## ).*\n)*)", r.stdout, re.M):
+        page = "lares.conf.5" if title.startswith("lares.conf") else "lares.module.5"
+        for key in re.findall(r"^\| `([\w-]+)` \|", text, re.M):
+            assert re.search(r"^ +%s \(" % re.escape(key), shown[page], re.M), (page, key)
 
 
 def unit(name):
