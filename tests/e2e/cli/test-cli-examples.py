@@ -27,9 +27,9 @@ ORDER = """
     status | reload | verbs | module list | module show | module enable | module disable | module set | kerberos status | realm create | realm status | realm rotate | realm user list |
     login | context list | context show | logout | context use | context remove |
     realm user add | realm user passwd | realm user disable | realm user enable | realm host add | realm host keytab |
-    realm host list | user add | user list | user show | user set | user disable | user enable |
+    realm host list | user add | user passwd | user import | realm user show | user list | user show | user set | user disable | user enable |
     user ntlm enable | user ntlm list | user ntlm disable | group add |
-    group add-member | group list | group show | token create | token list | group remove-member | mapping set | mapping list | share create | share list |
+    group add-member | group list | group show | token create | token list | group remove-member | group set | mapping set | mapping list | mapping test | share create | share list |
     share show | share set | share security set | share security show | share disable | share enable | session list |
     session end | realm client-config | completion | share remove | mapping delete | group delete | user delete |
     realm host remove | realm user remove | token revoke | realm remove
@@ -45,6 +45,8 @@ print([f["content"] for f in json.load(sys.stdin)["files"] if f["path"] == "/etc
     "realm user add bob": "laresctl realm user remove bob; laresctl user delete bob",
     "realm host add laptop.home.lan --keytab": "laresctl realm host remove laptop.home.lan",
     "user add ada": "laresctl user delete ada",
+    "user delete ada --with-principal": "laresctl user show ada || laresctl user add ada",
+    "group delete family": "laresctl group show family || laresctl group add family",
     "user ntlm enable scanner": "laresctl user show scanner || laresctl user add scanner",
     "realm remove HOME.LAN": "laresctl share remove media; laresctl share remove iso",
     "share create iso": "mkdir -p /srv/iso",
