@@ -17,10 +17,11 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib"))
 import netns
 import tap
-from laresd import TOP
+from laresd import BUILD, TOP
 from quickstart import Quickstart, QuickstartError
 
 SCRIPT = os.path.join(TOP, "quickstart")
+LARESCTL = os.path.join(BUILD, "cli", "laresctl")
 NAME = "nas.home.lan"
 
 
@@ -63,6 +64,21 @@ def opened_over_smb(q, directory):
     assert "Served by Lares." in said and re.search(r"^  mine ", said, re.M) and "NT_STATUS" not in said, said
 
 
+def logged_in(q, directory):
+    """The printed lines, typed by somebody with the ticket of kinit(): laresctl's login and curl's."""
+    env = dict(q.env, KRB5_CONFIG=directory + "/krb5.conf", KRB5CCNAME="FILE:" + directory + "/cc", XDG_CONFIG_HOME=directory)
+    login = shlex.split(re.search(r"^ +(laresctl login .*)$", q.output, re.M).group(1))
+    r = subprocess.run([LARESCTL, *login[1:], "--json"], env=env, capture_output=True, text=True, timeout=30)
+    assert r.returncode == 0, r
+    assert json.loads(r.stdout)["rights"] == "admin", r.stdout
+    r = subprocess.run([LARESCTL, "status", "--json", "--server", login[login.index("--server") + 1]], env=env, capture_output=True,
+                       text=True, timeout=30)
+    assert r.returncode == 0 and json.loads(r.stdout)["pid"] == q.daemon(), r
+    curl = shlex.split(re.search(r"; (curl .*)\)$", q.output, re.M).group(1))
+    r = subprocess.run([*curl, "-s"], env=env, capture_output=True, text=True, timeout=30)
+    assert json.loads(r.stdout)["pid"] == q.daemon(), r
+
+
 def gone(q):
     """Nothing of it is left soon after its end."""
     end = time.monotonic() + 20  # the realm's daemons end in order first
@@ -101,6 +117,7 @@ def test_twice():
             assert first["Share"].startswith("films") and folder in first["Share"], first
             assert (q.port("NFS"), q.port("SMB"), q.port("KDC")) == (2049, 445, 88), q.output
             assert "ada@HOME.LAN" in kinit(q, d)
+            logged_in(q, d)
             socket.create_connection(("127.0.0.1", 2049), 5).close()
             assert os.stat(folder).st_uid == os.stat(folder + "/hello.txt").st_uid > 0
             assert os.stat(d + "/state").st_mode & 0o777 == 0o700
