@@ -13,6 +13,8 @@ const CtlGroup ctl_groups[] = {
     {"group", N_("groups of the server's directory")},
     {"mapping", N_("which Kerberos principals are which users")},
     {"session", N_("clients that are connected")},
+    {"open", N_("files that are open")},
+    {"lock", N_("locks and leases on files")},
     {"token", N_("bearer tokens for the REST interface")},
     {"module", N_("the parts the server has loaded")},
     {"kerberos", N_("the server's keys, and logins with tickets")},
@@ -170,6 +172,12 @@ static const CtlOption login_options[] = {
     {"name", NULL, CTL_TEXT, N_("NAME"), N_("what the context is called; the server's name if not given")},
     {NULL}};
 static const CtlOption logout_options[] = {{"all", NULL, CTL_FLAG, NULL, N_("of every server")}, {NULL}};
+static const CtlOption state_options[] = {
+    {"share", "share", CTL_TEXT, N_("NAME"), N_("only files of this share"), CTL_SHARE},
+    {"user", "user", CTL_TEXT, N_("NAME"), N_("only what this user opened"), CTL_USER},
+    {"limit", "limit", CTL_NUMBER, N_("NUMBER"), N_("ask for so many at a time: 1 to 1000")},
+    {"after", "after", CTL_TEXT, N_("ID"), N_("begin behind the one with this id")},
+    {NULL}};
 static const CtlOption group_options[] = {
     {"gid", "gid", CTL_NUMBER, N_("GID"), N_("the group's number; chosen if not given")}, {NULL}};
 static const CtlOption realm_options[] = {
@@ -288,6 +296,37 @@ static const CtlField session_columns[] = {{"id", N_("Id")},
                                            {"opens", N_("Open files")},
                                            {"locks", N_("Locks")},
                                            {NULL}};
+static const CtlField open_columns[] = {{"id", N_("Id")},
+                                        {"share", N_("Share")},
+                                        {"path", N_("Path")},
+                                        {"user", N_("User")},
+                                        {"access", N_("Access")},
+                                        {"deny", N_("Denied to others")},
+                                        {"locks", N_("Locks")},
+                                        {"protocol", N_("Protocol")},
+                                        {"client", N_("Client")},
+                                        {"session", N_("Session")},
+                                        {NULL}};
+static const CtlField lock_columns[] = {{"id", N_("Id")},
+                                        {"share", N_("Share")},
+                                        {"path", N_("Path")},
+                                        {"user", N_("User")},
+                                        {"kind", N_("Kind")},
+                                        {"mode", N_("Mode")},
+                                        {"start", N_("Start")},
+                                        {"length", N_("Length")},
+                                        {"lease", N_("Cached")},
+                                        {"protocol", N_("Protocol")},
+                                        {"client", N_("Client")},
+                                        {"session", N_("Session")},
+                                        {NULL}};
+static const CtlField health_module_columns[] = {{"name", N_("Name")}, {"state", N_("State")}, {NULL}};
+static const CtlField health_fields[] = {{"status", N_("Health")},
+                                         {"problems", N_("Problems")},
+                                         {"modules", N_("Modules"), CTL_AS_IS, health_module_columns},
+                                         {NULL}};
+static const CtlField version_fields[] = {
+    {"version", N_("Version")}, {"api", N_("REST interface")}, {"module-abi", N_("Module ABI")}, {NULL}};
 static const CtlField group_fields[] = {{"name", N_("Name")}, {"gid", N_("GID")}, {"members", N_("Members")}, {NULL}};
 static const CtlField token_columns[] = {{"id", N_("ID")},
                                          {"subject", N_("Belongs to")},
@@ -386,6 +425,14 @@ static const CtlField verb_columns[] = {
 const CtlCommand ctl_commands[] = {
     {"status", "status", N_("show what the server is and how it is doing"), NULL, NULL, NULL, status_fields, NULL, NULL,
      "laresctl status\nlaresctl status --json | jq .connections"},
+    {"health", "health", N_("tell whether all works that should; the exit code is 1 when something does not"), NULL,
+     NULL, NULL, health_fields, NULL, NULL, "laresctl health\nlaresctl health --json | jq -r '.problems[]'",
+     ctl_run_health},
+    {"version", "version", N_("show which versions the server has"), NULL, NULL, NULL, version_fields, NULL, NULL,
+     "laresctl version"},
+    {"metrics", "metrics", N_("print what the server counts, as Prometheus reads it"),
+     N_("The same stands at /metrics of the REST interface."), NULL, NULL, NULL, NULL, NULL,
+     "laresctl metrics\nlaresctl metrics | grep lares_auth", ctl_run_metrics},
     {"reload", "server.reload", N_("read the modules' settings again"), NULL, NULL, NULL, NULL,
      N_("The settings are read again."), NULL, "laresctl reload"},
     {"verbs", "verb.list", N_("list everything the server can be asked"), NULL, NULL, NULL, verb_columns, NULL, NULL,
@@ -494,6 +541,13 @@ const CtlCommand ctl_commands[] = {
      N_("Nobody is connected."), "laresctl session list"},
     {"session end", "session.end", N_("end one session"), NULL, session_id, NULL, NULL, N_("The session %s is ended."),
      NULL, "laresctl session end 65f2a1b000000001"},
+
+    {"open list", "open.list", N_("list the files that are open, over any protocol"), NULL, NULL, state_options,
+     open_columns, NULL, N_("Nobody has a file open."),
+     "laresctl open list\nlaresctl open list --share media --user ada", ctl_run_pages},
+    {"lock list", "lock.list", N_("list the locked ranges, leases and oplocks"), NULL, NULL, state_options,
+     lock_columns, NULL, N_("Nothing is locked."), "laresctl lock list\nlaresctl lock list --share media",
+     ctl_run_pages},
 
     {"token create", "token.create", N_("make a bearer token; it is shown this once"),
      N_("For the REST interface. A person's token is made with a ticket and ends with it; one for a program "

@@ -251,6 +251,10 @@ int ctl_width(const char *text);
 
 /* ---- Commands that do more than call one verb -------------------------------------------------------------------- */
 
+/* cli/watch.c */
+gboolean ctl_run_health(CtlCall *call, GError **error);
+gboolean ctl_run_metrics(CtlCall *call, GError **error);
+gboolean ctl_run_pages(CtlCall *call, GError **error);
 gboolean ctl_run_realm_create(CtlCall *call, GError **error);
 gboolean ctl_run_realm_user_add(CtlCall *call, GError **error);
 gboolean ctl_run_user_add(CtlCall *call, GError **error);

@@ -119,6 +119,14 @@ lares_auth_context_get_credential(LaresAuthContext *self)
     return iface->get_credential ? iface->get_credential(self) : 0;
 }
 
+LaresRefused
+lares_auth_context_get_refused(LaresAuthContext *self)
+{
+    LaresAuthContextInterface *iface = LARES_AUTH_CONTEXT_GET_IFACE(self);
+    LaresRefused refused = iface->get_refused ? iface->get_refused(self) : LARES_REFUSED_OTHER;
+    return refused < LARES_REFUSED_LAST ? refused : LARES_REFUSED_OTHER;
+}
+
 const char *
 lares_auth_provider_get_name(LaresAuthProvider *self)
 {

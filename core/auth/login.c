@@ -9,60 +9,13 @@
 #include "auth/registry.h"
 
 #include "base/log.h"
+#include "identity/directory.h"
 
 #include <lares/identity.h>
 #include <lares/log.h>
 #include <string.h>
 
-#define RECENT_MAX   4096
-#define COUNTERS_MAX 64
-
-/* ---- Counters -------------------------------------------------------------------------------------------------- */
-
-typedef struct {
-    char flavor[33];
-    guint64 accepted, refused;
-} Counter;
-
-static GMutex counting;
-static Counter counters[COUNTERS_MAX];
-static guint n_counters;
-static guint64 n_accepted, n_refused;
-
-/* The names of flavors are few: they are those of the registry, and "" for a peer that named none of them. */
-static void
-count(const char *flavor, gboolean accepted)
-{
-    const char *name = flavor && lares_flavor_by_name(flavor) ? flavor : "unknown";
-    guint i;
-    g_mutex_lock(&counting);
-    for (i = 0; i < n_counters && !g_str_equal(counters[i].flavor, name); i++)
-        ;
-    if (i == n_counters && n_counters < COUNTERS_MAX) {
-        g_strlcpy(counters[i].flavor, name, sizeof counters[i].flavor);
-        n_counters++;
-    }
-    if (i < n_counters)
-        *(accepted ? &counters[i].accepted : &counters[i].refused) += 1;
-    *(accepted ? &n_accepted : &n_refused) += 1;
-    g_mutex_unlock(&counting);
-}
-
-GVariant *
-lares_auth_counters(void)
-{
-    GVariantBuilder all, flavors;
-    g_variant_builder_init(&all, G_VARIANT_TYPE_VARDICT);
-    g_variant_builder_init(&flavors, G_VARIANT_TYPE("a{s(tt)}"));
-    g_mutex_lock(&counting);
-    for (guint i = 0; i < n_counters; i++)
-        g_variant_builder_add(&flavors, "{s(tt)}", counters[i].flavor, counters[i].accepted, counters[i].refused);
-    g_variant_builder_add(&all, "{sv}", "accepted", g_variant_new_uint64(n_accepted));
-    g_variant_builder_add(&all, "{sv}", "refused", g_variant_new_uint64(n_refused));
-    g_mutex_unlock(&counting);
-    g_variant_builder_add(&all, "{sv}", "flavors", g_variant_builder_end(&flavors));
-    return g_variant_builder_end(&all);
-}
+#define RECENT_MAX 4096
 
 /* ---- What was written already ---------------------------------------------------------------------------------- */
 
@@ -146,6 +99,14 @@ audit(const LaresAuthPeer *who, const char *user, const LaresFlavor *flavor, con
                 accepted ? "accepted" : "refused", "reason", reason, "left_out", left_out[0] ? left_out : NULL, NULL);
 }
 
+static LaresRefused
+class_of(LaresStatus status, const char *reason)
+{
+    if (status == LARES_DELAY || status == LARES_SERVERFAULT)
+        return LARES_REFUSED_UNAVAILABLE;
+    return reason && g_str_equal(reason, LARES_REASON_DISABLED) ? LARES_REFUSED_DISABLED : LARES_REFUSED_NO_USER;
+}
+
 LaresStatus
 lares_auth_login_in(LaresDirectory *directory, LaresAuthContext *context, const LaresFlavor *flavor,
                     const char *protocol, const LaresPeer *peer, LaresIdentity **identity)
@@ -154,12 +115,16 @@ lares_auth_login_in(LaresDirectory *directory, LaresAuthContext *context, const 
     const LaresAuthPeer *who = lares_auth_context_get_peer(context);
     *identity = NULL;
     if (!who) {
-        lares_auth_refused(flavor->name, protocol, peer, NULL, "the context is not established");
+        lares_auth_refused_as(flavor->name, protocol, peer, NULL, LARES_REFUSED_MALFORMED,
+                              "the context is not established");
         return LARES_ACCESS;
     }
     gboolean unproven = !who->principal;
     LaresStatus status = lares_directory_resolve(directory, who, identity, &reason);
-    count(flavor->name, status == LARES_OK);
+    if (status == LARES_OK)
+        lares_auth_count_accepted(flavor->name, protocol);
+    else
+        lares_auth_count_refused(flavor->name, protocol, class_of(status, reason));
     if (status != LARES_OK) {
         if (unproven)
             forget(who, flavor, peer);
@@ -178,9 +143,16 @@ void
 lares_auth_refused(const char *flavor, const char *protocol, const LaresPeer *peer, const char *principal,
                    const char *reason)
 {
+    lares_auth_refused_as(flavor, protocol, peer, principal, LARES_REFUSED_OTHER, reason);
+}
+
+void
+lares_auth_refused_as(const char *flavor, const char *protocol, const LaresPeer *peer, const char *principal,
+                      LaresRefused class_, const char *reason)
+{
     const char *at = principal ? strrchr(principal, '@') : NULL;
     char left_out[LARES_AUDIT_LEFT_OUT];
-    count(flavor, FALSE);
+    lares_auth_count_refused(flavor, protocol, class_);
     if (!lares_audit_limit(peer->address, left_out))
         return;
     lares_audit("auth", "principal", principal, "realm", at ? at + 1 : NULL, "client", peer->address, "flavor", flavor,

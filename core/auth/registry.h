@@ -14,8 +14,8 @@ gboolean lares_auth_registry_add(LaresAuthProvider *provider, GError **error);
 /* All providers; the array is freed by the caller, the providers are borrowed. */
 GPtrArray *lares_auth_registry_providers(void);
 
-/* For status: a{sv}, floating: logins accepted and refused since the start, in all and per flavor. */
-GVariant *lares_auth_counters(void);
+/* Logins by protocol, flavor and reason, for /metrics. Once. */
+gboolean lares_auth_add_metrics(GError **error);
 
 /* lares_auth_login() with the directory itself. */
 LaresStatus lares_auth_login_in(LaresDirectory *directory, LaresAuthContext *context, const LaresFlavor *flavor,

@@ -43,10 +43,11 @@ struct _LaresSpnegoContext {
     guint steps;
     LaresAuthProvider *provider; /* borrowed: providers stay for ever */
     LaresAuthContext *inner;
-    GBytes *list;        /* the client's MechTypeList */
-    LaresOid supported;  /* to be named in the first answer; points into the provider */
-    gboolean mic_needed; /* the chosen mechanism was not the client's first */
-    gboolean defective;  /* it failed because a token was none */
+    LaresRefused refused; /* while there is no inner one */
+    GBytes *list;         /* the client's MechTypeList */
+    LaresOid supported;   /* to be named in the first answer; points into the provider */
+    gboolean mic_needed;  /* the chosen mechanism was not the client's first */
+    gboolean defective;   /* it failed because a token was none */
 };
 
 static void context_interface_init(LaresAuthContextInterface *iface);
@@ -317,6 +318,7 @@ begin(LaresSpnegoContext *self, const Mech *mech, GError **error)
 {
     self->inner = lares_auth_provider_accept(mech->provider, self->service, &self->peer, error);
     self->provider = mech->provider;
+    self->refused = LARES_REFUSED_UNAVAILABLE;
     return self->inner != NULL;
 }
 
@@ -339,8 +341,10 @@ choose(LaresSpnegoContext *self, const SpnegoInit *init, char **why)
         if (!*why)
             *why = g_strdup(error ? error->message : "the mechanism cannot be used now");
     }
-    if (!*why)
+    if (!*why) {
+        self->refused = LARES_REFUSED_POLICY;
         *why = g_strdup("none of the client's mechanisms is offered here");
+    }
     return -1;
 }
 
@@ -391,6 +395,7 @@ start(LaresSpnegoContext *self, const uint8_t *token, size_t len, GBytes **out, 
             return first_token(self, &body, out, reason);
     }
     const Mech *mech = find_mech(mechs, server_mechs(mechs), &oid);
+    self->refused = mech ? LARES_REFUSED_UNAVAILABLE : LARES_REFUSED_POLICY;
     if (!mech)
         return fail(self, reason, g_strdup("the client's mechanism is not offered here"));
     if (!begin(self, mech, &error))
@@ -553,6 +558,13 @@ context_get_credential(LaresAuthContext *context)
     return inner ? lares_auth_context_get_credential(inner) : 0;
 }
 
+static LaresRefused
+context_get_refused(LaresAuthContext *context)
+{
+    LaresSpnegoContext *self = LARES_SPNEGO_CONTEXT(context);
+    return self->inner ? lares_auth_context_get_refused(self->inner) : self->refused;
+}
+
 static void
 context_interface_init(LaresAuthContextInterface *iface)
 {
@@ -568,4 +580,5 @@ context_interface_init(LaresAuthContextInterface *iface)
     iface->get_mic = context_get_mic;
     iface->verify_mic = context_verify_mic;
     iface->get_credential = context_get_credential;
+    iface->get_refused = context_get_refused;
 }

@@ -91,9 +91,19 @@ begin_line(GString *line, LaresLogLevel level)
     }
 }
 
+static guint64 counted[LARES_LOG_WARNING + 1]; /* atomic */
+
+guint64
+lares_log_count(LaresLogLevel level)
+{
+    return __atomic_load_n(&counted[level], __ATOMIC_RELAXED);
+}
+
 void
 lares_log(LaresLogLevel level, const char *room, const char *format, ...)
 {
+    if (level < G_N_ELEMENTS(counted))
+        __atomic_fetch_add(&counted[level], 1, __ATOMIC_RELAXED);
     if (!lares_log_enabled(level))
         return;
     va_list args;

@@ -6,6 +6,8 @@
 
 void lares_log_set_level(LaresLogLevel level);
 gboolean lares_log_level_parse(const char *word, LaresLogLevel *level);
+/* Lines of this level so far, written or not: errors and warnings only. */
+guint64 lares_log_count(LaresLogLevel level);
 /* Audit lines go to this file too (opened for append, 0640), besides the log. NULL: the log only. */
 gboolean lares_audit_open(const char *path, GError **error);
 

@@ -2,7 +2,7 @@
 /* The verbs of the server itself: what it is, what it has loaded, who is on it.
  *
  * Thread: main. */
-#include "control/control.h"
+#include "control/control-private.h"
 
 #include "module/host-private.h"
 
@@ -24,16 +24,6 @@ add_number(GVariantDict *d, const char *key, guint64 value)
 }
 
 /* ---- status --------------------------------------------------------------------------------------------------- */
-
-static gint64
-resident_bytes(void)
-{
-    g_autofree char *statm = NULL;
-    if (!g_file_get_contents("/proc/self/statm", &statm, NULL, NULL))
-        return 0;
-    const char *second = strchr(statm, ' ');
-    return second ? g_ascii_strtoll(second, NULL, 10) * sysconf(_SC_PAGESIZE) : 0;
-}
 
 static GVariant *
 protocol_status(const LaresHostProtocol *p)
@@ -102,7 +92,7 @@ do_status(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpo
     add_number(&d, "uptime", (guint64)((g_get_monotonic_time() - host->started) / G_USEC_PER_SEC));
     g_variant_dict_insert(&d, "privileged", "b", host->privileged);
     add_string(&d, "state-dir", host->state_dir);
-    add_number(&d, "memory", (guint64)resident_bytes());
+    add_number(&d, "memory", (guint64)lares_control_resident_bytes());
     add_number(&d, "workers", net.workers);
     add_number(&d, "workers-idle", net.idle);
     add_number(&d, "connections", net.connections);
@@ -379,5 +369,6 @@ static const LaresVerb verbs[] = {
 gboolean
 lares_control_add_builtin(LaresControl *control, GError **error)
 {
-    return lares_control_add(control, verbs, NULL, error);
+    return lares_control_add(control, verbs, NULL, error) && lares_control_add_state(control, error) &&
+           lares_control_add_measure(control, error) && lares_control_add_health(control, error);
 }

@@ -23,4 +23,10 @@ struct _LaresControl {
 
 void lares_tokens_free(LaresTokens *tokens);
 
+/* Verbs of a file each: open.list and lock.list; metrics; health and version. */
+gboolean lares_control_add_state(LaresControl *control, GError **error);
+gboolean lares_control_add_measure(LaresControl *control, GError **error);
+gboolean lares_control_add_health(LaresControl *control, GError **error);
+gint64 lares_control_resident_bytes(void);
+
 G_END_DECLS

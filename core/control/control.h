@@ -19,7 +19,7 @@ gboolean lares_control_configure(LaresControl *control, const LaresSettings *set
 /* Opens the bearer tokens in `database` and adds their verbs. */
 gboolean lares_control_open_tokens(LaresControl *control, const char *database, GError **error);
 
-/* status, module.*, session.*, server.reload, verb.list. */
+/* status, health, version, metrics, module.*, session.*, open.list, lock.list, server.reload, verb.list. */
 gboolean lares_control_add_builtin(LaresControl *control, GError **error);
 
 G_END_DECLS

@@ -155,6 +155,25 @@ lares_directory_has_group(LaresDirectory *d, const char *name, uint32_t *gid)
     return plain_name_id(d, TRUE, name, gid) == LARES_OK;
 }
 
+gboolean
+lares_directory_has_user(LaresDirectory *d, const char *name, uint32_t *uid)
+{
+    return plain_name_id(d, FALSE, name, uid) == LARES_OK;
+}
+
+char *
+lares_directory_user_name(LaresDirectory *d, uint32_t uid)
+{
+    g_rw_lock_reader_lock(&d->lock);
+    const LaresUser *found = g_hash_table_lookup(d->tables.by_uid, GUINT_TO_POINTER(uid));
+    char *name = found ? g_strdup(found->name) : NULL;
+    g_rw_lock_reader_unlock(&d->lock);
+    LaresNssEntry entry;
+    if (!name && lares_nss_user_by_uid(d->nss, uid, &entry) == LARES_NSS_FOUND)
+        name = g_strdup(entry.name);
+    return name ? name : g_strdup_printf("%u", uid);
+}
+
 LaresStatus
 lares_directory_owner_id(LaresDirectory *d, const char *name, size_t len, uint32_t *uid)
 {

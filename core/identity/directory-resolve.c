@@ -87,7 +87,7 @@ find_host_account(Ask *ask, const char *name, gboolean on_purpose, gboolean know
     }
     /* Read again: an administrator may have disabled the name in the meantime. */
     if (!lares_directory_copy_user(ask->d, name, user) || user->disabled)
-        return refuse(ask, LARES_ACCESS, "the user is disabled");
+        return refuse(ask, LARES_ACCESS, LARES_REASON_DISABLED);
     user->uid = entry.id;
     user->gid = entry.gid;
     return LARES_OK;
@@ -104,7 +104,7 @@ find_account(Ask *ask, const char *name, gboolean on_purpose, gboolean host, Lar
         ask->ladder->name = g_strdup(name);
     }
     if (known && user->disabled)
-        return refuse(ask, LARES_ACCESS, "the user is disabled");
+        return refuse(ask, LARES_ACCESS, LARES_REASON_DISABLED);
     if (known && user->source != LARES_USER_HOST)
         return LARES_OK;
     if (host)
@@ -151,7 +151,7 @@ provision(Ask *ask, const char *name, const char *principal, LaresUserCopy *user
                       g_error_matches(error, LARES_ERROR, LARES_ERROR_INVALID) ? "the name cannot be used"
                                                                                : "cannot be provisioned");
     }
-    return user->disabled ? refuse(ask, LARES_ACCESS, "the user is disabled") : LARES_OK;
+    return user->disabled ? refuse(ask, LARES_ACCESS, LARES_REASON_DISABLED) : LARES_OK;
 }
 
 /* ---- Mappings and realms --------------------------------------------------------------------------------------- */
@@ -363,13 +363,13 @@ user_of_uid(Ask *ask, uint32_t uid, LaresUserCopy *user, gboolean *known)
     LaresUserCopy by_name;
     *known = lares_directory_copy_user_by_uid(ask->d, uid, user);
     if (*known && user->disabled)
-        return refuse(ask, LARES_ACCESS, "the user is disabled");
+        return refuse(ask, LARES_ACCESS, LARES_REASON_DISABLED);
     if (*known && user->source != LARES_USER_HOST)
         return LARES_OK;
     if (lares_nss_user_by_uid(ask->d->nss, uid, &entry) == LARES_NSS_FOUND) {
         if (lares_directory_copy_user(ask->d, entry.name, &by_name) && by_name.disabled &&
             by_name.source == LARES_USER_HOST)
-            return refuse(ask, LARES_ACCESS, "the user is disabled");
+            return refuse(ask, LARES_ACCESS, LARES_REASON_DISABLED);
         *known = TRUE;
         *user = (LaresUserCopy){.uid = uid, .gid = entry.gid, .source = LARES_USER_HOST};
         g_strlcpy(user->name, entry.name, sizeof user->name);

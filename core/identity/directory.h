@@ -32,6 +32,8 @@ typedef struct {
 } LaresDirectoryConfig;
 
 #define LARES_NOBODY_ID 65534u
+/* The reason of a refusal that is counted as a class of its own. */
+#define LARES_REASON_DISABLED "the user is disabled"
 
 /* The [identity] group of lares.conf. */
 extern const LaresKey lares_directory_keys[];
@@ -60,6 +62,10 @@ gboolean lares_directory_set_config(LaresDirectory *directory, LaresDirectoryCon
 
 /* TRUE when the directory or the host has a group of this name (no domain); *gid is its number. */
 gboolean lares_directory_has_group(LaresDirectory *directory, const char *name, uint32_t *gid);
+/* Likewise for a user. */
+gboolean lares_directory_has_user(LaresDirectory *directory, const char *name, uint32_t *uid);
+/* The user's name without a domain, for people who manage the server; the number as text when nobody has it. New. */
+char *lares_directory_user_name(LaresDirectory *directory, uint32_t uid);
 
 /* ---- Changes --------------------------------------------------------------------------------------------------- */
 

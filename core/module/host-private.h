@@ -6,6 +6,7 @@
 #pragma once
 
 #include <lares/lares.h>
+#include "metrics/metrics.h"
 #include "net/net.h"
 
 G_BEGIN_DECLS
@@ -57,6 +58,7 @@ struct _LaresHost {
     GPtrArray *new_providers; /* LaresAuthProvider */
     GPtrArray *new_protocols; /* LaresProtocol */
     GPtrArray *new_stores;    /* LaresHostStore */
+    LaresMetricsMark metrics; /* what was counted before it */
 };
 
 typedef struct {

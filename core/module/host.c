@@ -193,6 +193,7 @@ void
 lares_host_begin_load(LaresHost *host, LaresHostModule *module)
 {
     host->loading = module;
+    host->metrics = lares_metrics_mark();
     host->new_providers = g_ptr_array_new_with_free_func(g_object_unref);
     host->new_protocols = g_ptr_array_new_with_free_func(g_object_unref);
     host->new_stores = g_ptr_array_new_with_free_func(store_free);
@@ -230,6 +231,8 @@ lares_host_end_load(LaresHost *host, gboolean keep, GError **error)
         p->protocol = g_object_ref(host->new_protocols->pdata[i]);
         g_ptr_array_add(m->protocols, p);
     }
+    if (!ok)
+        lares_metrics_forget(host->metrics);
     g_clear_pointer(&host->new_providers, g_ptr_array_unref);
     g_clear_pointer(&host->new_protocols, g_ptr_array_unref);
     g_clear_pointer(&host->new_stores, g_ptr_array_unref);

@@ -73,6 +73,7 @@ lares_connection_new(LaresListener *listener, int fd, const LaresPeer *peer)
     g_mutex_unlock(&net->lock);
     g_atomic_int_inc(&net->connections);
     __atomic_add_fetch(&net->accepted, 1, __ATOMIC_RELAXED);
+    lares_net_count_connection(listener);
     if (late)
         lares_connection_close(c);
     return c;

@@ -93,6 +93,7 @@ static void
 note_progress(LaresConnection *c, size_t n)
 {
     __atomic_store_n(&c->received, c->received + n, __ATOMIC_RELAXED);
+    lares_net_count_bytes(c->listener, FALSE, n);
     c->partial_bytes += n;
     if (c->partial_bytes >= LARES_NET_PROGRESS) {
         c->partial_bytes = 0;

@@ -259,6 +259,7 @@ lares_net_listen(LaresHost *host, const char *address, const LaresService *servi
     l->local = sa.ss_family == AF_UNIX;
     l->path = g_strdup(path);
     l->service = service;
+    l->counted = lares_net_service_place(service->name);
     l->user = user;
     lares_peer_from_sockaddr(&l->here, (struct sockaddr *)&sa);
     l->port = l->here.port;

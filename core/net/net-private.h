@@ -92,6 +92,7 @@ struct _LaresListener {
     char *path;     /* of a UNIX socket of ours */
     LaresPeer here;
     const LaresService *service;
+    guint counted; /* metrics.c: the service's place there */
     gpointer user;
     GQueue connections; /* net lock; of LaresConnection.link */
 };
@@ -266,6 +267,12 @@ void lares_output_flush(LaresConnection *c);
 void lares_output_drop(LaresNet *net, LaresOut *list);
 /* no lock: reads short file ranges into memory */
 void lares_output_settle(LaresWorker *worker, LaresReply *reply);
+
+/* metrics.c */
+/* The place of a service of this name. Main thread. */
+guint lares_net_service_place(const char *name);
+void lares_net_count_bytes(const LaresListener *listener, gboolean sent, uint64_t n);
+void lares_net_count_connection(const LaresListener *listener);
 
 /* worker.c */
 /* Puts the connection into the ready list; `wake`: somebody should come at once. */

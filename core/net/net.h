@@ -25,6 +25,9 @@ typedef struct {
 } LaresNetStatus;
 void lares_net_status(LaresNet *net, LaresNetStatus *status); /* any thread */
 
+/* What the data plane counts, for /metrics. Once. */
+gboolean lares_net_add_metrics(LaresHost *host, GError **error);
+
 /* Takes the sockets that the service manager passed, once, before threads start. */
 void lares_net_inherit(void);
 /* Says which of them nobody took; when all modules are loaded. */

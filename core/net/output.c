@@ -269,6 +269,8 @@ static void
 note_sent(LaresConnection *c, SendResult result, size_t sent)
 {
     __atomic_store_n(&c->sent, c->sent + sent, __ATOMIC_RELAXED);
+    if (sent)
+        lares_net_count_bytes(c->listener, TRUE, sent);
     c->blocked_bytes += sent;
     if (result == SENT_PART && (!c->blocked || c->blocked_bytes >= LARES_NET_PROGRESS)) {
         c->blocked_bytes = 0;

@@ -78,7 +78,8 @@ align_record(LaresWorker *worker, const LaresRecord *record)
 typedef enum {
     RUN_CALL_ANOTHER = 1 << 0, /* there is more for another worker */
     RUN_WATCHED = 1 << 1,      /* others wait for its end, which is probably soon */
-    RUN_HOLD = 1 << 2          /* its reply may wait for the next one */
+    RUN_HOLD = 1 << 2,         /* its reply may wait for the next one */
+    RUN_FIRST = 1 << 3         /* the clock was read just now, not before the last reply was sent */
 } RunFlags;
 
 /* lock held. Whether to keep a small reply for a moment, so that those of several requests leave in one call: the next
@@ -119,6 +120,8 @@ run_request(LaresWorker *worker, LaresConnection *c, LaresRecord *record, RunFla
     gint64 start = worker->now ? worker->now : lares_net_clock();
     __atomic_store_n(&worker->since, start, __ATOMIC_RELAXED);
 
+    /* What is told about the time of requests does not have the sending of the reply before it in it. */
+    gint64 began = flags & RUN_FIRST ? start : lares_net_clock();
     request.data = align_record(worker, record);
     lares_writer_init(&request.reply.out, worker->arena, MIN(REPLY_INITIAL, c->service->max_reply + LARES_REPLY_HEAD),
                       c->service->max_reply + LARES_REPLY_HEAD);
@@ -130,6 +133,7 @@ run_request(LaresWorker *worker, LaresConnection *c, LaresRecord *record, RunFla
     worker->now = lares_net_clock();
     __atomic_store_n(&worker->since, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&worker->completed, worker->completed + 1, __ATOMIC_RELAXED);
+    lares_operations_time(request.operations, request.operation, (uint64_t)(worker->now - began));
     g_mutex_lock(&c->lock);
     uint32_t took = (uint32_t)MIN(worker->now - start, (gint64)UINT32_MAX);
     if (request.reply.serial && took < LARES_NET_HANGS_NS)
@@ -165,7 +169,7 @@ lares_net_serve(LaresWorker *worker, LaresConnection *c)
             lares_connection_arm(c);
         run_request(worker, c, &record,
                     (more && eager ? RUN_CALL_ANOTHER : 0) | (eager && !c->out_head ? 0 : RUN_WATCHED) |
-                        (n + 1 < LARES_NET_RUN ? RUN_HOLD : 0));
+                        (n + 1 < LARES_NET_RUN ? RUN_HOLD : 0) | (n == 0 ? RUN_FIRST : 0));
         lares_arena_reset(worker->arena);
     }
     lares_connection_leave(c);

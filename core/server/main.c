@@ -4,12 +4,13 @@
  * Thread: main. */
 #include "server/server.h"
 
+#include "auth/registry.h"
 #include "base/log.h"
 #include "control/control.h"
 #include "files/files-private.h"
 #include "identity/directory.h"
 #include "share/shares.h"
-#include "state/state-private.h"
+#include "state/list.h"
 
 #include <glib-unix.h>
 #include <lares-config.h>
@@ -91,7 +92,8 @@ build_rooms(LaresHost *host, const LaresServerSettings *settings, GError **error
                               (guint)lares_settings_integer(settings->server, "max-workers"),
                               (guint)lares_settings_integer(settings->server, "stall-timeout"),
                               (size_t)lares_settings_integer(settings->server, "peer-memory"), error);
-    return host->net != NULL;
+    return host->net != NULL && lares_auth_add_metrics(error) && lares_state_add_metrics(error) &&
+           lares_net_add_metrics(host, error);
 }
 
 /* In the order in which each may still need those below. */

@@ -14,12 +14,14 @@ struct _LaresHolder {
     gint expired;               /* atomic: expire() was called */
     guint max_opens, max_locks; /* constant; 0: no bound */
     gint opens, locks;          /* atomic: what it has */
+    char *session, *client;     /* constant: what management shows; may be NULL */
 };
 
 typedef struct _LaresFileState LaresFileState;
 
 struct _LaresOpen {
     gint ref;
+    uint64_t id; /* as all ids below: never used twice in the life of the process */
     LaresHolder *holder;
     LaresShare *share;
     LaresNode *node;
@@ -41,6 +43,7 @@ struct _LaresOpen {
 
 typedef struct {
     uint64_t first, last; /* inclusive; last is UINT64_MAX to the end of the file */
+    uint64_t id;
     gboolean write;
     LaresOpen *open; /* whose closing drops it; not a reference */
     gconstpointer owner;
@@ -52,10 +55,12 @@ typedef struct {
     uint64_t start, length;
     gboolean exclusive;
     LaresOpen *open; /* not a reference */
+    uint64_t id;
 } LaresWinLock;
 
 struct _LaresLease {
     gint ref;
+    uint64_t id;
     gboolean oplock;
     LaresNode *node;
     LaresLeaseFunc notify;
@@ -69,6 +74,7 @@ struct _LaresLease {
     uint32_t offered;           /* the break that is under way goes here, */
     uint32_t required;          /* and the next one there at once */
     guint serial;               /* of breaks, for their time-outs */
+    uint64_t listed;            /* the last listing that has met it */
 };
 
 struct _LaresWait {
@@ -82,7 +88,9 @@ struct _LaresWait {
 };
 
 struct _LaresFileState {
-    LaresOpen *opens; /* each holds a reference while it is here */
+    LaresFileState *next, *prev; /* of the shard */
+    LaresNode *node;             /* its opens hold it */
+    LaresOpen *opens;            /* each holds a reference while it is here */
     /* Of the opens those whose access / deny has READ, WRITE, DELETE: most conflicts are ruled out without a look at
      * each. */
     guint n_access[3], n_deny[3];
@@ -99,6 +107,11 @@ struct _LaresFileState {
 
 void lares_state_shard_lock(const LaresNode *node);
 void lares_state_shard_unlock(const LaresNode *node);
+
+/* For list.c: shards one by one. Between lock and unlock the list of their files' states. */
+guint lares_state_shards(void);
+LaresFileState *lares_state_shard_enter(guint shard);
+void lares_state_shard_leave(guint shard);
 
 static inline LaresFileState *
 lares_state_peek(const LaresNode *node) /* shard locked */

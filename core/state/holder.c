@@ -31,6 +31,8 @@ lares_holder_unref(LaresHolder *holder)
         return;
     if (holder->destroy)
         holder->destroy(holder->user);
+    g_free(holder->session);
+    g_free(holder->client);
     g_free(holder);
 }
 
@@ -79,6 +81,15 @@ lares_holder_set_limits(LaresHolder *holder, guint max_opens, guint max_locks)
 {
     holder->max_opens = max_opens;
     holder->max_locks = max_locks;
+}
+
+void
+lares_holder_set_origin(LaresHolder *holder, const char *session, const char *client)
+{
+    g_free(holder->session);
+    g_free(holder->client);
+    holder->session = g_strdup(session);
+    holder->client = g_strdup(client);
 }
 
 void

@@ -30,6 +30,7 @@ lares_lease_new(LaresNode *node, gboolean oplock, LaresLeaseFunc notify, gpointe
 {
     LaresLease *lease = g_new0(LaresLease, 1);
     lease->ref = 1;
+    lease->id = lares_state_stamp();
     lease->node = lares_node_ref(node);
     lease->oplock = oplock;
     lease->notify = notify;

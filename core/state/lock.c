@@ -183,6 +183,7 @@ cut(GArray *locks, gconstpointer owner, uint64_t first, uint64_t last)
         if (left && right) {
             LaresLock tail = *lock;
             tail.first = last + 1;
+            tail.id = lares_state_stamp();
             g_bytes_ref(tail.name);
             lock->last = first - 1;
             insert_lock(locks, i + 1, &tail);
@@ -252,6 +253,7 @@ enter(LaresOpen *open, const LaresLockOwner *owner, const LaresRange *range, uin
     LaresLock lock = {.first = range->start,
                       .last = last,
                       .write = range->write,
+                      .id = lares_state_stamp(),
                       .open = open,
                       .owner = owner->key,
                       .client = owner->client,

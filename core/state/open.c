@@ -7,28 +7,49 @@
 #define SHARDS 64
 
 /* Padded so that two busy shards do not share a cache line. */
-static struct {
+typedef struct {
     GMutex mutex;
-    char pad[64 - sizeof(GMutex)];
-} shards[SHARDS];
+    LaresFileState *states; /* of all files that somebody has open */
+    char pad[64 - sizeof(GMutex) - sizeof(LaresFileState *)];
+} Shard;
+static Shard shards[SHARDS];
 
-static GMutex *
+static Shard *
 shard_of(const LaresNode *node)
 {
     uintptr_t p = (uintptr_t)node;
-    return &shards[((p >> 6) ^ (p >> 14)) % SHARDS].mutex;
+    return &shards[((p >> 6) ^ (p >> 14)) % SHARDS];
 }
 
 void
 lares_state_shard_lock(const LaresNode *node)
 {
-    g_mutex_lock(shard_of(node));
+    g_mutex_lock(&shard_of(node)->mutex);
 }
 
 void
 lares_state_shard_unlock(const LaresNode *node)
 {
-    g_mutex_unlock(shard_of(node));
+    g_mutex_unlock(&shard_of(node)->mutex);
+}
+
+guint
+lares_state_shards(void)
+{
+    return SHARDS;
+}
+
+LaresFileState *
+lares_state_shard_enter(guint shard)
+{
+    g_mutex_lock(&shards[shard].mutex);
+    return shards[shard].states;
+}
+
+void
+lares_state_shard_leave(guint shard)
+{
+    g_mutex_unlock(&shards[shard].mutex);
 }
 
 LaresOpen *
@@ -251,9 +272,32 @@ state_of_locked(LaresNode *node)
     if (!state) {
         state = g_new0(LaresFileState, 1);
         state->seen = lares_state_stamp();
+        state->node = node;
+        state->next = shard_of(node)->states;
+        if (state->next)
+            state->next->prev = state;
+        shard_of(node)->states = state;
         __atomic_store_n(&node->state, state, __ATOMIC_RELAXED);
     }
     return state;
+}
+
+/* The file's last open is closed. Shard locked. */
+static void
+drop_state(LaresFileState *state)
+{
+    if (state->prev)
+        state->prev->next = state->next;
+    else
+        shard_of(state->node)->states = state->next;
+    if (state->next)
+        state->next->prev = state->prev;
+    __atomic_store_n(&state->node->state, NULL, __ATOMIC_RELAXED);
+    if (state->locks)
+        g_array_unref(state->locks);
+    if (state->ranges)
+        g_array_unref(state->ranges);
+    g_free(state);
 }
 
 LaresStatus
@@ -278,6 +322,7 @@ lares_state_open_how(LaresHolder *holder, LaresShare *share, LaresNode *node, La
     }
     LaresOpen *o = g_new0(LaresOpen, 1);
     o->ref = 2; /* the list's and the caller's */
+    o->id = lares_state_stamp();
     o->holder = lares_holder_ref(holder);
     o->share = lares_share_ref(share);
     o->node = lares_node_ref(node);
@@ -401,12 +446,7 @@ lares_open_close(LaresOpen *open)
         was_listed = TRUE;
         if (!state->opens) {
             unlink = state->unlink;
-            if (state->locks)
-                g_array_unref(state->locks);
-            if (state->ranges)
-                g_array_unref(state->ranges);
-            g_free(state);
-            __atomic_store_n(&open->node->state, NULL, __ATOMIC_RELAXED);
+            drop_state(state);
         }
     }
     lares_state_shard_unlock(open->node);

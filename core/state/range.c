@@ -38,7 +38,7 @@ conflicts(const LaresWinLock *held, const LaresWinLock *wanted)
 LaresStatus
 lares_range_lock(LaresOpen *open, uint64_t start, uint64_t length, gboolean exclusive, uint64_t *seen)
 {
-    LaresWinLock wanted = {start, length, exclusive, open};
+    LaresWinLock wanted = {start, length, exclusive, open, lares_state_stamp()};
     LaresStatus status = LARES_OK;
     GArray *notices = NULL;
     if (!is_valid(start, length))

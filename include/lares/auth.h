@@ -48,6 +48,23 @@ typedef struct {
 
 typedef enum { LARES_AUTH_CONTINUE, LARES_AUTH_ESTABLISHED, LARES_AUTH_FAILED } LaresAuthState;
 
+/* Why somebody was refused, as a class to count; the words for people stand in the audit log. */
+typedef enum {
+    LARES_REFUSED_OTHER,
+    LARES_REFUSED_CREDENTIAL,  /* a wrong password, token, key or checksum */
+    LARES_REFUSED_EXPIRED,     /* the ticket, token or context has ended */
+    LARES_REFUSED_REPLAY,      /* it was used before */
+    LARES_REFUSED_CLOCK,       /* the clocks differ too much */
+    LARES_REFUSED_NO_KEY,      /* for a principal or key version that the server has no key of */
+    LARES_REFUSED_MALFORMED,   /* what came is not what it should be */
+    LARES_REFUSED_DISABLED,    /* the user is disabled, or was deleted */
+    LARES_REFUSED_NO_USER,     /* nobody the directory lets in: unknown, of a foreign realm, a system account */
+    LARES_REFUSED_POLICY,      /* this way to log in is not accepted here */
+    LARES_REFUSED_LIMIT,       /* too many at once, or too many wrong ones */
+    LARES_REFUSED_UNAVAILABLE, /* the server cannot judge it now: no keys, no answer of the directory */
+    LARES_REFUSED_LAST
+} LaresRefused;
+
 /* Whom the context proved; strings owned by the context and constant once it is established. */
 typedef struct {
     const char *principal; /* "ada@HOME.LAN", "host/nas.home.lan@HOME.LAN"; NULL for sys */
@@ -97,6 +114,8 @@ struct _LaresAuthContextInterface {
     /* What the login was proven with, for the provider's stands(): a number that another password would not give.
      * NULL: 0. */
     uint64_t (*get_credential)(LaresAuthContext *self);
+    /* After LARES_AUTH_FAILED: the class of the reason. NULL: LARES_REFUSED_OTHER. */
+    LaresRefused (*get_refused)(LaresAuthContext *self);
 };
 
 LARES_API LaresAuthState lares_auth_context_step(LaresAuthContext *self, const uint8_t *token, size_t len, GBytes **out,
@@ -116,6 +135,7 @@ LARES_API LaresStatus lares_auth_context_get_mic(LaresAuthContext *self, const s
 LARES_API LaresStatus lares_auth_context_verify_mic(LaresAuthContext *self, const struct iovec *iov, int n,
                                                     const uint8_t *mic, size_t mic_len);
 LARES_API uint64_t lares_auth_context_get_credential(LaresAuthContext *self);
+LARES_API LaresRefused lares_auth_context_get_refused(LaresAuthContext *self);
 
 /* ---- Provider ------------------------------------------------------------------------------------------------- */
 
@@ -168,6 +188,13 @@ LARES_API LaresStatus lares_auth_login(LaresHost *host, LaresAuthContext *contex
 /* Audit line for a login that failed before it had an identity. */
 LARES_API void lares_auth_refused(const char *flavor, const char *protocol, const LaresPeer *peer,
                                   const char *principal, const char *reason);
+/* The same with the class of the reason, under which it is counted (lares_auth_failures_total). */
+LARES_API void lares_auth_refused_as(const char *flavor, const char *protocol, const LaresPeer *peer,
+                                     const char *principal, LaresRefused class_, const char *reason);
+/* Counts without an audit line: what is proven and refused anew with each request (a wrong checksum, a bearer token).
+ */
+LARES_API void lares_auth_count_accepted(const char *flavor, const char *protocol);
+LARES_API void lares_auth_count_refused(const char *flavor, const char *protocol, LaresRefused class_);
 /* Audit line (event "access") for a share that somebody who is logged in may not use, or not as they do; `user` may be
  * NULL. Written as refused logins are: not all that one peer repeats. */
 LARES_API void lares_auth_denied(const char *share, const char *user, const LaresFlavor *flavor, const char *protocol,

@@ -11,6 +11,7 @@
 #include <lares/host.h>
 #include <lares/identity.h>
 #include <lares/log.h>
+#include <lares/metrics.h>
 #include <lares/module.h>
 #include <lares/net.h>
 #include <lares/protocol.h>

@@ -10,6 +10,7 @@
 
 #include <lares/arena.h>
 #include <lares/cursor.h>
+#include <lares/metrics.h>
 
 G_BEGIN_DECLS
 
@@ -57,6 +58,9 @@ typedef struct {
     uint8_t *data;     /* the record, without framing; may be changed in place; valid until request() returns */
     size_t len;
     LaresReply reply; /* nothing is sent if reply.out.len stays LARES_REPLY_HEAD */
+    /* Set by request(): what the request was about, for lares_request_duration_seconds; NULL: it is not counted. */
+    LaresOperations *operations;
+    guint operation;
 } LaresRequest;
 
 typedef struct {

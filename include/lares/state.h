@@ -36,6 +36,9 @@ LARES_API void lares_holder_set_courteous(LaresHolder *holder, gboolean courteou
  * Whatever it says, no holder gets more than three quarters of the opens the whole server may have, so that there are
  * always some for others. What is over a bound is refused with LARES_TOO_MANY. */
 LARES_API void lares_holder_set_limits(LaresHolder *holder, guint max_opens, guint max_locks);
+/* What management shows of it: the id of its session, as session.list has it, and the client's address. Told before its
+ * first open; copied. */
+LARES_API void lares_holder_set_origin(LaresHolder *holder, const char *session, const char *client);
 /* What it has now. */
 LARES_API void lares_holder_count(LaresHolder *holder, guint *opens, guint *locks);
 /* Would one more open be refused now? To be asked before a file is made for it. LARES_OK or LARES_TOO_MANY. */

@@ -133,6 +133,49 @@ hint_for(krb5_error_code code)
     }
 }
 
+/* The class under which a refusal is counted. */
+static LaresRefused
+class_of(OM_uint32 major, OM_uint32 minor)
+{
+    switch ((krb5_error_code)minor) {
+    case KRB5KRB_AP_ERR_SKEW:
+    case KRB5KRB_AP_ERR_TKT_NYV:
+        return LARES_REFUSED_CLOCK;
+    case KRB5KRB_AP_ERR_TKT_EXPIRED:
+        return LARES_REFUSED_EXPIRED;
+    case KRB5KRB_AP_ERR_REPEAT:
+        return LARES_REFUSED_REPLAY;
+    case KRB5_KT_NOTFOUND:
+    case KRB5_KT_KVNONOTFOUND:
+    case KRB5KRB_AP_ERR_NOKEY:
+    case KRB5KRB_AP_ERR_BADKEYVER:
+    case KRB5KRB_AP_ERR_NOT_US:
+    case KRB5KRB_AP_WRONG_PRINC:
+        return LARES_REFUSED_NO_KEY;
+    case KRB5KRB_AP_ERR_BAD_INTEGRITY:
+    case KRB5KRB_AP_ERR_MODIFIED:
+        return LARES_REFUSED_CREDENTIAL;
+    case KRB5_NOPERM_ETYPE:
+        return LARES_REFUSED_POLICY;
+    default:
+        break;
+    }
+    switch (GSS_ROUTINE_ERROR(major)) {
+    case GSS_S_CREDENTIALS_EXPIRED:
+        return LARES_REFUSED_EXPIRED;
+    case GSS_S_DUPLICATE_TOKEN:
+        return LARES_REFUSED_REPLAY;
+    case GSS_S_DEFECTIVE_TOKEN:
+        return LARES_REFUSED_MALFORMED;
+    case GSS_S_BAD_SIG:
+        return LARES_REFUSED_CREDENTIAL;
+    case GSS_S_NO_CRED:
+        return LARES_REFUSED_NO_KEY;
+    default: /* without a minor code it was one of our own rules */
+        return minor == 0 && major != GSS_S_COMPLETE ? LARES_REFUSED_POLICY : LARES_REFUSED_OTHER;
+    }
+}
+
 static char *
 mit_reason(OM_uint32 major, OM_uint32 minor)
 {
@@ -473,6 +516,13 @@ context_get_session_key(LaresAuthContext *context)
     return LARES_KRB5_CONTEXT(context)->session_key;
 }
 
+static LaresRefused
+context_get_refused(LaresAuthContext *context)
+{
+    LaresKrb5Context *self = LARES_KRB5_CONTEXT(context);
+    return class_of(self->major, self->minor);
+}
+
 static void
 context_get_gss_status(LaresAuthContext *context, uint32_t *major, uint32_t *minor)
 {
@@ -567,6 +617,7 @@ context_interface_init(LaresAuthContextInterface *iface)
     iface->get_expiry = context_get_expiry;
     iface->get_session_key = context_get_session_key;
     iface->get_gss_status = context_get_gss_status;
+    iface->get_refused = context_get_refused;
     iface->wrap_size = context_wrap_size;
     iface->wrap = context_wrap;
     iface->unwrap = context_unwrap;

@@ -18,6 +18,7 @@ struct _LaresKrb5Provider {
     GMutex lock;
     Krb5Keytab *keytab; /* NULL until the first that loads */
     char *error;        /* why there is none, or why the newer one is not used */
+    guint reloads, failures;
 
     void (*realm_found)(const char *realm, gpointer user);
     gpointer user;
@@ -170,9 +171,10 @@ keys_failed(LaresKrb5Provider *self, const GError *error)
     gboolean news = g_strcmp0(self->error, error->message) != 0, kept = self->keytab != NULL;
     g_free(self->error);
     self->error = g_strdup(error->message);
-    g_mutex_unlock(&self->lock);
     /* A server that was never given a keytab has nothing to mend. */
     gboolean given = self->base64 != NULL || (self->keytabs[0] != NULL && self->keytabs[1] == NULL);
+    self->failures += given || kept;
+    g_mutex_unlock(&self->lock);
     if (news)
         lares_log(given || kept ? LARES_LOG_ERROR : LARES_LOG_WARNING, KRB5_ROOM, "%s%s", error->message,
                   kept ? " (the keys loaded before stay in use)" : "");
@@ -232,6 +234,7 @@ lares_krb5_provider_reload(LaresKrb5Provider *self)
     old = news ? self->keytab : fresh;
     if (news)
         self->keytab = krb5_keytab_ref(fresh);
+    self->reloads += news;
     g_mutex_unlock(&self->lock);
     krb5_keytab_unref(old);
     if (news) {
@@ -311,6 +314,17 @@ lares_krb5_provider_count(LaresKrb5Provider *self, gboolean accepted)
     gint64 now = g_get_real_time() / G_USEC_PER_SEC;
     __atomic_add_fetch(accepted ? &self->accepted : &self->refused, 1, __ATOMIC_RELAXED);
     __atomic_store_n(accepted ? &self->last_accepted : &self->last_refused, now, __ATOMIC_RELAXED);
+}
+
+Krb5Keytab *
+lares_krb5_provider_look(LaresKrb5Provider *self, Krb5Counts *counts)
+{
+    g_mutex_lock(&self->lock);
+    Krb5Keytab *keytab = self->keytab != NULL ? krb5_keytab_ref(self->keytab) : NULL;
+    *counts = (Krb5Counts){.reloads = self->reloads, .failures = self->failures};
+    g_mutex_unlock(&self->lock);
+    counts->replays = krb5_replays_size(self->replays);
+    return keytab;
 }
 
 /* ---- LaresAuthProvider ---- */

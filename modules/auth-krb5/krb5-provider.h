@@ -49,4 +49,13 @@ gint64 lares_krb5_provider_clock_skew(LaresKrb5Provider *self);
 gboolean lares_krb5_provider_first_use(LaresKrb5Provider *self, const uint8_t tag[KRB5_REPLAY_TAG]);
 void lares_krb5_provider_count(LaresKrb5Provider *self, gboolean accepted);
 
+/* For /metrics: krb5-metrics.c. */
+typedef struct {
+    guint reloads, failures, replays;
+} Krb5Counts;
+/* The keys in use (a reference, or NULL) and what was counted. */
+Krb5Keytab *lares_krb5_provider_look(LaresKrb5Provider *self, Krb5Counts *counts);
+/* In load(), once. */
+gboolean lares_krb5_provider_add_metrics(LaresKrb5Provider *provider, GError **error);
+
 LaresAuthContext *lares_krb5_context_new(LaresKrb5Provider *provider, Krb5Keytab *keytab, const char *service);

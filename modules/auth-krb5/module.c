@@ -99,7 +99,8 @@ module_load(LaresHost *host, LaresSettings *settings, GError **error)
 {
     provider = lares_krb5_provider_new((guint)lares_settings_integer(settings, "replay-cache"));
     if (!apply(host, settings, error) || !lares_host_add_auth_provider(host, LARES_AUTH_PROVIDER(provider), error) ||
-        !lares_control_add(lares_host_control(host), verbs, NULL, error)) {
+        !lares_control_add(lares_host_control(host), verbs, NULL, error) ||
+        !lares_krb5_provider_add_metrics(provider, error)) {
         lares_krb5_provider_stop(provider);
         g_clear_object(&provider);
         return FALSE;

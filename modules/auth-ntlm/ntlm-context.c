@@ -41,6 +41,7 @@ struct _LaresNtlmContext {
     char *user, *claimed;
     GBytes *session_key; /* NULL: guest */
     uint64_t credential;
+    LaresRefused refused;
     GMutex lock;
     Direction in, out;
 };
@@ -123,9 +124,10 @@ take_key(LaresNtlmContext *self, const uint8_t key[16])
 /* ---- NEGOTIATE ------------------------------------------------------------------------------------------------- */
 
 static LaresAuthState
-fail(LaresNtlmContext *self, char **reason, const char *why)
+fail(LaresNtlmContext *self, LaresRefused refused, char **reason, const char *why)
 {
     self->state = STATE_FAILED;
+    self->refused = refused;
     *reason = g_strdup(why);
     return LARES_AUTH_FAILED;
 }
@@ -134,7 +136,7 @@ static LaresAuthState
 fail_malformed(LaresNtlmContext *self, char **reason, const char *why)
 {
     self->malformed = TRUE;
-    return fail(self, reason, why);
+    return fail(self, LARES_REFUSED_MALFORMED, reason, why);
 }
 
 static uint64_t
@@ -150,9 +152,9 @@ negotiate(LaresNtlmContext *self, const uint8_t *token, size_t len, GBytes **out
     if (!ntlm_read_negotiate(token, len, &asked))
         return fail_malformed(self, reason, "a malformed NTLM NEGOTIATE");
     if (!(asked & NTLM_UNICODE))
-        return fail(self, reason, "an NTLM client without Unicode");
+        return fail(self, LARES_REFUSED_POLICY, reason, "an NTLM client without Unicode");
     if (RAND_bytes(self->challenge, sizeof self->challenge) != 1)
-        return fail(self, reason, "no random numbers");
+        return fail(self, LARES_REFUSED_UNAVAILABLE, reason, "no random numbers");
     self->flags = (asked & OFFERED) | NTLM_NTLM | NTLM_TARGET_INFO | NTLM_TARGET_SERVER;
     g_autoptr(GByteArray) message =
         ntlm_write_challenge(self->flags, self->challenge, filetime_now(), lares_ntlm_provider_names(self->provider));
@@ -256,10 +258,12 @@ check(LaresNtlmContext *self, const NtlmAuthenticate *m, const char *user, const
     NtlmField pairs;
     gboolean broken = FALSE;
     const char *why = NULL;
+    self->refused = LARES_REFUSED_POLICY;
     if (!ntlm_response_pairs(&m->nt, &pairs))
         return "an answer of LM or NTLMv1, which are not accepted";
     if (!(m->flags & NTLM_ESS) || (m->flags & NTLM_LM_KEY) || (m->flags & ~self->flags & OFFERED & ~NTLM_ANONYMOUS))
         return "an NTLM client that changed what was agreed on";
+    self->refused = LARES_REFUSED_CREDENTIAL;
     if (!proof_is_right(self, m, user, hash, key))
         why = "wrong password";
     else if (!names_are_ours(self, &pairs, &broken) || broken)
@@ -286,11 +290,12 @@ authenticate(LaresNtlmContext *self, const uint8_t *token, size_t len, char **re
     if (pairs_are_broken(&m))
         return fail_malformed(self, reason, "a malformed list of names in an NTLM AUTHENTICATE");
     if (m.user.len == 0 && m.nt.len == 0) /* 3.2.5.1.2: anonymous */
-        return lares_ntlm_provider_guest(self->provider) ? guest(self, NULL)
-                                                         : fail(self, reason, "guests are switched off");
+        return lares_ntlm_provider_guest(self->provider)
+                   ? guest(self, NULL)
+                   : fail(self, LARES_REFUSED_POLICY, reason, "guests are switched off");
     g_autofree char *given = ntlm_utf8(m.user.at, m.user.len);
     if (!given || !*given || m.user.len > 512 || m.domain.len > 512)
-        return fail(self, reason, "a name that is not text");
+        return fail(self, LARES_REFUSED_MALFORMED, reason, "a name that is not text");
     LaresStatus status = lares_ntlm_provider_find(self->provider, given, &name, hash);
     if (status == LARES_NOENT && lares_ntlm_provider_guest(self->provider))
         return guest(self, given);
@@ -300,11 +305,13 @@ authenticate(LaresNtlmContext *self, const uint8_t *token, size_t len, char **re
                             : status == LARES_ACCESS ? "NTLM is not switched on for %s (laresctl user ntlm enable)"
                                                      : "the directory cannot be read for %s",
                             given);
-        return fail(self, reason, why);
+        return fail(self,
+                    status == LARES_NOENT || status == LARES_ACCESS ? LARES_REFUSED_NO_USER : LARES_REFUSED_UNAVAILABLE,
+                    reason, why);
     }
     if (!lares_ntlm_provider_may_try(self->provider, name, self->from.address)) {
         OPENSSL_cleanse(hash, sizeof hash);
-        return fail(self, reason, "too many wrong passwords from this address; wait a minute");
+        return fail(self, LARES_REFUSED_LIMIT, reason, "too many wrong passwords from this address; wait a minute");
     }
     const char *why = check(self, &m, given, hash, token, len);
     self->credential = lares_ntlm_provider_credential(self->provider, hash);
@@ -312,7 +319,7 @@ authenticate(LaresNtlmContext *self, const uint8_t *token, size_t len, char **re
     lares_ntlm_provider_tried(self->provider, name, self->from.address, !why);
     if (why) {
         g_autofree char *text = g_strdup_printf("%s (user %s)", why, name);
-        return fail(self, reason, text);
+        return fail(self, self->refused, reason, text);
     }
     self->user = g_steal_pointer(&name);
     self->peer = (LaresAuthPeer){.principal = self->user};
@@ -337,6 +344,12 @@ context_step(LaresAuthContext *context, const uint8_t *token, size_t len, GBytes
     }
     *reason = g_strdup("a message after the last one");
     return LARES_AUTH_FAILED;
+}
+
+static LaresRefused
+context_get_refused(LaresAuthContext *context)
+{
+    return LARES_NTLM_CONTEXT(context)->refused;
 }
 
 static const LaresAuthPeer *
@@ -431,5 +444,6 @@ context_interface_init(LaresAuthContextInterface *iface)
     iface->mic_size = context_mic_size;
     iface->get_mic = context_get_mic;
     iface->verify_mic = context_verify_mic;
+    iface->get_refused = context_get_refused;
     iface->get_credential = context_get_credential;
 }

@@ -106,9 +106,16 @@ sys_context_get_peer(LaresAuthContext *context)
     return self->done ? &self->peer : NULL;
 }
 
+static LaresRefused
+sys_context_get_refused(LaresAuthContext *context)
+{
+    return LARES_REFUSED_MALFORMED; /* there is nothing else to refuse */
+}
+
 static void
 sys_context_iface_init(LaresAuthContextInterface *iface)
 {
+    iface->get_refused = sys_context_get_refused;
     iface->step = sys_context_step;
     iface->get_peer = sys_context_get_peer;
 }

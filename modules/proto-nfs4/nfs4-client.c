@@ -190,6 +190,8 @@ nfs4_client_new(Nfs4Compound *c, const Nfs4Introduction *who)
     do
         client->id = nfs4_number_hide(state->id_key, state->next_client++);
     while (client->id == 0 || g_hash_table_contains(state->by_id, GUINT_TO_POINTER(client->id)));
+    g_autofree char *session = g_strdup_printf("nfs4-%u", client->id);
+    lares_holder_set_origin(client->holder, session, client->address);
     uint64_t confirm = nfs4_random();
     memcpy(client->confirm, &confirm, sizeof confirm);
     memcpy(client->confirm_next, &confirm, sizeof confirm);

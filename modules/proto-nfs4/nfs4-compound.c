@@ -3,6 +3,7 @@
  *
  * Spec: RFC 7530 14.2, 15.2; RFC 8881 2.6.3, 2.10.6, 16.2 */
 #include "nfs4-attr.h"
+#include "nfs4-metrics.h"
 #include "nfs4-state.h"
 
 #define RESOP_HEADER 8u /* operation number and status */
@@ -230,6 +231,8 @@ run_one(Nfs4Compound *c)
     c->keep_body = FALSE;
     if (status == NFS4_OK)
         status = run_checked(c, row);
+    if (status == NFS4_REPLAY)
+        nfs4_count_op(c, c->op, NFS4_OK);
     if (status == NFS4_REPLAY || status == NFS4_DROP)
         return status;
     if (status == NFS4_OK || c->keep_body) {
@@ -246,6 +249,7 @@ run_one(Nfs4Compound *c)
     }
     c->out->failed = FALSE;
     lares_patch_u32(c->out, start + 4, status);
+    nfs4_count_op(c, c->op, status);
     if (G_UNLIKELY(status != NFS4_OK))
         lares_debug("nfs4", "%s of %s: %s (%u)", row ? row->name : "ILLEGAL", c->principal, nfs4_status_name(status),
                     status);
@@ -310,6 +314,7 @@ nfs4_compound_run(Nfs4Compound *c)
     c->op_count = lares_get_u32(c->in);
     if (c->in->failed)
         return NFS4_RUN_GARBAGE;
+    c->about = NFS4_COUNT_NOTHING;
     c->files = c->service->files;
     c->reply_limit = c->service->net.max_reply + c->service->settings.max_io;
     c->cache_limit = SIZE_MAX;

@@ -80,6 +80,8 @@ struct _Nfs4Compound {
     gboolean keep_body;
     gboolean serial;  /* LaresReply.serial: a directory was changed */
     gpointer op_data; /* of the running operation, between its own functions */
+    guint about;      /* nfs4-metrics.h: under which operation the time of the whole is counted */
+    guint about_weight;
 
     LaresObject current, saved;
     gboolean current_unchecked; /* flavor policy of `current` not checked yet; likewise saved */

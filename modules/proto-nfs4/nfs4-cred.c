@@ -116,12 +116,14 @@ establish(Nfs4Call *call, uint32_t *auth_stat)
     }
     context = lares_auth_provider_accept(lares_flavor_provider(flavor), "nfs", peer, &error);
     if (!context) {
-        lares_auth_refused(flavor->name, "nfs4", peer, NULL, error ? error->message : "provider unavailable");
+        lares_auth_refused_as(flavor->name, "nfs4", peer, NULL, LARES_REFUSED_UNAVAILABLE,
+                              error ? error->message : "provider unavailable");
         *auth_stat = RPC_AUTH_FAILED;
         return NULL;
     }
     if (lares_auth_context_step(context, call->cred, call->cred_len, &token, &reason) != LARES_AUTH_ESTABLISHED) {
-        lares_auth_refused(flavor->name, "nfs4", peer, NULL, reason ? reason : "credential refused");
+        lares_auth_refused_as(flavor->name, "nfs4", peer, NULL, lares_auth_context_get_refused(context),
+                              reason ? reason : "credential refused");
         return NULL;
     }
     if (lares_auth_login(service->host, context, flavor, "nfs4", peer, &identity) != LARES_OK) {
@@ -191,6 +193,7 @@ nfs4_cred_login(Nfs4Call *call, Nfs4Login *login, uint32_t *auth_stat)
     }
     LaresIdentity *fresh = nfs4_fresh_identity(connection->service, identity);
     if (!fresh) {
+        lares_auth_count_refused(cred->flavor->name, "nfs4", LARES_REFUSED_DISABLED);
         cred_unref(cred);
         *auth_stat = RPC_AUTH_REJECTEDCRED;
         return FALSE;

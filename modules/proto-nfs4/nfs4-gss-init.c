@@ -128,8 +128,8 @@ step(Nfs4Call *call, Nfs4GssContext *context, uint32_t service, const uint8_t *t
         answer_plain(call, context, GSS_MAJOR_CONTINUE, 0, out);
         break;
     default:
-        lares_auth_refused(flavor->name, "nfs4", lares_connection_peer(call->connection->net), NULL,
-                           reason ? reason : "token refused");
+        lares_auth_refused_as(flavor->name, "nfs4", lares_connection_peer(call->connection->net), NULL,
+                              lares_auth_context_get_refused(context->auth), reason ? reason : "token refused");
         answer_plain(call, NULL, major ? major : GSS_MAJOR_FAILURE, minor, out);
     }
 }
@@ -156,7 +156,8 @@ new_context(Nfs4Call *call, const uint8_t *token, size_t len)
     }
     LaresAuthContext *auth = lares_auth_provider_accept(lares_flavor_provider(one), "nfs", peer, &error);
     if (!auth) {
-        lares_auth_refused(one->name, "nfs4", peer, NULL, error ? error->message : "provider unavailable");
+        lares_auth_refused_as(one->name, "nfs4", peer, NULL, LARES_REFUSED_UNAVAILABLE,
+                              error ? error->message : "provider unavailable");
         answer_plain(call, NULL, GSS_MAJOR_FAILURE, 0, NULL);
         return NULL;
     }

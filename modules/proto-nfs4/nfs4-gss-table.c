@@ -3,6 +3,7 @@
  *
  * Spec: RFC 2203 5.2.2, 5.3.3.1 */
 #include "nfs4-gss.h"
+#include "nfs4-metrics.h"
 
 #include <sys/random.h>
 
@@ -167,6 +168,21 @@ nfs4_gss_table_size(Nfs4GssTable *table)
     return n;
 }
 
+gint64
+nfs4_gss_table_look(Nfs4GssTable *table, guint *n)
+{
+    gint64 soonest = INT64_MAX, now = g_get_real_time() / G_USEC_PER_SEC;
+    g_mutex_lock(&table->order_lock);
+    *n = table->recent.length;
+    for (GList *l = table->recent.head; l; l = l->next) {
+        gint64 expiry = ((Nfs4GssContext *)l->data)->expiry;
+        if (expiry > now) /* the others are not used any more */
+            soonest = MIN(soonest, expiry);
+    }
+    g_mutex_unlock(&table->order_lock);
+    return soonest;
+}
+
 /* ---- Who goes. order_lock held. ------------------------------------------------------------------------------------
  */
 
@@ -260,6 +276,7 @@ nfs4_gss_table_add(Nfs4GssTable *table, Nfs4GssContext *context)
     g_mutex_unlock(&table->shard[i].lock);
     g_mutex_unlock(&table->order_lock);
     if (victim) {
+        lares_meter_add(nfs4_evictions, 0, 1);
         forget(table, victim);
         nfs4_gss_context_unref(victim);
     }

@@ -38,8 +38,10 @@ log_in(Nfs4Service *service, Nfs4GssContext *context, const LaresFlavor *flavor,
     LaresIdentity *identity = lares_identity_ref(context->identity);
     g_mutex_unlock(&context->lock);
     LaresIdentity *fresh = nfs4_fresh_identity(service, identity);
-    if (!fresh)
+    if (!fresh) {
+        lares_auth_count_refused(flavor->name, "nfs4", LARES_REFUSED_DISABLED);
         return FALSE;
+    }
     if (fresh != identity) {
         LaresIdentity *kept = lares_identity_ref(fresh);
         g_mutex_lock(&context->lock);
@@ -224,11 +226,20 @@ serve_data(Nfs4Call *call, Nfs4GssContext *context, const Nfs4GssCred *cred)
     }
     if (open_arguments(call, context, cred))
         run = run_protected(call, context, cred, &login);
+    else
+        lares_auth_count_refused(login.flavor->name, "nfs4", LARES_REFUSED_CREDENTIAL);
     nfs4_login_clear(&login);
     if (run == NFS4_RUN_GARBAGE)
         nfs4_rpc_accepted(call, RPC_FLAVOR_GSS, v.mic, v.len, RPC_GARBAGE_ARGS);
     else if (run == NFS4_RUN_DROP)
         lares_reply_rewind(&call->request->reply, LARES_REPLY_HEAD, 0);
+}
+
+static const char *
+flavor_name(const Nfs4GssContext *context, const Nfs4GssCred *cred)
+{
+    const LaresFlavor *flavor = cred->service <= GSS_SERVICE_PRIVACY ? context->flavor[cred->service] : NULL;
+    return flavor ? flavor->name : NULL;
 }
 
 /* RFC 2203 5.3.3.1 in its order: context, header checksum, sequence number. RPC_AUTH_OK, an auth_stat, or *drop. */
@@ -237,11 +248,14 @@ admit(Nfs4Call *call, Nfs4GssContext *context, const Nfs4GssCred *cred, gboolean
 {
     *drop = FALSE;
     if (context->expiry <= g_get_real_time() / G_USEC_PER_SEC) { /* ends with its ticket */
+        lares_auth_count_refused(flavor_name(context, cred), "nfs4", LARES_REFUSED_EXPIRED);
         nfs4_gss_table_remove(call->connection->service->gss, context);
         return RPC_GSS_CTXPROBLEM;
     }
-    if (!header_is_genuine(call, context))
+    if (!header_is_genuine(call, context)) {
+        lares_auth_count_refused(flavor_name(context, cred), "nfs4", LARES_REFUSED_CREDENTIAL);
         return RPC_GSS_CREDPROBLEM;
+    }
     if (cred->seq >= GSS_MAXSEQ)
         return RPC_GSS_CTXPROBLEM;
     g_mutex_lock(&context->lock);

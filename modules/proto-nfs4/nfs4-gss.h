@@ -43,6 +43,9 @@ typedef struct {
 Nfs4GssTable *nfs4_gss_table_new(guint max_contexts, guint max_each);
 void nfs4_gss_table_free(Nfs4GssTable *table);
 guint nfs4_gss_table_size(Nfs4GssTable *table);
+/* When the first of the tickets behind its contexts ends (wall-clock second; INT64_MAX: never); *n: how many there are.
+ */
+gint64 nfs4_gss_table_look(Nfs4GssTable *table, guint *n);
 
 /* With a random handle, not in any table yet. Takes `auth`. */
 Nfs4GssContext *nfs4_gss_context_new(LaresAuthContext *auth);

@@ -3,6 +3,7 @@
  *
  * Thread: main thread. */
 #include "nfs4-gss.h"
+#include "nfs4-metrics.h"
 #include "nfs4-state.h"
 
 #define LARES_TYPE_NFS4 (lares_nfs4_get_type())
@@ -178,7 +179,7 @@ load(LaresHost *host, LaresSettings *settings, GError **error)
 {
     g_autoptr(LaresNfs4) self = g_object_new(LARES_TYPE_NFS4, NULL);
     self->settings = settings;
-    return lares_host_add_protocol(host, LARES_PROTOCOL(self), error);
+    return nfs4_metrics_register(&self->service, error) && lares_host_add_protocol(host, LARES_PROTOCOL(self), error);
 }
 
 LARES_MODULE(LARES_MODULE_PROTOCOL, "proto-nfs4", .version = "0.1.0", .description = "NFS version 4 (4.0, 4.1, 4.2)",

@@ -3,6 +3,7 @@
  *
  * Spec: RFC 7862 15.10 */
 #include "nfs4-io.h"
+#include "nfs4-metrics.h"
 #include "nfs4-ops.h"
 
 /* Segments of one answer; behind them a client asks again. */
@@ -57,6 +58,7 @@ put_data(Plus *p, uint64_t until)
     lares_patch_u32(out, start + 12, (uint32_t)done);
     p->segments++;
     p->at += done;
+    nfs4_count_bytes(FALSE, done);
     if (done < want) /* it was truncated meanwhile */
         p->size = p->end = p->at;
     return NFS4_OK;

@@ -3,6 +3,7 @@
  *
  * Spec: RFC 7530 16.23, RFC 8881 18.22 */
 #include "nfs4-io.h"
+#include "nfs4-metrics.h"
 #include "nfs4-ops.h"
 
 /* Below this a copy is cheaper than the system calls around a file range. */
@@ -28,6 +29,7 @@ add_range(Nfs4Compound *c, LaresIo *io, uint64_t offset, size_t want, uint32_t *
         return FALSE;
     lares_put_u32(c->out, eof != FALSE);
     lares_put_u32(c->out, (uint32_t)there);
+    nfs4_count_bytes(FALSE, there);
     return lares_reply_add_range(c->reply, fd, offset, there, -there & 3, release_file, lares_file_ref(io->file));
 }
 
@@ -55,6 +57,7 @@ read_in(Nfs4Compound *c, LaresIo *io, uint64_t offset, size_t want)
     lares_writer_rewind(c->out, at + 8 + ((done + 3) & ~(size_t)3));
     lares_patch_u32(c->out, at, eof != FALSE);
     lares_patch_u32(c->out, at + 4, (uint32_t)done);
+    nfs4_count_bytes(FALSE, done);
     return NFS4_OK;
 }
 

@@ -3,6 +3,7 @@
  *
  * Spec: RFC 7530 16.36, RFC 8881 18.32 */
 #include "nfs4-io.h"
+#include "nfs4-metrics.h"
 #include "nfs4-ops.h"
 
 NFS4_OP(write)
@@ -29,6 +30,7 @@ NFS4_OP(write)
         nfs4_writes_lost(c->service);
     if (status != NFS4_OK)
         return status;
+    nfs4_count_bytes(TRUE, done);
     lares_put_u32(c->out, (uint32_t)done);
     lares_put_u32(c->out, stable);
     nfs4_put_write_verifier(c->out, c->service);

@@ -5,6 +5,7 @@
 #include "nfs4-rpc.h"
 #include "nfs4-callback.h"
 #include "nfs4-gss.h"
+#include "nfs4-metrics.h"
 #include "nfs4-state.h"
 
 /* ---- Connections ------------------------------------------------------------------------------------------------ */
@@ -92,12 +93,22 @@ nfs4_rpc_check_procedure(const Nfs4Call *call)
     return call->proc > NFS4_PROC_COMPOUND ? RPC_PROC_UNAVAIL : RPC_SUCCESS;
 }
 
+static void
+count_null(LaresRequest *request)
+{
+    lares_operations_count(nfs4_operations, NFS4_COUNT_NULL, LARES_OUTCOME_OK);
+    request->operations = nfs4_operations;
+    request->operation = NFS4_COUNT_NULL;
+}
+
 Nfs4Run
 nfs4_rpc_run(Nfs4Call *call, const Nfs4Login *login, gboolean allow_ranges)
 {
     LaresRequest *request = call->request;
-    if (call->proc == NFS4_PROC_NULL)
+    if (call->proc == NFS4_PROC_NULL) {
+        count_null(request);
         return NFS4_RUN_ANSWER;
+    }
     Nfs4Compound c = {
         .service = call->connection->service,
         .connection = call->connection,
@@ -115,6 +126,8 @@ nfs4_rpc_run(Nfs4Call *call, const Nfs4Login *login, gboolean allow_ranges)
     };
     Nfs4Run run = nfs4_compound_run(&c);
     request->reply.serial = c.serial;
+    request->operations = nfs4_operations;
+    request->operation = c.about;
     return run;
 }
 
@@ -125,6 +138,8 @@ serve_plain(Nfs4Call *call)
     uint32_t auth_stat;
     uint32_t stat = nfs4_rpc_check_procedure(call);
     nfs4_rpc_accepted(call, RPC_FLAVOR_NONE, NULL, 0, stat);
+    if (stat == RPC_SUCCESS && call->proc == NFS4_PROC_NULL)
+        count_null(call->request);
     if (stat != RPC_SUCCESS || call->proc == NFS4_PROC_NULL)
         return; /* the NULL procedure asks for no credential: RFC 5531 12.1 */
     if (!nfs4_cred_login(call, &login, &auth_stat)) {

@@ -21,7 +21,7 @@ nfs4_service_new(LaresHost *host, const Nfs4Settings *settings, GError **error)
     service->gss = nfs4_gss_table_new(settings->max_contexts, settings->max_contexts_each);
     service->write_verifier = lares_host_boot_id(host);
     service->net = (LaresService){
-        .name = "nfs",
+        .name = "nfs4",
         .framing = LARES_FRAMING_RPC,
         .max_record = NFS4_MAX_RECORD,
         .max_reply = NFS4_MAX_REPLY,

@@ -220,6 +220,15 @@ nfs4_state_end(Nfs4State *state, const char *id)
     return TRUE;
 }
 
+guint
+nfs4_state_count_clients(Nfs4State *state)
+{
+    g_mutex_lock(&state->lock);
+    guint n = g_hash_table_size(state->confirmed);
+    g_mutex_unlock(&state->lock);
+    return n;
+}
+
 void
 nfs4_state_status(Nfs4State *state, GVariantBuilder *builder)
 {

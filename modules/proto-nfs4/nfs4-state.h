@@ -30,4 +30,5 @@ void nfs4_session_finish(Nfs4Compound *c, const uint8_t *result, size_t len);
 /* Main thread: for LaresProtocol. */
 GVariant *nfs4_state_list(Nfs4State *state);
 gboolean nfs4_state_end(Nfs4State *state, const char *id);
+guint nfs4_state_count_clients(Nfs4State *state); /* confirmed ones, as nfs4_state_list() has them */
 void nfs4_state_status(Nfs4State *state, GVariantBuilder *builder);

@@ -65,8 +65,8 @@ logged_in(RestServer *self, SoupServerMessage *message, LaresAuthContext *login,
     const LaresAuthPeer *peer = lares_auth_context_get_peer(login);
     gint64 expiry = lares_auth_context_get_expiry(login);
     if (!flavor_allowed(self, flavor)) {
-        lares_auth_refused(flavor ? flavor->name : "spnego", "http", &visit->peer, peer ? peer->principal : NULL,
-                           "this way to log in is not among those that REST accepts (sec)");
+        lares_auth_refused_as(flavor ? flavor->name : "spnego", "http", &visit->peer, peer ? peer->principal : NULL,
+                              LARES_REFUSED_POLICY, "this way to log in is not among those that REST accepts (sec)");
         rest_problem_text(message, SOUP_STATUS_FORBIDDEN, "denied", "this way to log in is not accepted here");
         return FALSE;
     }
@@ -115,7 +115,8 @@ by_ticket(RestServer *self, SoupServerMessage *message, RestVisit *visit, const 
         visit->login = g_steal_pointer(&login);
         return FALSE;
     }
-    lares_auth_refused("spnego", "http", &visit->peer, NULL, reason ? reason : "the login failed");
+    lares_auth_refused_as("spnego", "http", &visit->peer, NULL, lares_auth_context_get_refused(login),
+                          reason ? reason : "the login failed");
     challenge(message, answer);
     unauthorized(message, "login-failed",
                  "the server could not accept this ticket; its log says why (on the client, klist shows the ticket)");
@@ -129,12 +130,14 @@ by_token(RestServer *self, SoupServerMessage *message, RestVisit *visit, const c
 {
     if (!lares_control_check_token(lares_host_control(self->host), token, &who->proof)) {
         SoupMessageHeaders *headers = soup_server_message_get_response_headers(message);
-        lares_auth_refused("token", "http", &visit->peer, NULL, "the bearer token is unknown, expired or revoked");
+        lares_auth_refused_as("token", "http", &visit->peer, NULL, LARES_REFUSED_CREDENTIAL,
+                              "the bearer token is unknown, expired or revoked");
         rest_problem_text(message, SOUP_STATUS_UNAUTHORIZED, "invalid-token",
                           "the bearer token is unknown, expired or revoked; log in again");
         soup_message_headers_append(headers, "WWW-Authenticate", "Bearer realm=\"lares\", error=\"invalid_token\"");
         return FALSE;
     }
+    lares_auth_count_accepted("token", "http");
     who->caller = (LaresControlCaller){.face = "rest",
                                        .subject = who->proof.subject,
                                        .address = visit->peer.address,

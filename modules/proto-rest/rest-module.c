@@ -40,17 +40,32 @@ handle_resources(SoupServer *soup, SoupServerMessage *message, const char *path,
 static void
 handle_openapi(SoupServer *soup, SoupServerMessage *message, const char *path, GHashTable *query, gpointer user)
 {
+    rest_count_other(message, REST_COUNT_OPENAPI);
     rest_answer(message, SOUP_STATUS_OK, "application/json", rest_openapi(user));
+}
+
+static gboolean
+is_at(SoupServerMessage *message, const char *path)
+{
+    return g_str_equal(g_uri_get_path(soup_server_message_get_uri(message)), path);
 }
 
 static void
 handle_health(SoupServer *soup, SoupServerMessage *message, const char *path, GHashTable *query, gpointer user)
 {
-    JsonNode *node = json_node_new(JSON_NODE_OBJECT);
-    JsonObject *object = json_object_new();
-    json_object_set_string_member(object, "status", "ok");
-    json_node_take_object(node, object);
-    rest_answer(message, SOUP_STATUS_OK, "application/json", node);
+    if (is_at(message, "/api/v1/health"))
+        rest_health_handle(user, message);
+    else
+        rest_resources_handle(user, message);
+}
+
+static void
+handle_metrics(SoupServer *soup, SoupServerMessage *message, const char *path, GHashTable *query, gpointer user)
+{
+    if (is_at(message, "/metrics"))
+        rest_resources_serve(user, message, "/api/v1/metrics");
+    else
+        rest_problem_text(message, SOUP_STATUS_NOT_FOUND, "not-found", "there is nothing at this path");
 }
 
 static void
@@ -77,9 +92,11 @@ start(LaresProtocol *protocol, LaresHost *host, GError **error)
     g_autoptr(GError) trouble = NULL;
     self->host = host;
     self->soup = soup_server_new("server-header", "lares", "raw-paths", TRUE, NULL);
+    rest_metrics_watch(self);
     g_signal_connect(self->soup, "request-started", G_CALLBACK(request_started), self);
     soup_server_add_handler(self->soup, "/api/v1/verbs", handle_verbs, self, NULL);
     soup_server_add_handler(self->soup, "/api/v1/health", handle_health, self, NULL);
+    soup_server_add_handler(self->soup, "/metrics", handle_metrics, self, NULL);
     soup_server_add_handler(self->soup, "/api/v1/openapi.json", handle_openapi, self, NULL);
     soup_server_add_handler(self->soup, "/api/v1", handle_resources, self, NULL);
     soup_server_add_handler(self->soup, NULL, handle_unknown, self, NULL);
@@ -150,7 +167,7 @@ load(LaresHost *host, LaresSettings *settings, GError **error)
 {
     g_autoptr(RestServer) server = g_object_new(REST_TYPE_SERVER, NULL);
     server->settings = settings;
-    return lares_host_add_protocol(host, LARES_PROTOCOL(server), error);
+    return rest_metrics_register(server, error) && lares_host_add_protocol(host, LARES_PROTOCOL(server), error);
 }
 
 LARES_MODULE(LARES_MODULE_PROTOCOL, "proto-rest", .version = LARES_VERSION,

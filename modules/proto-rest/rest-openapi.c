@@ -139,12 +139,27 @@ put_schema_answer(JsonBuilder *b, const char *status, const char *words, const c
 }
 
 static void
+put_plain_answer(JsonBuilder *b)
+{
+    open_object(b, "200");
+    put(b, "description", "A text.");
+    open_object(b, "content");
+    open_object(b, "text/plain");
+    open_object(b, "schema");
+    put(b, "type", "string");
+    for (guint i = 0; i < 4; i++)
+        json_builder_end_object(b);
+}
+
+static void
 put_answers(JsonBuilder *b, const RestRoute *route)
 {
     open_object(b, "responses");
-    if (route->creates) {
+    if (route->text) {
+        put_plain_answer(b);
+    } else if (route->creates) {
         put_schema_answer(b, "201", "Made.", "#/components/schemas/Thing");
-    } else if (route->key) {
+    } else if (route->key || route->paged) {
         put_schema_answer(b, "200", "A page of the list.", "#/components/schemas/Page");
     } else {
         put_schema_answer(b, "200", "What it is now.", "#/components/schemas/Thing");
@@ -154,6 +169,8 @@ put_answers(JsonBuilder *b, const RestRoute *route)
             json_builder_end_object(b);
         }
     }
+    if (route->open)
+        put_schema_answer(b, "503", "Something does not work.", "#/components/schemas/Thing");
     put_reference(b, "default", "#/components/responses/Problem");
     json_builder_end_object(b);
 }
@@ -166,6 +183,10 @@ put_operation(JsonBuilder *b, const RestRoute *route, const LaresVerb *verb)
     put(b, "operationId", verb->name);
     put(b, "summary", verb->doc);
     put(b, "x-lares-right", lares_right_name(verb->right));
+    if (route->open) { /* `{}`: without a login, too */
+        json_builder_set_member_name(b, "security");
+        json_builder_add_value(b, json_from_string("[{},{\"ticket\":[]},{\"token\":[]}]", NULL));
+    }
     put_parameters(b, route, verb);
     put_body(b, route, verb);
     put_answers(b, route);

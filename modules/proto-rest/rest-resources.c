@@ -291,6 +291,18 @@ answer_list(Visit *visit, GVariant *list)
     answer_text(visit, SOUP_STATUS_OK, json_to_string(root, FALSE));
 }
 
+/* Not JSON but a text for a program that reads no JSON. */
+static void
+answer_plain(Visit *visit, GVariant *result)
+{
+    const char *type = "text/plain", *text = "";
+    g_variant_lookup(result, "type", "&s", &type);
+    g_variant_lookup(result, "text", "&s", &text);
+    soup_message_headers_replace(soup_server_message_get_response_headers(visit->message), "Cache-Control", "no-store");
+    soup_server_message_set_status(visit->message, SOUP_STATUS_OK, NULL);
+    soup_server_message_set_response(visit->message, type, SOUP_MEMORY_COPY, text, strlen(text));
+}
+
 /* Where what was made can be found. */
 static void
 set_location(Visit *visit, GVariant *args, GVariant *result)
@@ -324,6 +336,8 @@ run(Visit *visit)
         set_location(visit, args, result);
     if (visit->route->key && !visit->route->creates && result)
         answer_list(visit, result);
+    else if (result && visit->route->text)
+        answer_plain(visit, result);
     else if (result || visit->route->creates)
         answer_text(visit, visit->route->creates ? SOUP_STATUS_CREATED : SOUP_STATUS_OK, text_of(result));
     else
@@ -331,17 +345,19 @@ run(Visit *visit)
 }
 
 void
-rest_resources_handle(RestServer *self, SoupServerMessage *message)
+rest_resources_serve(RestServer *self, SoupServerMessage *message, const char *path)
 {
     g_auto(RestCaller) who = {0};
     g_autoptr(JsonObject) words = NULL;
     g_autoptr(GError) error = NULL;
-    /* The path is as it was sent ("raw-paths"): escapes are taken once, after its parts were told apart. */
     GUri *uri = soup_server_message_get_uri(message);
     if (!rest_caller_find(self, message, &who))
         return;
-    const RestRoute *route = find_route(message, g_uri_get_path(uri), &words);
-    if (!route || !rest_has_fit_type(message))
+    const RestRoute *route = find_route(message, path, &words);
+    if (!route)
+        return;
+    rest_count_route(message, route);
+    if (!rest_has_fit_type(message))
         return;
     const LaresVerb *verb = lares_control_find(lares_host_control(self->host), route->verb);
     if (!verb) {
@@ -357,4 +373,11 @@ rest_resources_handle(RestServer *self, SoupServerMessage *message)
     }
     Visit visit = {self, message, &who.caller, route, verb, words, query};
     run(&visit);
+}
+
+void
+rest_resources_handle(RestServer *self, SoupServerMessage *message)
+{
+    /* The path is as it was sent ("raw-paths"): escapes are taken once, after its parts were told apart. */
+    rest_resources_serve(self, message, g_uri_get_path(soup_server_message_get_uri(message)));
 }

@@ -28,6 +28,9 @@
 
 const RestRoute rest_routes[] = {
     SHOW("/status", "status"),
+    {.method = "GET", .path = "/health", .verb = "health", .open = TRUE},
+    SHOW("/version", "version"),
+    {.method = "GET", .path = "/metrics", .verb = "metrics", .text = TRUE},
     ACT("/reload", "server.reload", NULL),
 
     LIST("/shares", "share.list", "name"),
@@ -69,6 +72,9 @@ const RestRoute rest_routes[] = {
 
     LIST("/sessions", "session.list", "id"),
     CHANGE("DELETE", "/sessions/{id}", "session.end", NULL),
+
+    {.method = "GET", .path = "/opens", .verb = "open.list", .paged = TRUE},
+    {.method = "GET", .path = "/locks", .verb = "lock.list", .paged = TRUE},
 
     LIST("/modules", "module.list", "name"),
     SHOW("/modules/{name}", "module.show"),

@@ -52,7 +52,7 @@ rest_socket_caller(RestServer *self, SoupServerMessage *message, LaresControlCal
         g_autofree char *reason =
             g_strdup_printf("may not manage the server: %s %.100s", soup_server_message_get_method(message),
                             g_uri_get_path(soup_server_message_get_uri(message)));
-        lares_auth_refused("peer", "control", &peer, NULL, reason);
+        lares_auth_refused_as("peer", "control", &peer, NULL, LARES_REFUSED_POLICY, reason);
         return FALSE;
     }
     *caller = (LaresControlCaller){.face = "socket",

@@ -48,6 +48,7 @@ rest_verbs_handle(RestServer *self, SoupServerMessage *message)
     const char *path = g_uri_get_path(uri), *base = "/api/v1/verbs";
     const char *name = g_str_has_prefix(path, base) ? path + strlen(base) : "/?";
     gboolean list = name[0] == '\0' || g_str_equal(name, "/");
+    rest_count_other(message, list ? REST_COUNT_VERBS : REST_COUNT_VERB);
     if (list && is_method(message, "GET"))
         call_verb(self, message, &who.caller, "verb.list");
     else if (!list && name[0] == '/' && is_method(message, "POST"))

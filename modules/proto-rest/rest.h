@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Inside proto-rest: HTTP with JSON over the verbs of core/control.
  *
- *   GET  /api/v1/health          200 while the server runs; for anybody
+ *   GET  /api/v1/health          200 or 503; the bare word for anybody, all of it for those who may look
+ *   GET  /metrics                the same as /api/v1/metrics: what is counted, for Prometheus
  *   GET  /api/v1/openapi.json    the description of everything below; for anybody
  *   …    /api/v1/shares …        resources (rest-routes.c): each method of each path is one verb
  *   GET  /api/v1/verbs           all verbs with their arguments
@@ -129,6 +130,9 @@ typedef struct {
     const char *show; /* the verb that shows the resource, for If-Match; NULL: none */
     const char *key;  /* lists: the member that names and orders the items */
     gboolean creates; /* 201, with a Location made of the path and the argument `key` */
+    gboolean paged;   /* the verb itself makes pages of its list */
+    gboolean text;    /* the answer is the verb's "text", of its "type" */
+    gboolean open;    /* for anybody, in a form that tells nothing: rest-health.c */
 } RestRoute;
 
 extern const RestRoute rest_routes[]; /* ends with a NULL method */
@@ -138,6 +142,20 @@ const RestRoute *rest_route_find(const char *method, const char *path, JsonObjec
 
 void rest_verbs_handle(RestServer *self, SoupServerMessage *message);
 void rest_resources_handle(RestServer *self, SoupServerMessage *message);
+/* ---- Counting: rest-metrics.c --------------------------------------------------------------------------------------
+ */
+
+typedef enum { REST_COUNT_OTHER, REST_COUNT_VERB, REST_COUNT_VERBS, REST_COUNT_OPENAPI } RestCount;
+/* In load(), once. */
+gboolean rest_metrics_register(RestServer *self, GError **error);
+void rest_metrics_watch(RestServer *self);
+/* Under what the request is counted; "other" until it is said. */
+void rest_count_route(SoupServerMessage *message, const RestRoute *route);
+void rest_count_other(SoupServerMessage *message, RestCount other);
+
+/* For another address than the one that was asked for. */
+void rest_resources_serve(RestServer *self, SoupServerMessage *message, const char *path);
+void rest_health_handle(RestServer *self, SoupServerMessage *message);
 /* The description of the server's routes in OpenAPI 3.1; new. */
 JsonNode *rest_openapi(RestServer *self);
 

@@ -5,6 +5,7 @@
  * Thread: workers. */
 #include "smb2-credits.h"
 #include "smb2-message.h"
+#include "smb2-metrics.h"
 
 typedef enum { WALK_ON, WALK_PARKED, WALK_CLOSED } Walk;
 
@@ -115,6 +116,7 @@ run_handler(Smb2Message *m, Smb2Op *op, const Smb2Command *row, uint32_t status,
         leave_waiting(m, op);
         return WALK_PARKED;
     }
+    smb2_count_command(op->command, status);
     smb2_response_end(m, op, status, async_id, async_id == 0);
     Smb2Session *over = op->session_over && op->session ? smb2_session_ref(op->session) : NULL;
     inherit(m, op, status);
@@ -137,6 +139,7 @@ cancel(Smb2Message *m, Smb2Op *op)
     if (smb2_check_signature(m, op) == STATUS_SUCCESS)
         smb2_async_cancel(m->connection, session_id, async,
                           async ? smb2_get_u64(op->header + SMB2_H_ASYNC_ID) : op->message_id);
+    smb2_count_command(op->command, STATUS_SUCCESS);
     m->at += op->message_len;
     op_clear(op);
 }
@@ -293,6 +296,8 @@ smb2_message_request(LaresRequest *request, gpointer data)
         refuse_record(&m, "a message that is no SMB 2 request");
         return;
     }
+    request->operations = smb2_operations;
+    request->operation = smb2_command_place(smb2_get_u16(m.record + SMB2_H_COMMAND));
     smb2_message_start(&m);
     note_running(&m, TRUE);
     Walk result = walk(&m);
@@ -422,6 +427,7 @@ smb2_message_finish(Smb2Message *m, uint64_t async_id, uint32_t status, const ui
     op.is_signed = (op.flags & SMB2_FLAGS_SIGNED) != 0;
     op.keep_error_body = len != 0;
     lares_put_bytes(op.out, body, len);
+    smb2_count_command(op.command, status);
     smb2_response_end(m, &op, status, async_id, FALSE);
     inherit(m, &op, status);
     m->at += op.message_len;

@@ -3,6 +3,7 @@
  *
  * Thread: main thread. */
 #include "smb2-connection.h"
+#include "smb2-metrics.h"
 #include "smb2-session.h"
 
 #define LARES_TYPE_SMB2 (lares_smb2_get_type())
@@ -225,7 +226,7 @@ load(LaresHost *host, LaresSettings *settings, GError **error)
 {
     g_autoptr(LaresSmb2) self = g_object_new(LARES_TYPE_SMB2, NULL);
     self->settings = settings;
-    return lares_host_add_protocol(host, LARES_PROTOCOL(self), error);
+    return smb2_metrics_register(&self->service, error) && lares_host_add_protocol(host, LARES_PROTOCOL(self), error);
 }
 
 LARES_MODULE(LARES_MODULE_PROTOCOL, "proto-smb2", .version = "0.1.0", .description = "SMB 2 and 3 (2.0.2 to 3.1.1)",

@@ -2,6 +2,7 @@
 /* READ: from a file, straight from the page cache where the reply is neither signed nor encrypted, or from a pipe.
  *
  * Spec: [MS-SMB2] 3.3.5.12; [MS-FSA] 2.1.5.3. */
+#include "smb2-metrics.h"
 #include "smb2-open.h"
 
 #define HEAD 16 /* of the response, before the data */
@@ -54,6 +55,7 @@ read_file(Smb2Op *op, LaresIo *io, uint64_t offset, size_t len, size_t minimum, 
     if ((done == 0 && len > 0) || done < minimum)
         return STATUS_END_OF_FILE;
     put_head(op, at, done);
+    smb2_count_bytes(FALSE, done);
     return STATUS_SUCCESS;
 }
 

@@ -427,11 +427,11 @@ end_previous(Setup *setup)
 }
 
 static uint32_t
-refuse(Setup *setup, const char *principal, const char *reason)
+refuse(Setup *setup, LaresRefused class_, const char *principal, const char *reason)
 {
     LaresAuthContext *context = setup->channel->context;
     const LaresFlavor *flavor = context ? lares_spnego_flavor(context) : NULL;
-    lares_auth_refused(flavor ? flavor->name : NULL, "smb2", setup->op->caller.peer, principal, reason);
+    lares_auth_refused_as(flavor ? flavor->name : NULL, "smb2", setup->op->caller.peer, principal, class_, reason);
     return STATUS_LOGON_FAILURE;
 }
 
@@ -445,12 +445,12 @@ set_keys(Setup *setup, const LaresAuthPeer *who)
     uint8_t key[SMB2_KEY_SIZE];
     if (who->anonymous && !setup->binding) {
         if (settings->encryption == SMB2_ENCRYPTION_REQUIRED)
-            return refuse(setup, NULL, "encryption is required, and guests have no key");
+            return refuse(setup, LARES_REFUSED_POLICY, NULL, "encryption is required, and guests have no key");
         s->guest = TRUE;
         return STATUS_SUCCESS;
     }
     if (!take_key(setup->channel->context, key, &full))
-        return refuse(setup, who->principal, "the mechanism gives no session key");
+        return refuse(setup, LARES_REFUSED_POLICY, who->principal, "the mechanism gives no session key");
     if (!set_signing_key(setup, key))
         return STATUS_INTERNAL_ERROR;
     if (!setup->binding) {
@@ -489,28 +489,30 @@ complete(Setup *setup)
     const LaresFlavor *flavor = lares_spnego_flavor(channel->context);
     const LaresAuthPeer *who = lares_auth_context_get_peer(channel->context);
     if (!flavor || !who)
-        return refuse(setup, NULL, "no loaded module offers the flavor of this login");
+        return refuse(setup, LARES_REFUSED_POLICY, NULL, "no loaded module offers the flavor of this login");
     if (lares_auth_login(s->service->host, channel->context, flavor, "smb2", op->caller.peer, &identity) != LARES_OK)
         return STATUS_LOGON_FAILURE;
     g_autofree char *principal = principal_of(flavor, who, identity);
     uint32_t status = STATUS_SUCCESS;
     if (setup->binding) {
         if (g_strcmp0(principal, s->owner) != 0) {
-            lares_auth_refused(flavor->name, "smb2", op->caller.peer, who->principal,
-                               "another user than the session's wants to join it");
+            lares_auth_refused_as(flavor->name, "smb2", op->caller.peer, who->principal, LARES_REFUSED_POLICY,
+                                  "another user than the session's wants to join it");
             status = STATUS_ACCESS_DENIED;
         } else if (!smb2_session_may_come_from(s, op->caller.peer)) {
-            lares_auth_refused(flavor->name, "smb2", op->caller.peer, who->principal,
-                               "the session uses a share that is not for this host");
+            lares_auth_refused_as(flavor->name, "smb2", op->caller.peer, who->principal, LARES_REFUSED_POLICY,
+                                  "the session uses a share that is not for this host");
             status = STATUS_ACCESS_DENIED;
         }
     } else if (setup->again && !may_follow(s, who, principal)) {
-        status = refuse(setup, who->principal, "another user than the session's first wants to take it over");
+        status = refuse(setup, LARES_REFUSED_POLICY, who->principal,
+                        "another user than the session's first wants to take it over");
     }
     if (status == STATUS_SUCCESS && !setup->again)
         status = set_keys(setup, who);
     if (status == STATUS_SUCCESS && !count_session(s)) {
-        lares_auth_refused(flavor->name, "smb2", op->caller.peer, who->principal, "there are too many sessions");
+        lares_auth_refused_as(flavor->name, "smb2", op->caller.peer, who->principal, LARES_REFUSED_LIMIT,
+                              "there are too many sessions");
         status = STATUS_INSUFFICIENT_RESOURCES;
     }
     if (status != STATUS_SUCCESS) {
@@ -545,7 +547,8 @@ refuse_step(Setup *setup, const char *reason)
 {
     uint32_t major, minor;
     lares_auth_context_get_gss_status(setup->channel->context, &major, &minor);
-    uint32_t status = refuse(setup, NULL, reason ? reason : "token refused");
+    uint32_t status =
+        refuse(setup, lares_auth_context_get_refused(setup->channel->context), NULL, reason ? reason : "token refused");
     return (major & 0xff0000) == GSS_DEFECTIVE_TOKEN ? STATUS_INVALID_PARAMETER : status;
 }
 

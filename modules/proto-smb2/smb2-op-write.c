@@ -2,6 +2,7 @@
 /* WRITE and FLUSH.
  *
  * Spec: [MS-SMB2] 3.3.5.13, 3.3.5.11; [MS-FSA] 2.1.5.4, 2.1.5.7. */
+#include "smb2-metrics.h"
 #include "smb2-open.h"
 
 #define WRITE_RIGHTS (SMB2_FILE_WRITE_DATA | SMB2_FILE_APPEND_DATA)
@@ -47,6 +48,7 @@ write_file(Smb2Op *op, uint64_t offset, const uint8_t *data, size_t len, LaresSt
     lares_files_io_end(&io);
     if (status == LARES_OK) {
         put_written(op, done);
+        smb2_count_bytes(TRUE, done);
         smb2_open_set_position(open, offset + done);
         smb2_open_wrote(op, open);
     }

@@ -3,6 +3,7 @@
  *
  * Spec: [MS-SMB2] 3.3.1.10, 3.3.5.2.7.2, 3.3.5.2.10. */
 #include "smb2-open-table.h"
+#include "smb2-session.h"
 
 #include <string.h>
 
@@ -82,6 +83,18 @@ smb2_opens_count(Smb2Opens *opens)
 
 /* ---- One open --------------------------------------------------------------------------------------------------- */
 
+/* Session locked. */
+static LaresHolder *
+new_holder(const Smb2Session *session)
+{
+    char id[20];
+    const Smb2Channel *channel = session->channels->len ? session->channels->pdata[0] : NULL;
+    LaresHolder *holder = lares_holder_new("smb2", NULL, NULL, NULL);
+    g_snprintf(id, sizeof id, "%016" G_GINT64_MODIFIER "x", session->id);
+    lares_holder_set_origin(holder, id, channel ? lares_connection_peer(channel->connection->net)->address : NULL);
+    return holder;
+}
+
 LaresHolder *
 smb2_session_holder(Smb2Session *session)
 {
@@ -90,7 +103,7 @@ smb2_session_holder(Smb2Session *session)
     if (session->opens)
         holder = lares_holder_ref(session->opens);
     else
-        holder = lares_holder_new("smb2", NULL, NULL, NULL);
+        holder = new_holder(session);
     /* After the end nobody would give back what the session keeps: then it is its user's alone. */
     if (!session->opens && g_atomic_int_get(&session->state) != SMB2_SESSION_ENDED)
         session->opens = lares_holder_ref(holder);

@@ -54,7 +54,7 @@ smb2_service_new(LaresHost *host, const Smb2Settings *settings, GError **error)
     service->connections = g_hash_table_new(NULL, NULL);
     make_guid(service);
     service->net = (LaresService){
-        .name = "smb",
+        .name = "smb2",
         .framing = LARES_FRAMING_DIRECT_TCP,
         .max_record = SMB2_MAX_RECORD,
         .max_reply = SMB2_MAX_REPLY,

@@ -453,6 +453,28 @@ smb2_sessions_list(Smb2Service *service)
     return g_variant_builder_end(&list);
 }
 
+gint64
+smb2_sessions_look(Smb2Service *service, guint *sessions)
+{
+    GHashTableIter iter;
+    gpointer value;
+    gint64 soonest = INT64_MAX, now = g_get_real_time() / G_USEC_PER_SEC;
+    *sessions = 0;
+    g_mutex_lock(&service->lock);
+    g_hash_table_iter_init(&iter, service->sessions);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        Smb2Session *s = value;
+        gint64 expiry = __atomic_load_n(&s->expiry, __ATOMIC_RELAXED);
+        if (g_atomic_int_get(&s->state) == SMB2_SESSION_IN_PROGRESS)
+            continue;
+        *sessions += 1;
+        if (expiry > now)
+            soonest = MIN(soonest, expiry);
+    }
+    g_mutex_unlock(&service->lock);
+    return soonest;
+}
+
 gboolean
 smb2_sessions_end(Smb2Service *service, const char *id)
 {

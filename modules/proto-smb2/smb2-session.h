@@ -61,6 +61,9 @@ void smb2_sessions_sweep(Smb2Service *service);
 /* The client encrypts: unasked messages of this session are encrypted from now on. */
 void smb2_session_note_encryption(Smb2Session *session);
 GVariant *smb2_sessions_list(Smb2Service *service);
+/* When the first of their tickets ends (wall-clock second; INT64_MAX: never); how many there are, as
+ * smb2_sessions_list() has them. */
+gint64 smb2_sessions_look(Smb2Service *service, guint *sessions);
 gboolean smb2_sessions_end(Smb2Service *service, const char *id);
 
 /* ---- Trees: smb2-tree.c ------------------------------------------------------------------------------------------ */

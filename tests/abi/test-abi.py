@@ -25,8 +25,8 @@ import nfs4ops as ops
 VERSIONS = sorted(d for d in os.listdir(HERE) if re.fullmatch(r"\d+\.\d+", d))
 NOW = os.path.join(TOP, "include")
 # Made by one side, read by the other with its size or NULL in mind; a LaresControlCaller is made by the faces, which are
-# all in this tree as long as nothing was released.
-GROWING = re.compile(r"Interface$|^LaresModule$|^LaresControlCaller$")
+# all in this tree as long as nothing was released; a LaresRequest is made by the core and handed out by its address.
+GROWING = re.compile(r"Interface$|^LaresModule$|^LaresControlCaller$|^LaresRequest$")
 
 
 def headers(folder):

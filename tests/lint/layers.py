@@ -8,7 +8,7 @@ import re
 import sys
 
 # From the ground up. A room may include itself and those before it.
-ROOMS = ["base", "identity", "auth", "store", "state", "share", "files", "net", "module", "control", "server"]
+ROOMS = ["base", "metrics", "identity", "auth", "store", "state", "share", "files", "net", "module", "control", "server"]
 INCLUDE = re.compile(r'^[ \t]*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 # What stands above the rooms it serves although it is listed below them, each with its reason.
 ALLOWED = {}

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A third party's auth module: built against what `make install` gives, loaded by the daemon, negotiated per share."""
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -144,6 +145,12 @@ def test_negotiation():
             for bad in (b"", b"wrong", b"sesam", b"sesame ", b"sesame=ada", bytes(400)):
                 with s.conn(token(bad)) as c:
                     assert refused(c), bad
+            # What it counts of its own stands beside what the server counts.
+            text = s.verb("metrics")["text"]
+            assert "# TYPE lares_example_tokens_total counter\n" in text, text
+            assert re.search(r'^lares_example_tokens_total\{result="wrong"\} 6$', text, re.M), text
+            assert re.search(r'^lares_example_tokens_total\{result="known"\} [1-9]', text, re.M), text
+            assert re.search(r'^lares_auth_failures_total\{protocol="nfs4",flavor="example",reason="other"\} 6$', text, re.M), text
             log = s.d.log()
             assert "event=auth principal=ada user=ada client=127.0.0.1 flavor=example protocol=nfs4 verdict=accepted" \
                 in log, log

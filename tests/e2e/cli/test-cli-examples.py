@@ -24,13 +24,14 @@ from realm import RealmError
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 # In the order in which somebody could type them: what makes comes before what uses, what removes comes last.
 ORDER = """
-    status | reload | verbs | module list | module show | module enable | module disable | module set | kerberos status | realm create | realm status | realm rotate | realm user list |
+    status | health | version | metrics | reload | verbs | module list | module show | module enable | module disable | module set | kerberos status | realm create | realm status | realm rotate | realm user list |
     login | context list | context show | logout | context use | context remove |
     realm user add | realm user passwd | realm user disable | realm user enable | realm host add | realm host keytab |
     realm host list | user add | user passwd | user import | realm user show | user list | user show | user set | user disable | user enable |
     user ntlm enable | user ntlm list | user ntlm disable | group add |
     group add-member | group list | group show | token create | token list | group remove-member | group set | mapping set | mapping list | mapping test | share create | share list |
     share show | share set | share security set | share security show | share disable | share enable | session list |
+    open list | lock list |
     session end | realm client-config | completion | share remove | mapping delete | group delete | user delete |
     realm host remove | realm user remove | token revoke | realm remove
 """

@@ -19,6 +19,38 @@
 static const LaresFlavor example_flavor = {
     .name = "example", .protection = LARES_PROTECT_AUTHENTICATED, .rpc_flavor = EXAMPLE_RPC_FLAVOR};
 
+/* ---- What it counts, at /metrics (since ABI 1.1) ----------------------------------------------------------------- */
+
+#if LARES_ABI_MINOR >= 1
+static const LaresMetric tokens_total = {
+    "lares_example_tokens_total", LARES_METRIC_COUNTER, FALSE, "Tokens that clients have shown.", {"result"}};
+static const char *const results[] = {"wrong", "known"};
+static LaresMeter *tokens_meter;
+
+static void
+count_token(gboolean known)
+{
+    lares_meter_add(tokens_meter, known ? 1 : 0, 1);
+}
+
+static gboolean
+add_metrics(GError **error)
+{
+    return (tokens_meter = lares_meter_new(&tokens_total, results, 2, error)) != NULL;
+}
+#else
+static void
+count_token(gboolean known)
+{
+}
+
+static gboolean
+add_metrics(GError **error)
+{
+    return TRUE;
+}
+#endif
+
 /* ---- One login ------------------------------------------------------------------------------------------------- */
 
 #define EXAMPLE_TYPE_CONTEXT (example_context_get_type())
@@ -75,6 +107,7 @@ example_context_step(LaresAuthContext *context, const uint8_t *token, size_t len
         if (equals && same_token(pairs[i], (size_t)(equals - pairs[i]), token, len))
             self->user = g_strdup(equals + 1);
     }
+    count_token(self->user != NULL);
     if (!self->user) {
         *reason = g_strdup("not a known token");
         return LARES_AUTH_FAILED;
@@ -159,7 +192,7 @@ load(LaresHost *host, LaresSettings *settings, GError **error)
 {
     g_autoptr(ExampleProvider) provider = g_object_new(EXAMPLE_TYPE_PROVIDER, NULL);
     provider->settings = settings;
-    return lares_host_add_auth_provider(host, LARES_AUTH_PROVIDER(provider), error);
+    return add_metrics(error) && lares_host_add_auth_provider(host, LARES_AUTH_PROVIDER(provider), error);
 }
 
 LARES_MODULE(LARES_MODULE_AUTH, "example", .version = "1", .description = "Shared tokens, for demonstration",
