@@ -16,9 +16,12 @@ import subprocess
 import tempfile
 import time
 
+from sanitizers import for_tls
+
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get("LARES_BUILD", os.path.join(TOP, "build")))
 TROUBLE = re.compile(r"(ERROR|WARNING): (Address|Thread|Leak|UndefinedBehavior|Memory)Sanitizer|runtime error:"
+                     r"|LeakSanitizer has encountered a fatal error"
                      r"|GLib(-GObject)?-(CRITICAL|ERROR|WARNING)|\*\*.*(CRITICAL|ERROR)")
 _modules = {}
 
@@ -53,7 +56,7 @@ class Laresd:
         self.modules = modules or {}
         self.server = server or {}
         self.raw = raw or ""
-        self.env = dict(os.environ, LC_ALL="C.UTF-8", **(env or {}))
+        self.env = for_tls(dict(os.environ, LC_ALL="C.UTF-8", **(env or {})))
         self.dir = directory or tempfile.mkdtemp(prefix="laresd-")
         self.own_dir = directory is None and not keep
         self.wrapper = list(wrapper) or os.environ.get("LARES_WRAPPER", "").split()  # a debugger, for example

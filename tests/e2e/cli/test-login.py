@@ -22,6 +22,7 @@ from climate import CONFLICT, DENIED, LARESCTL, NOT_FOUND, OK, UNREACHABLE, USAG
 from laresd import Laresd
 from lares_server import call_verb
 from realm import Realm, RealmError, tool
+from sanitizers import for_tls
 
 SOMEBODY = 65534
 
@@ -73,7 +74,8 @@ class World:
         env = self.realm.env(ccache=self.work / f"cc-{user}" if user else self.work / "no-cc")
         for name in ("LARES_SOCKET", "LARES_CONTEXT"):
             env.pop(name, None)
-        return dict(env, XDG_CONFIG_HOME=str(self.config), LC_ALL="C.UTF-8", LANGUAGE="", HOME=str(self.work), **more)
+        env = dict(env, XDG_CONFIG_HOME=str(self.config), LC_ALL="C.UTF-8", LANGUAGE="", HOME=str(self.work), **more)
+        return for_tls(env)
 
     def kinit(self, user, realm=None, **more):
         cc = (realm or self.realm).kinit(user, self.work / f"cc-{user}", **more)

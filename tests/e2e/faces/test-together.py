@@ -24,6 +24,7 @@ from laresd import BUILD, Laresd
 from lares_server import call_verb
 from nfsraw import Conn, auth_sys
 from realm import Realm, RealmError, tool
+from sanitizers import for_tls
 import nfs4ops as ops
 
 LARESCTL = os.path.join(BUILD, "cli", "laresctl")
@@ -58,7 +59,7 @@ class Faces:
         env = self.realm.env(ccache=self.cc[user] if user else "/nonexistent")
         env.update(XDG_CONFIG_HOME=str(self.work / f"config-{user}"), LC_ALL="C.UTF-8", LANGUAGE="")
         where = ["--server", self.url] if user else ["--socket", self.d.control]
-        return subprocess.run([LARESCTL, *args, *where], env=env, capture_output=True, text=True, timeout=60, user=uid,
+        return subprocess.run([LARESCTL, *args, *where], env=for_tls(env), capture_output=True, text=True, timeout=60, user=uid,
                               stdin=subprocess.DEVNULL)
 
     def shown(self):
