@@ -7,7 +7,9 @@
 The build folder is $LARES_BUILD, or `build` at the top of the source tree. A module is found by name anywhere below it.
 In settings "@PORT@" becomes a free port (d.port), "@PORT2@" another one (d.ports[2]), "@DIR@" the private folder.
 On leaving, the daemon is stopped, and it is an error if it did not stop cleanly or a sanitizer had something to say."""
+import json
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -23,6 +25,14 @@ BUILD = os.path.abspath(os.environ.get("LARES_BUILD", os.path.join(TOP, "build")
 TROUBLE = re.compile(r"(ERROR|WARNING): (Address|Thread|Leak|UndefinedBehavior|Memory)Sanitizer|runtime error:"
                      r"|LeakSanitizer has encountered a fatal error"
                      r"|GLib(-GObject)?-(CRITICAL|ERROR|WARNING)|\*\*.*(CRITICAL|ERROR)")
+
+
+def sanitized():
+    """Was the build made with a sanitizer? Then it is slower and larger than what is measured."""
+    options = json.loads(pathlib.Path(BUILD, "meson-info", "intro-buildoptions.json").read_text())
+    return next(o["value"] for o in options if o["name"] == "b_sanitize") != "none"
+
+
 _modules = {}
 
 

@@ -12,10 +12,10 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap
-from laresd import BUILD, Laresd, run_laresd
+from laresd import Laresd, run_laresd, sanitized
 
 ECHO = {"test-echo": {"listen": "127.0.0.1:@PORT@"}}
-SANITIZED = "sanitize" in BUILD
+SANITIZED = sanitized()
 
 
 def test_configuration_errors():

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The data plane through the echo protocol: whole records in, replies out, whatever the peer does."""
-import json
 import os
 import random
 import resource
@@ -13,18 +12,9 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap
-from laresd import BUILD, Laresd
+from laresd import Laresd, sanitized
 
 ECHO, SLEEP, BYTES, FILE, SILENT, LATER, CLOSE, SPIN, COUNT = range(1, 10)
-
-
-
-def sanitized():
-    """Whether the server under test is built with a sanitizer, which is slow and takes memory of its own."""
-    with open(os.path.join(BUILD, "meson-info", "intro-buildoptions.json")) as f:
-        return next(o["value"] for o in json.load(f) if o["name"] == "b_sanitize") != "none"
-
-
 SANITIZED = sanitized() or os.environ.get("LARES_SLOW")
 FILE_SIZE = 1 << 20
 
