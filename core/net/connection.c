@@ -47,6 +47,7 @@ lares_connection_new(LaresListener *listener, int fd, const LaresPeer *peer)
     c->local = (LaresPeer){0};
     __atomic_store_n(&c->on_ready, FALSE, __ATOMIC_RELAXED);
     c->alive = TRUE;
+    c->welcomed = FALSE;
     c->added = c->closing = c->finalized = c->eof = c->readable = c->reading = c->sending = c->blocked = FALSE;
     c->large = c->partial = FALSE;
     c->armed = 0;
@@ -103,7 +104,7 @@ gboolean
 lares_connection_enter(LaresConnection *c, uint32_t events)
 {
     g_mutex_lock(&c->lock);
-    gboolean alive = c->alive;
+    gboolean alive = c->alive && c->welcomed;
     if (alive) {
         lares_connection_ref(c);
         c->armed = 0;
@@ -122,7 +123,7 @@ lares_connection_take_over(LaresConnection *c)
     g_mutex_lock(&c->lock);
     gboolean unread = !c->armed && !c->reading && !c->eof && !lares_connection_paused(c);
     gboolean unsent = c->out_head && !c->sending && !c->blocked;
-    gboolean take = c->alive && !c->closing && (unread || unsent);
+    gboolean take = c->alive && c->welcomed && !c->closing && (unread || unsent);
     if (take) {
         lares_connection_ref(c);
         c->readable |= unread;

@@ -355,6 +355,7 @@ welcome(LaresListener *l, int fd, const struct sockaddr *sa)
     if (l->service->connected)
         c->data = l->service->connected(c, l->user);
     g_mutex_lock(&c->lock);
+    c->welcomed = TRUE;
     c->in_flight--;
     lares_connection_leave(c);
     lares_connection_unref(c);

@@ -117,6 +117,7 @@ struct _LaresConnection {
 
     /* All below: `lock`, except that frames and in belong to the reader while `reading`. */
     gboolean alive;     /* FALSE: over, perhaps in the spare list */
+    gboolean welcomed;  /* connected() has returned; who comes before that means the connection this was before */
     gboolean added;     /* to the epoll set */
     gboolean closing;   /* nothing is read or sent any more */
     gboolean finalized; /* closed() was or is being called */
