@@ -177,17 +177,36 @@ mac_of(LaresFiles *files, const uint8_t *head, const uint8_t *handle, size_t len
     return slot->mac;
 }
 
-size_t
-lares_files_handle(LaresFiles *files, const LaresObject *object, uint8_t *buf)
+static size_t
+seal(LaresFiles *files, const LaresShare *share, const LaresHandle *handle, uint8_t *buf)
 {
-    const LaresHandle *handle = &object->node->handle;
-    uint32_t id = GUINT32_TO_BE(object->share->id);
+    uint32_t id = GUINT32_TO_BE(share->id);
     buf[0] = VERSION;
     buf[1] = 0;
     memcpy(buf + 2, &id, sizeof id);
     memcpy(buf + HEAD_LEN, mac_of(files, buf, handle->bytes, handle->len), MAC_LEN);
     memcpy(buf + FIXED_LEN, handle->bytes, handle->len);
     return FIXED_LEN + (size_t)handle->len;
+}
+
+size_t
+lares_files_handle(LaresFiles *files, const LaresObject *object, uint8_t *buf)
+{
+    return seal(files, object->share, &object->node->handle, buf);
+}
+
+LaresStatus
+lares_files_entry_handle(LaresFiles *files, const LaresObject *dir, const char *name, uint64_t fileid, uint8_t *buf,
+                         size_t *len)
+{
+    const LaresStoreInterface *iface = STORE_IFACE(dir->share->store);
+    LaresHandle handle;
+    if (!iface->entry_handle)
+        return LARES_NOTSUPP;
+    LaresStatus status = iface->entry_handle(dir->share->store, dir->node, name, fileid, &handle);
+    if (status == LARES_OK)
+        *len = seal(files, dir->share, &handle, buf);
+    return status;
 }
 
 LaresStatus

@@ -283,6 +283,8 @@ lares_files_readdir_attrs(LaresFiles *files, const LaresCaller *caller, const La
         PlainEntries plain = {emit, user};
         return lares_files_readdir(files, caller, dir, cookie, emit_plain, &plain, eof);
     }
+    if (mask & LARES_ATTR_HANDLE && !iface->entry_handle)
+        nodes = TRUE;
     LaresCred cred = lares_files_cred(caller, dir);
     ShownEntries shown = {NULL, emit, user};
     return iface->readdir_attrs(dir->share->store, &cred, dir->node, cookie, mask, nodes, emit_shown_attrs, &shown,

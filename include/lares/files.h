@@ -59,6 +59,10 @@ LARES_API gboolean lares_object_is_share_root(const LaresObject *object);
  * cannot be made up. At most 128 bytes (RFC 7530 NFS4_FHSIZE). */
 #define LARES_WIRE_HANDLE_MAX 128
 LARES_API size_t lares_files_handle(LaresFiles *files, const LaresObject *object, uint8_t *buf);
+/* The same for an entry of a directory whose attributes lares_files_readdir_attrs() told, without its object; see
+ * LaresStore.entry_handle. Anything but LARES_OK: look the entry up. */
+LARES_API LaresStatus lares_files_entry_handle(LaresFiles *files, const LaresObject *dir, const char *name,
+                                               uint64_t fileid, uint8_t *buf, size_t *len);
 /* LARES_BADHANDLE, LARES_STALE; host policy LARES_ACCESS. Flavor policy is not checked here (PUTFH must succeed where
  * SECINFO follows): see lares_files_policy(). */
 LARES_API LaresStatus lares_files_from_handle(LaresFiles *files, const LaresCaller *caller, const uint8_t *bytes,

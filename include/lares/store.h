@@ -60,6 +60,8 @@ typedef enum {
     LARES_ATTR_RDEV = 1 << 13,
     LARES_ATTR_CHANGE = 1 << 14,
     LARES_ATTR_STAT = (1 << 15) - 1,
+    /* Only asked of readdir_attrs: the entries' handles are wanted, see entry_handle. */
+    LARES_ATTR_HANDLE = 1 << 15,
     /* Only in a LaresSetAttrs: */
     LARES_SET_ATIME_NOW = 1 << 16,
     LARES_SET_MTIME_NOW = 1 << 17
@@ -243,7 +245,7 @@ struct _LaresStoreInterface {
     /* Optional: brings an object's own changes (a directory's entries) to the disk. */
     LaresStatus (*sync)(LaresStore *self, LaresNode *node);
     /* Optional: readdir that tells the entries' attributes (`mask`) in passing, and makes their nodes only on demand.
-     */
+     * With LARES_ATTR_HANDLE an entry comes with its node unless entry_handle can be expected to do without. */
     LaresStatus (*readdir_attrs)(LaresStore *self, const LaresCred *cred, LaresNode *dir, uint64_t cookie,
                                  uint32_t mask, gboolean nodes, LaresDirAttrsFunc emit, gpointer user, gboolean *eof);
     /* Optional: what the server itself keeps with an object, out of the users' sight and without asking for permission.
@@ -267,6 +269,10 @@ struct _LaresStoreInterface {
      * no.
      */
     gboolean (*handles_last)(LaresStore *self);
+    /* Optional: the handle of an entry whose attributes readdir_attrs told, without making its node; may be called from
+     * inside of that. LARES_STALE when the name has another object than number `fileid` by now. */
+    LaresStatus (*entry_handle)(LaresStore *self, LaresNode *dir, const char *name, uint64_t fileid,
+                                LaresHandle *handle);
 };
 
 /* Opens the store of one share: `path` is its root. NULL with error. */

@@ -232,24 +232,30 @@ nfs4_fattr_encode(Nfs4Compound *c, LaresWriter *out, const LaresObject *object, 
     return status;
 }
 
-gboolean
-nfs4_fattr_needs_object(const Nfs4Compound *c, const Nfs4Bitmap *want, uint32_t *mask)
+void
+nfs4_fattr_plan(const Nfs4Compound *c, const Nfs4Bitmap *want, Nfs4FattrPlan *plan)
 {
-    Nfs4Bitmap chosen;
-    uint32_t from = choose(c, want, &chosen);
-    *mask = (from & LARES_ATTR_STAT) | LARES_ATTR_FILEID;
-    return (from & (NFS4_FROM_SPACE | NFS4_FROM_ACL)) != 0 || nfs4_bitmap_has(want, FATTR4_FILEHANDLE);
+    plan->from = choose(c, want, &plan->chosen);
+}
+
+gboolean
+nfs4_fattr_needs_object(const Nfs4FattrPlan *plan)
+{
+    return (plan->from & (NFS4_FROM_SPACE | NFS4_FROM_ACL)) != 0;
 }
 
 /* A share's root is no entry of its own share, so mounted_on is the file id. */
 uint32_t
-nfs4_fattr_encode_entry(Nfs4Compound *c, LaresWriter *out, const LaresObject *object, const LaresAttrs *attrs,
-                        const Nfs4Bitmap *want)
+nfs4_fattr_encode_entry(Nfs4Compound *c, LaresWriter *out, const Nfs4FattrEntry *entry, const Nfs4FattrPlan *plan)
 {
-    Nfs4FattrSource s = {.c = c, .object = object, .attrs = *attrs, .mounted_on = attrs->fileid};
-    Nfs4Bitmap chosen;
-    uint32_t from = choose(c, want, &chosen);
-    uint32_t status = collect(&s, from & (NFS4_FROM_SPACE | NFS4_FROM_ACL));
+    Nfs4FattrSource s = {.c = c,
+                         .object = entry->object,
+                         .attrs = *entry->attrs,
+                         .mounted_on = entry->attrs->fileid,
+                         .handle = entry->handle,
+                         .handle_len = entry->handle_len};
+    Nfs4Bitmap chosen = plan->chosen;
+    uint32_t status = collect(&s, plan->from & (NFS4_FROM_SPACE | NFS4_FROM_ACL));
     if (status == NFS4_OK)
         put_chosen(&s, &chosen, out);
     return status;

@@ -72,12 +72,24 @@ uint32_t nfs4_fattr_readable(const Nfs4Compound *c, const Nfs4Bitmap *b);
 
 /* Encodes a fattr4 with those attributes of `want` that are supported. Unknown ones are left out. */
 uint32_t nfs4_fattr_encode(Nfs4Compound *c, LaresWriter *out, const LaresObject *object, const Nfs4Bitmap *want);
-/* For READDIR: which of the store's attributes `want` needs (*mask), and whether it needs the object too. */
-gboolean nfs4_fattr_needs_object(const Nfs4Compound *c, const Nfs4Bitmap *want, uint32_t *mask);
-/* For READDIR: nfs4_fattr_encode() of an entry whose attributes are known already. object->node may be NULL where the
- * object is not needed. */
-uint32_t nfs4_fattr_encode_entry(Nfs4Compound *c, LaresWriter *out, const LaresObject *object, const LaresAttrs *attrs,
-                                 const Nfs4Bitmap *want);
+/* For READDIR: what is the same for all entries. */
+typedef struct {
+    Nfs4Bitmap chosen; /* of what is wanted, what is supported */
+    uint32_t from;     /* LARES_ATTR_* that it needs, and more that is nfs4-fattr.h's */
+} Nfs4FattrPlan;
+void nfs4_fattr_plan(const Nfs4Compound *c, const Nfs4Bitmap *want, Nfs4FattrPlan *plan);
+/* Does it need each object, and not only its attributes and its handle? */
+gboolean nfs4_fattr_needs_object(const Nfs4FattrPlan *plan);
+/* An entry whose attributes are known already. */
+typedef struct {
+    const LaresObject *object; /* its node may be NULL where the object is not needed */
+    const LaresAttrs *attrs;
+    const uint8_t *handle; /* NULL: the object's, or not wanted */
+    size_t handle_len;
+} Nfs4FattrEntry;
+/* nfs4_fattr_encode() for it. */
+uint32_t nfs4_fattr_encode_entry(Nfs4Compound *c, LaresWriter *out, const Nfs4FattrEntry *entry,
+                                 const Nfs4FattrPlan *plan);
 /* For READDIR: the fattr4 of an entry that could not be looked at: rdattr_error (when wanted), fileid and nothing else.
  */
 void nfs4_fattr_encode_error(LaresWriter *out, const Nfs4Bitmap *want, uint32_t status, uint64_t fileid);

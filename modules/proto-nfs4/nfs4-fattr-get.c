@@ -64,7 +64,10 @@ PUT(aclsupport)
 PUT(filehandle)
 {
     uint8_t handle[LARES_WIRE_HANDLE_MAX];
-    lares_put_opaque(out, handle, lares_files_handle(s->c->files, s->object, handle));
+    if (s->handle)
+        lares_put_opaque(out, s->handle, s->handle_len);
+    else
+        lares_put_opaque(out, handle, lares_files_handle(s->c->files, s->object, handle));
 }
 
 PUT(fileid)

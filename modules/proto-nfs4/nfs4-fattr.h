@@ -15,7 +15,9 @@ typedef struct {
     LaresAttrs attrs;
     uint64_t mounted_on;
     LaresSpace space;
-    LaresAcl *acl; /* NULL: not wanted or none */
+    LaresAcl *acl;         /* NULL: not wanted or none */
+    const uint8_t *handle; /* NULL: the object's */
+    size_t handle_len;
 } Nfs4FattrSource;
 
 /* How a value lies on the wire, to walk over it without understanding it. */

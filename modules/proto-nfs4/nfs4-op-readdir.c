@@ -2,7 +2,8 @@
 /* READDIR: entries of the current directory with their attributes.
  *
  * Where the store gives the attributes in passing, entries are written as they come. From the first one on that must be
- * looked at they are kept until the store is done, so that no store is entered again from inside its own readdir.
+ * looked at they are kept until the store is done, so that no store is entered again from inside its own readdir (but
+ * for a handle, which it is made for: see entry_handle).
  * Cookies are the store's and survive a restart, so the cookie verifier is constant zero.
  *
  * Spec: RFC 7530 16.24, RFC 8881 18.23 */
@@ -21,6 +22,8 @@ struct Entry {
     uint64_t fileid;
     const LaresAttrs *attrs; /* NULL: to be looked up */
     LaresNode *node;         /* a reference, with attrs, when the object is needed */
+    const uint8_t *handle;   /* with attrs, when only the handle is needed */
+    size_t handle_len;
 };
 
 typedef struct {
@@ -31,9 +34,11 @@ typedef struct {
     uint64_t cookie;
     size_t maxcount;
     Nfs4Bitmap want;
+    Nfs4FattrPlan plan;
     gboolean plain;       /* the directory itself knows all that is wanted */
-    gboolean need_object; /* for a handle, an ACL, … of each entry */
-    size_t start;         /* of the entries in the reply */
+    gboolean need_object; /* for an ACL, … of each entry */
+    gboolean need_handle;
+    size_t start; /* of the entries in the reply */
     uint32_t status;
     gboolean any;  /* an entry was written */
     gboolean full; /* one did not fit */
@@ -90,7 +95,8 @@ put_attributes(Listing *l, const Entry *entry)
     }
     if (entry->attrs) {
         object = (LaresObject){c->current.share, entry->node};
-        return nfs4_fattr_encode_entry(c, c->out, &object, entry->attrs, &l->want);
+        Nfs4FattrEntry known = {&object, entry->attrs, entry->handle, entry->handle_len};
+        return nfs4_fattr_encode_entry(c, c->out, &known, &l->plan);
     }
     size_t at = c->out->len;
     LaresStatus found = lares_files_lookup(c->files, &c->caller, &c->current, entry->name, TRUE, &object);
@@ -158,6 +164,8 @@ keep(Listing *l, const Entry *entry)
         kept->attrs = lares_arena_memdup(arena, entry->attrs, sizeof *entry->attrs);
     if (entry->node)
         lares_node_ref(entry->node);
+    if (entry->handle)
+        kept->handle = lares_arena_memdup(arena, entry->handle, entry->handle_len);
     *l->last = kept;
     l->last = &kept->next;
     return TRUE;
@@ -173,13 +181,20 @@ take(const LaresDirEntry *dirent, const LaresAttrs *attrs, LaresNode *node, gpoi
     if ((l->any || l->first) && dir_cost > l->dir_left)
         return FALSE;
     l->dir_left -= MIN(dir_cost, l->dir_left);
+    uint8_t handle[LARES_WIRE_HANDLE_MAX];
+    Entry entry = {.name = dirent->name, .name_len = len, .cookie = dirent->cookie, .fileid = dirent->fileid};
     gboolean known = attrs && (node || !l->need_object);
-    Entry entry = {.name = dirent->name,
-                   .name_len = len,
-                   .cookie = dirent->cookie,
-                   .fileid = dirent->fileid,
-                   .attrs = known ? attrs : NULL,
-                   .node = known && l->need_object ? node : NULL};
+    if (known && node && (l->need_object || l->need_handle)) {
+        entry.node = node;
+    } else if (known && l->need_handle) {
+        entry.handle = handle;
+        known = lares_files_entry_handle(l->c->files, &l->c->current, dirent->name, attrs->fileid, handle,
+                                         &entry.handle_len) == LARES_OK;
+    }
+    if (known)
+        entry.attrs = attrs;
+    else
+        entry.handle = NULL;
     if ((known || l->plain) && !l->first)
         return put_entry(l, &entry);
     return keep(l, &entry);
@@ -195,9 +210,11 @@ static LaresStatus
 read_entries(Listing *l, gboolean *eof)
 {
     Nfs4Compound *c = l->c;
-    uint32_t mask;
     l->plain = needs_no_lookup(&l->want);
-    l->need_object = nfs4_fattr_needs_object(c, &l->want, &mask);
+    nfs4_fattr_plan(c, &l->want, &l->plan);
+    l->need_object = nfs4_fattr_needs_object(&l->plan);
+    l->need_handle = nfs4_bitmap_has(&l->plan.chosen, FATTR4_FILEHANDLE);
+    uint32_t mask = (l->plan.from & LARES_ATTR_STAT) | LARES_ATTR_FILEID | (l->need_handle ? LARES_ATTR_HANDLE : 0u);
     if (l->plain)
         return lares_files_readdir(c->files, &c->caller, &c->current, l->cookie, take_name, l, eof);
     return lares_files_readdir_attrs(c->files, &c->caller, &c->current, l->cookie, mask, l->need_object, take, l, eof);

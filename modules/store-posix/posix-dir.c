@@ -169,12 +169,27 @@ posix_readdir(LaresStore *base, const LaresCred *cred, LaresNode *dir, uint64_t 
     return status == LARES_OK ? list(&l, cookie, eof) : status;
 }
 
+/* Two looks at a name may see two objects. Both have to show the same number; then they differ in their generation at
+ * most, which is to say that the first one was removed that very moment. */
+LaresStatus
+posix_entry_handle(LaresStore *base, LaresNode *ldir, const char *name, uint64_t fileid, LaresHandle *handle)
+{
+    PosixNode *dir = posix_node(ldir);
+    PosixMount *mount;
+    int err = posix_handle_at(POSIX_STORE(base), dir->fd, name, handle, &mount);
+    if (err)
+        return err == EOPNOTSUPP ? LARES_NOTSUPP : lares_status_from_errno(err);
+    return mount == dir->mount && posix_handle_has_number(handle, fileid) ? LARES_OK : LARES_STALE;
+}
+
 LaresStatus
 posix_readdir_attrs(LaresStore *base, const LaresCred *cred, LaresNode *dir, uint64_t cookie, uint32_t mask,
                     gboolean nodes, LaresDirAttrsFunc emit, gpointer user, gboolean *eof)
 {
     Listing l = {
         .store = POSIX_STORE(base), .dir = posix_node(dir), .emit = emit, .user = user, .nodes = nodes, .mask = mask};
+    if (mask & LARES_ATTR_HANDLE && !posix_handle_has_number(&dir->handle, dir->fileid))
+        l.nodes = TRUE;
     *eof = FALSE;
     LaresStatus status = check(&l, cred, cookie, &l.search);
     return status == LARES_OK ? list(&l, cookie, eof) : status;

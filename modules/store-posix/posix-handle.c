@@ -85,6 +85,33 @@ posix_handle_is_inode(const LaresHandle *handle)
     return handle->bytes[0] == KIND_INODE;
 }
 
+/* The kernel's own types (FILEID_* of its exportfs.h), numbers in the byte order of the machine; tmpfs has the
+ * generation first. */
+gboolean
+posix_handle_has_number(const LaresHandle *handle, uint64_t ino)
+{
+    const uint8_t *bytes = handle->bytes + KERNEL_HEAD;
+    uint32_t half;
+    uint64_t whole;
+    if (handle->bytes[0] != KIND_KERNEL || handle->len < KERNEL_HEAD + 8)
+        return FALSE;
+    size_t n = handle->len - KERNEL_HEAD;
+    switch (get_le(handle->bytes + 6, 2)) {
+    case 0x01: /* ext4, f2fs …: inode, generation; tmpfs: generation, inode */
+        memcpy(&half, bytes, sizeof half);
+        if (n == 8)
+            return half == ino;
+        memcpy(&whole, bytes + 4, sizeof whole);
+        return n == 12 && whole == ino;
+    case 0x81: /* xfs: inode, generation */
+    case 0x4d: /* btrfs: inode, subvolume, generation */
+        memcpy(&whole, bytes, sizeof whole);
+        return whole == ino;
+    default:
+        return FALSE;
+    }
+}
+
 /* ---- Confinement ------------------------------------------------------------------------------------------------- */
 
 /* What keeps us from looking is no reason to call the object gone: clients throw away what is stale. */

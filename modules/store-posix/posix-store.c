@@ -204,6 +204,7 @@ posix_store_iface_init(LaresStoreInterface *iface)
         .set_size = posix_set_size,
         .sync = posix_sync,
         .readdir_attrs = posix_readdir_attrs,
+        .entry_handle = posix_entry_handle,
         .get_note = posix_get_note,
         .set_note = posix_set_note,
         .path = posix_path,

@@ -249,6 +249,8 @@ void posix_fd_path(int fd, char path[POSIX_FD_PATH]);
 int posix_handle_at(PosixStore *store, int fd, const char *name, LaresHandle *handle, PosixMount **mount);
 void posix_handle_from_inode(const PosixMount *mount, const struct statx *st, LaresHandle *handle);
 gboolean posix_handle_is_inode(const LaresHandle *handle);
+/* Does a kernel handle show that it is this inode's? FALSE also where that is not known of the file system. */
+gboolean posix_handle_has_number(const LaresHandle *handle, uint64_t ino);
 /* Opens (O_PATH) what a kernel handle names; -1 with errno. */
 int posix_handle_open(const PosixMount *mount, const LaresHandle *handle);
 /* LARES_OK when what a descriptor shows is below the share's root, as far as it can be known; LARES_STALE when not. */
@@ -325,6 +327,8 @@ LaresStatus posix_rename(LaresStore *store, const LaresCred *cred, LaresNode *fr
                          const char *new_name, gboolean replace);
 LaresStatus posix_readdir(LaresStore *store, const LaresCred *cred, LaresNode *dir, uint64_t cookie, LaresDirFunc emit,
                           gpointer user, gboolean *eof);
+LaresStatus posix_entry_handle(LaresStore *store, LaresNode *dir, const char *name, uint64_t fileid,
+                               LaresHandle *handle);
 LaresStatus posix_readdir_attrs(LaresStore *store, const LaresCred *cred, LaresNode *dir, uint64_t cookie,
                                 uint32_t mask, gboolean nodes, LaresDirAttrsFunc emit, gpointer user, gboolean *eof);
 

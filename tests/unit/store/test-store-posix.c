@@ -378,6 +378,7 @@ typedef struct {
     Fixture *f;
     gboolean nodes;
     guint seen;
+    guint by_name;
 } Comparison;
 
 /* emit may call the store, so what was told is compared at once with what getattr tells. */
@@ -402,6 +403,59 @@ compare_entry(const LaresDirEntry *entry, const LaresAttrs *told, LaresNode *tol
     return TRUE;
 }
 
+/* An entry's handle is its object's, whether it came with the object or is asked for; of another number it is none. */
+static gboolean
+compare_handle(const LaresDirEntry *entry, const LaresAttrs *told, LaresNode *told_node, gpointer user)
+{
+    Comparison *c = user;
+    LaresHandle handle = {0};
+    g_assert_nonnull(told);
+    if (told_node) {
+        handle = told_node->handle;
+    } else {
+        assert_ok(IFACE(c->f->s)->entry_handle(c->f->s, c->f->root, entry->name, told->fileid, &handle));
+        c->by_name++;
+        LaresHandle other;
+        g_assert_cmpint(IFACE(c->f->s)->entry_handle(c->f->s, c->f->root, entry->name, told->fileid + 1, &other), ==,
+                        LARES_STALE);
+    }
+    g_autoptr(LaresNode) node = must_lookup(c->f->s, &c->f->me, c->f->root, entry->name);
+    g_assert_cmpmem(handle.bytes, handle.len, node->handle.bytes, node->handle.len);
+    c->seen++;
+    return TRUE;
+}
+
+static void
+test_readdir_handles(Fixture *f, gconstpointer data)
+{
+    static const LaresFileType types[] = {LARES_TYPE_REGULAR, LARES_TYPE_DIRECTORY, LARES_TYPE_SYMLINK,
+                                          LARES_TYPE_FIFO};
+    const guint total = 40;
+    LaresHandle handle;
+    for (guint i = 0; i < total; i++) {
+        char name[32];
+        g_snprintf(name, sizeof name, "entry-%u", i);
+        lares_node_unref(must_make(f->s, &f->me, f->root, name, types[i % G_N_ELEMENTS(types)], 0600));
+    }
+    fixture_reopen(f, data != NULL); /* nothing is cached */
+    gboolean kernel = f->root->handle.bytes[0] == 1;
+    for (guint round = 0; round < 2; round++) {
+        Comparison c = {f, FALSE, 0, 0};
+        gboolean eof = FALSE;
+        assert_ok(IFACE(f->s)->readdir_attrs(f->s, &f->me, f->root, 0, LARES_ATTR_STAT | LARES_ATTR_HANDLE, FALSE,
+                                             compare_handle, &c, &eof));
+        g_assert_true(eof);
+        g_assert_cmpuint(c.seen, ==, total);
+        /* On what the tests run on no object is made for it, and what is cached is asked. */
+        if (!kernel)
+            g_assert_cmpuint(c.by_name, ==, 0);
+        else if (round == 0)
+            g_assert_cmpuint(c.by_name, ==, total);
+    }
+    g_assert_cmpint(IFACE(f->s)->entry_handle(f->s, f->root, "nothing", 1, &handle), ==,
+                    kernel ? LARES_NOENT : LARES_NOTSUPP);
+}
+
 static void
 test_readdir_attrs(Fixture *f, gconstpointer data)
 {
@@ -420,7 +474,7 @@ test_readdir_attrs(Fixture *f, gconstpointer data)
         }
     }
     for (guint round = 0; round < 4; round++) {
-        Comparison c = {f, round & 1, 0};
+        Comparison c = {f, round & 1, 0, 0};
         gboolean eof = FALSE;
         if (round == 2)
             fixture_reopen(f, data != NULL); /* nothing is cached */
@@ -658,6 +712,7 @@ add_tests(void)
     ADD("moments", test_moments);
     ADD("readdir", test_readdir);
     ADD("readdir-attrs", test_readdir_attrs);
+    ADD("readdir-handles", test_readdir_handles);
     ADD("handles", test_handles);
     ADD("handles-without-descriptors", test_handles_without_descriptors);
     ADD("handle-garbage", test_handle_garbage);

@@ -117,6 +117,73 @@ step(Worker *w, GRand *rand)
         posix_cache_sweep(s);
 }
 
+/* ---- Handles of a listing while names change hands --------------------------------------------------------------- */
+
+typedef struct {
+    Fixture *f;
+    gint stop; /* atomic */
+    guint told, refused;
+} Race;
+
+static gboolean
+check_handle(const LaresDirEntry *entry, const LaresAttrs *attrs, LaresNode *node, gpointer user)
+{
+    Race *race = user;
+    LaresStore *s = race->f->s;
+    LaresHandle handle;
+    if (!attrs)
+        return TRUE;
+    if (node) {
+        g_assert_cmpuint(node->fileid, ==, attrs->fileid);
+        return TRUE;
+    }
+    LaresStatus status = IFACE(s)->entry_handle(s, race->f->root, entry->name, attrs->fileid, &handle);
+    if (status != LARES_OK) {
+        expect(status);
+        race->refused++;
+        return TRUE;
+    }
+    race->told++;
+    g_autoptr(LaresNode) found = NULL;
+    status = IFACE(s)->from_handle(s, handle.bytes, handle.len, &found);
+    expect(status);
+    if (status == LARES_OK)
+        g_assert_cmpuint(found->fileid, ==, attrs->fileid);
+    return TRUE;
+}
+
+/* Two files change places again and again, without the store. */
+static gpointer
+swap_names(gpointer data)
+{
+    Race *race = data;
+    g_autofree char *a = g_build_filename(race->f->dir, "n0", NULL), *b = g_build_filename(race->f->dir, "n1", NULL);
+    while (!g_atomic_int_get(&race->stop))
+        g_assert_cmpint(renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE), ==, 0);
+    return NULL;
+}
+
+/* Whatever a listing says of a name: number and handle are one object's. */
+static void
+test_swapped_names(Fixture *f, gconstpointer data)
+{
+    Race race = {.f = f};
+    guint rounds = g_test_slow() ? 50000 : 4000;
+    gboolean eof;
+    POSIX_STORE(f->s)->max_idle = 0;
+    lares_node_unref(must_make(f->s, &f->me, f->root, "n0", LARES_TYPE_REGULAR, 0600));
+    lares_node_unref(must_make(f->s, &f->me, f->root, "n1", LARES_TYPE_REGULAR, 0600));
+    GThread *thread = g_thread_new("swap", swap_names, &race);
+    for (guint i = 0; i < rounds; i++)
+        assert_ok(IFACE(f->s)->readdir_attrs(f->s, &f->me, f->root, 0, LARES_ATTR_STAT | LARES_ATTR_HANDLE, FALSE,
+                                             check_handle, &race, &eof));
+    g_atomic_int_set(&race.stop, 1);
+    g_thread_join(thread);
+    g_test_message("%u handles told, %u refused", race.told, race.refused);
+    if (f->root->handle.bytes[0] == 1)
+        g_assert_cmpuint(race.told, >, 0);
+}
+
 static gpointer
 work(gpointer data)
 {
@@ -149,6 +216,7 @@ static void
 add_tests(void)
 {
     g_test_add("/store-stress/same-names", Fixture, NULL, fixture_set_up, test_same_names, fixture_tear_down);
+    g_test_add("/store-stress/swapped-names", Fixture, NULL, fixture_set_up, test_swapped_names, fixture_tear_down);
     g_test_add("/store-stress/inode-table", Fixture, GINT_TO_POINTER(1), fixture_set_up, test_same_names,
                fixture_tear_down);
 }
