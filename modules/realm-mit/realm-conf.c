@@ -13,6 +13,8 @@
 #define DEFAULT_MAX_LIFE   (24 * 3600)
 #define DEFAULT_MAX_RENEW  (7 * 24 * 3600)
 #define DEFAULT_MIN_LENGTH 8
+#define DEFAULT_GUESSES    20 /* clients ask twice with one wrong password */
+#define DEFAULT_PAUSE      300
 
 /* Only until the module puts the server's name here: no question to a resolver, which would hold up every start of a
  * machine whose name servers do not answer. */
@@ -46,6 +48,8 @@ realm_conf_new(const char *state_dir, const char *name)
     conf->max_life = DEFAULT_MAX_LIFE;
     conf->max_renew = DEFAULT_MAX_RENEW;
     conf->min_length = DEFAULT_MIN_LENGTH;
+    conf->max_guesses = DEFAULT_GUESSES;
+    conf->guess_pause = DEFAULT_PAUSE;
     return conf;
 }
 
@@ -135,6 +139,8 @@ static const struct {
     {"max-life", G_STRUCT_OFFSET(RealmConf, max_life), 300, 30 * 24 * 3600},
     {"max-renew", G_STRUCT_OFFSET(RealmConf, max_renew), 0, 365 * 24 * 3600},
     {"min-password", G_STRUCT_OFFSET(RealmConf, min_length), 1, 128},
+    {"max-guesses", G_STRUCT_OFFSET(RealmConf, max_guesses), 3, 1000000},
+    {"guess-pause", G_STRUCT_OFFSET(RealmConf, guess_pause), 1, 24 * 3600},
 };
 static const struct {
     const char *key;

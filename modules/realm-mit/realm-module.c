@@ -20,6 +20,10 @@ const LaresKey realm_keys[] = {
     {"max-life", LARES_KEY_DURATION, NULL, 300, 30 * 86400, "Longest life of a ticket; default 24h."},
     {"max-renew", LARES_KEY_DURATION, NULL, 0, 365 * 86400, "How long a ticket can be renewed; default 7d."},
     {"min-password", LARES_KEY_INTEGER, NULL, 1, 128, "Fewest characters of a password; default 8."},
+    {"max-guesses", LARES_KEY_INTEGER, NULL, 3, 1000000,
+     "Wrong passwords after which the KDC refuses a user for a while; default 20 (many clients try one twice)."},
+    {"guess-pause", LARES_KEY_DURATION, NULL, 1, 86400,
+     "How long that is, and how long a wrong one counts; default 5m."},
     {"rotate-every", LARES_KEY_DURATION, "30d", 0, 3650 * 86400,
      "How often the service keys are replaced; 0 means never."},
     {"rotate-grace", LARES_KEY_DURATION, "10s", 1, 3600,
@@ -101,8 +105,8 @@ take_hostname(RealmModule *self, RealmConf *conf, GError **error)
 static gboolean
 apply_settings(RealmModule *self, RealmConf *conf, GError **error)
 {
-    static const char *const numbers[] = {"kdc-port", "kadmin-port", "kpasswd-port",
-                                          "max-life", "max-renew",   "min-password"};
+    static const char *const numbers[] = {"kdc-port",  "kadmin-port",  "kpasswd-port", "max-life",
+                                          "max-renew", "min-password", "max-guesses",  "guess-pause"};
     const LaresSettings *s = self->settings;
     const char *const *listen = lares_settings_list(s, "listen");
 

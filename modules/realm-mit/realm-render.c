@@ -123,7 +123,7 @@ kdc_conf(const RealmConf *conf)
                            "        db_library = %8$s\n"
                            "        database_name = %3$s/principal\n"
                            "        disable_last_success = true\n"
-                           "        disable_lockout = true\n"
+                           "        disable_lockout = false\n"
                            "    }\n\n"
                            "[logging]\n"
                            "    default = STDERR\n",

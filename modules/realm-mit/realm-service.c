@@ -37,6 +37,8 @@ realm_prepare(const RealmConf *conf, const RealmPrograms *programs, GError **err
     JsonObject *args = json_object_new();
 
     json_object_set_int_member(args, "min-length", conf->min_length);
+    json_object_set_int_member(args, "max-guesses", conf->max_guesses);
+    json_object_set_int_member(args, "guess-pause", conf->guess_pause);
     return count(realm_admin_call(conf, programs, "prepare", args, NULL, error), "", NULL);
 }
 

@@ -41,16 +41,18 @@ typedef struct {
     char *dir;  /* STATE/realm, absolute */
     char *name; /* HOME.LAN */
     guint16 kdc_port, kadmin_port, kpasswd_port;
-    char **listen;    /* addresses without port; empty: every address, IPv4 and IPv6 */
-    char *hostname;   /* what clients call this server */
-    char **aliases;   /* further names of this server */
-    char **services;  /* nfs, cifs, HTTP, host */
-    char *database;   /* db2 or klmdb */
-    guint max_life;   /* seconds */
-    guint max_renew;  /* seconds */
-    guint min_length; /* of a password */
-    gint64 created;   /* seconds since 1970 */
-    gint64 rotated;   /* when the service keys in use were made */
+    char **listen;     /* addresses without port; empty: every address, IPv4 and IPv6 */
+    char *hostname;    /* what clients call this server */
+    char **aliases;    /* further names of this server */
+    char **services;   /* nfs, cifs, HTTP, host */
+    char *database;    /* db2 or klmdb */
+    guint max_life;    /* seconds */
+    guint max_renew;   /* seconds */
+    guint min_length;  /* of a password */
+    guint max_guesses; /* wrong passwords after which a user has to wait */
+    guint guess_pause; /* seconds; also how long a wrong one counts */
+    gint64 created;    /* seconds since 1970 */
+    gint64 rotated;    /* when the service keys in use were made */
 } RealmConf;
 
 RealmConf *realm_conf_new(const char *state_dir, const char *name);

@@ -48,19 +48,33 @@ widen_tgt(Helper *h, GError **error)
     return helper_fail(h, code, "the ticket-granting principal cannot be set up", error);
 }
 
+static gboolean
+same_policy(const kadm5_policy_ent_rec *a, const kadm5_policy_ent_rec *b)
+{
+    return a->pw_min_length == b->pw_min_length && a->pw_max_fail == b->pw_max_fail &&
+           a->pw_failcnt_interval == b->pw_failcnt_interval && a->pw_lockout_duration == b->pw_lockout_duration;
+}
+
+/* Guessing is slowed down, not ended: a lock that only an administrator opens would let anybody who knows a name shut
+ * its owner out for good. While it lasts the KDC does not look at passwords, so not even the right one is told from a
+ * wrong one. The count falls back when the lock does. */
 gboolean
 helper_prepare(Helper *h, JsonObject *args, JsonObject *result, GError **error)
 {
     kadm5_policy_ent_rec policy = {.policy = (char *)POLICY, .pw_min_classes = 1, .pw_history_num = 1};
     kadm5_policy_ent_rec present = {0};
-    long mask = KADM5_POLICY | KADM5_PW_MIN_LENGTH | KADM5_PW_MIN_CLASSES;
+    long mask = KADM5_POLICY | KADM5_PW_MIN_LENGTH | KADM5_PW_MIN_CLASSES | KADM5_PW_MAX_FAILURE |
+                KADM5_PW_FAILURE_COUNT_INTERVAL | KADM5_PW_LOCKOUT_DURATION;
     krb5_error_code code;
 
     policy.pw_min_length = (long)json_object_get_int_member_with_default(args, "min-length", 8);
+    policy.pw_max_fail = (krb5_kvno)json_object_get_int_member_with_default(args, "max-guesses", 20);
+    policy.pw_lockout_duration = (krb5_deltat)json_object_get_int_member_with_default(args, "guess-pause", 300);
+    policy.pw_failcnt_interval = policy.pw_lockout_duration;
     code = kadm5_get_policy(h->kadm, (char *)POLICY, &present);
     if (code == KADM5_UNK_POLICY)
         code = kadm5_create_policy(h->kadm, &policy, mask);
-    else if (code == 0 && present.pw_min_length != policy.pw_min_length)
+    else if (code == 0 && !same_policy(&present, &policy))
         code = kadm5_modify_policy(h->kadm, &policy, mask & ~KADM5_POLICY);
     kadm5_free_policy_ent(h->kadm, &present);
     return helper_fail(h, code, "the password policy cannot be set", error) && widen_tgt(h, error);
@@ -120,6 +134,15 @@ helper_user_add(Helper *h, JsonObject *args, JsonObject *result, GError **error)
     return user_result(h, code, args, error);
 }
 
+/* Wrong passwords until now do not count any more. */
+static krb5_error_code
+forgive(Helper *h, krb5_principal principal)
+{
+    kadm5_principal_ent_rec entry = {.principal = principal, .fail_auth_count = 0};
+
+    return kadm5_modify_principal(h->kadm, &entry, KADM5_FAIL_AUTH_COUNT);
+}
+
 gboolean
 helper_user_passwd(Helper *h, JsonObject *args, JsonObject *result, GError **error)
 {
@@ -129,6 +152,8 @@ helper_user_passwd(Helper *h, JsonObject *args, JsonObject *result, GError **err
     if (!need_secret(h, error) || !(principal = user_principal(h, args, error)))
         return FALSE;
     code = kadm5_chpass_principal(h->kadm, principal, (char *)h->secret);
+    if (code == 0)
+        code = forgive(h, principal);
     krb5_free_principal(h->ctx, principal);
     return user_result(h, code, args, error);
 }
@@ -162,6 +187,8 @@ user_switch(Helper *h, JsonObject *args, gboolean off, GError **error)
         else
             entry.attributes &= ~KRB5_KDB_DISALLOW_ALL_TIX;
         code = kadm5_modify_principal(h->kadm, &entry, KADM5_ATTRIBUTES);
+        if (code == 0 && !off)
+            code = forgive(h, principal);
         kadm5_free_principal_ent(h->kadm, &entry);
     }
     krb5_free_principal(h->ctx, principal);

@@ -9,7 +9,8 @@
  * "message"}. Exit status 0 when an answer was written.
  *
  * op               args                          result
- * prepare          min-length                    -                  (password policy)
+ * prepare          min-length, max-guesses,      -                  (password policy)
+ *                  guess-pause
  * user-add         name, secret                  -
  * user-passwd      name, secret                  -
  * user-remove      name                          -

@@ -388,6 +388,47 @@ test_no_tickets_for_people(void)
     fixture_free(f);
 }
 
+static gboolean
+can_log_in(gpointer f)
+{
+    return fixture_kinit(f, "again", "anna", "another horse");
+}
+
+/* Whoever tries passwords has to wait after some; nobody else has to, and the owner is not shut out for good. */
+static void
+test_guessing(void)
+{
+    Fixture *f = fixture_new();
+
+    f->conf->max_guesses = 4;
+    f->conf->guess_pause = 20;
+    fixture_create(f);
+    fixture_start(f);
+    json_object_unref(fixture_call(f, "user-add", "anna", "correct horse"));
+    json_object_unref(fixture_call(f, "user-add", "ben", "battery staple"));
+    for (guint way = 0; way < 2; way++) {
+        g_assert_true(fixture_kinit(f, "anna", "anna", "correct horse")); /* which sets the count back */
+        for (guint i = 0; i < 4; i++)
+            g_assert_false(fixture_kinit(f, "thief", "anna", "a guess"));
+        g_assert_false(fixture_kinit(f, "anna", "anna", "correct horse"));
+        g_assert_true(fixture_kinit(f, "ben", "ben", "battery staple"));
+        if (way == 0)
+            json_object_unref(fixture_call(f, "user-enable", "anna", NULL));
+        else
+            json_object_unref(fixture_call(f, "user-passwd", "anna", "another horse"));
+    }
+    g_assert_true(can_log_in(f));
+    /* It ends by itself, also for a realm whose settings changed. */
+    g_autoptr(GError) error = NULL;
+    f->conf->guess_pause = 2;
+    g_assert_true(realm_prepare(f->conf, &f->programs, &error));
+    g_assert_no_error(error);
+    for (guint i = 0; i < 4; i++)
+        g_assert_false(fixture_kinit(f, "thief", "anna", "a guess"));
+    g_assert_true(fixture_wait(can_log_in, f, 30));
+    fixture_free(f);
+}
+
 /* A password is anything but a line of JSON's business. */
 static void
 test_odd_passwords(void)
@@ -436,6 +477,7 @@ main(int argc, char **argv)
     g_test_add_func("/realm/users/all-addresses", test_all_addresses);
     g_test_add_func("/realm/users/refused", test_users_refused);
     g_test_add_func("/realm/users/no-tickets-for-people", test_no_tickets_for_people);
+    g_test_add_func("/realm/users/guessing", test_guessing);
     g_test_add_func("/realm/users/odd-passwords", test_odd_passwords);
     g_test_add_func("/realm/hosts", test_hosts);
     g_test_add_func("/realm/hosts/no-power", test_hosts_have_no_power);
