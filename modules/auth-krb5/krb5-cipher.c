@@ -256,8 +256,8 @@ open_tail(EVP_CIPHER_CTX *ctx, uint8_t *tail, size_t rest, const uint8_t before[
         raw[i] ^= before[i];
     memcpy(stolen, y, rest); /* the ciphertext of the block before the last, made whole */
     memcpy(stolen + rest, raw + rest, KRB5_BLOCK - rest);
-    for (size_t i = 0; i < rest; i++)
-        last[i] = raw[i] ^ y[i];
+    for (size_t i = 0; i < KRB5_BLOCK; i++)
+        last[i] = raw[i] ^ stolen[i]; /* of which `rest` bytes mean something */
     gboolean ok = cipher_run(ctx, raw, stolen, KRB5_BLOCK);
     for (size_t i = 0; i < KRB5_BLOCK; i++)
         tail[i] ^= raw[i] ^ before[i];

@@ -170,6 +170,41 @@ def test_rc4_only_is_refused():
                 assert_in(realm, s, realm.kinit("alice", d / "cc2"))
 
 
+# ---- Services and files ---------------------------------------------------------------------------------------------
+
+def test_services_without_a_key_are_named():
+    with folder() as d, mit(d, "aes256-cts-hmac-sha1-96") as realm, server(d, realm) as s:
+        warned = re.findall(r" warning .*?keytab (\S+) has no key for (\S+): clients cannot log in to that service",
+                            s.laresd.wait_log("has no key for host/localhost"))
+        assert sorted(warned) == [(str(realm.service_keytab), n + "/localhost") for n in ("HTTP", "cifs", "host")], warned
+        # With what is missing it is silent.
+        size = len(s.laresd.log())
+        realm.add_services(["HTTP/localhost", "cifs/localhost", "host/localhost"])
+        log = s.laresd.wait_log("4 keys from keytab", start=size)
+        s.verb("status")
+        assert "has no key for" not in log[log.index("4 keys from keytab"):], log[size:]
+
+
+def test_a_keytab_that_may_not_be_read():
+    """By a daemon that is not root: the error names the file, the reason, and what to do; the rest is served."""
+    with folder() as d, mit(d, "aes256-cts-hmac-sha1-96") as realm:
+        os.chmod(realm.dir, 0o755)
+        os.chmod(realm.service_keytab, 0o600)
+        s = LaresServer(d / "server", realm)
+        s.laresd.wrapper = ["setpriv", "--reuid=4711", "--regid=4711", "--clear-groups", "--bounding-set=-all",
+                            "--inh-caps=-all", "--no-new-privs"]
+        for base, dirs, files in os.walk(d / "server"):
+            for name in [base] + [os.path.join(base, f) for f in dirs + files]:
+                os.chown(name, 4711, 4711, follow_symlinks=False)
+        s.add_share("share", d / "share", ["sys"])
+        with s:
+            log = s.laresd.wait_log("cannot be read")
+            line = next(x for x in log.splitlines() if "cannot be read" in x)
+            for words in (" error ", str(realm.service_keytab), "Permission denied", "let the user that runs laresd read it"):
+                assert words in line, line
+            assert s.verb("share.show", name="share")["available"] is True
+
+
 # ---- The keytab of the environment ----------------------------------------------------------------------------------
 
 def test_keytab_of_the_environment():

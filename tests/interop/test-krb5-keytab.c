@@ -142,6 +142,75 @@ test_bad_keytabs(void)
     g_unlink(path);
 }
 
+/* What ktutil does not write any more, but old machines have: an entry of a type that is not AES. */
+static void
+add_entry(GByteArray *keytab, uint16_t enctype, uint16_t key_len)
+{
+    static const char realm[] = "PAIR.TEST", service[] = "nfs", host[] = "old.pair.test";
+    g_autoptr(GByteArray) e = g_byte_array_new();
+    uint8_t key[32] = {0};
+    guint16 n;
+    guint32 w;
+#define PUT16(v) (n = GUINT16_TO_BE(v), g_byte_array_append(e, (guint8 *)&n, 2))
+#define PUT32(v) (w = GUINT32_TO_BE(v), g_byte_array_append(e, (guint8 *)&w, 4))
+#define TEXT(s)  (PUT16(sizeof s - 1), g_byte_array_append(e, (const guint8 *)s, sizeof s - 1))
+    PUT16(2);
+    TEXT(realm);
+    TEXT(service);
+    TEXT(host);
+    PUT32(1);                                    /* NT-PRINCIPAL */
+    PUT32(0);                                    /* when it was written */
+    g_byte_array_append(e, (guint8 *)"\003", 1); /* kvno */
+    PUT16(enctype);
+    PUT16(key_len);
+    g_byte_array_append(e, key, key_len);
+#undef PUT16
+#undef PUT32
+#undef TEXT
+    w = GUINT32_TO_BE(e->len);
+    g_byte_array_append(keytab, (guint8 *)&w, 4);
+    g_byte_array_append(keytab, e->data, e->len);
+}
+
+/* DES, triple DES and RC4 keys are named and left out; a keytab of nothing else is an error that says what to do. */
+static void
+test_weak_types(void)
+{
+    static const struct {
+        uint16_t enctype, len;
+        const char *name;
+    } weak[] = {{1, 8, "(1)"}, {3, 8, "(3)"}, {16, 24, "des3"}, {23, 16, "arcfour-hmac"}};
+    g_autofree char *path = g_build_filename(fixture_realm->dir, "weak.keytab", NULL);
+
+    for (guint with_aes = 0; with_aes < 2; with_aes++) {
+        g_autoptr(GByteArray) keytab = g_byte_array_new();
+        g_autoptr(GError) error = NULL;
+        g_byte_array_append(keytab, (guint8 *)"\005\002", 2);
+        for (guint i = 0; i < G_N_ELEMENTS(weak); i++)
+            add_entry(keytab, weak[i].enctype, weak[i].len);
+        if (with_aes)
+            add_entry(keytab, 18, 32);
+        g_assert_true(g_file_set_contents(path, (char *)keytab->data, (gssize)keytab->len, NULL));
+        g_autoptr(Krb5Keytab) k = krb5_keytab_load_file(path, &error);
+        if (!with_aes) {
+            g_assert_null(k);
+            g_assert_error(error, LARES_ERROR, LARES_ERROR_CONFIG);
+            g_assert_nonnull(strstr(error->message, "has no usable key"));
+            g_assert_nonnull(strstr(error->message, "ktadd -e aes256-cts"));
+            continue;
+        }
+        g_assert_no_error(error);
+        g_assert_cmpuint(k->entries->len, ==, 1);
+        g_assert_cmpuint(k->refused->len, ==, G_N_ELEMENTS(weak));
+        for (guint i = 0; i < G_N_ELEMENTS(weak); i++) {
+            const char *said = k->refused->pdata[i];
+            g_assert_nonnull(strstr(said, "nfs/old.pair.test@PAIR.TEST"));
+            g_assert_nonnull(strstr(said, weak[i].name));
+        }
+    }
+    g_unlink(path);
+}
+
 static void
 test_open_to_everybody(void)
 {
@@ -196,6 +265,7 @@ main(int argc, char **argv)
     g_test_add_func("/krb5-keytab/appears-later", test_keytab_appears);
     g_test_add_func("/krb5-keytab/folder-appears-later", test_folder_appears);
     g_test_add_func("/krb5-keytab/bad", test_bad_keytabs);
+    g_test_add_func("/krb5-keytab/weak-types", test_weak_types);
     g_test_add_func("/krb5-keytab/open-to-everybody", test_open_to_everybody);
     g_test_add_func("/krb5-keytab/base64", test_base64);
     int status = g_test_run();
