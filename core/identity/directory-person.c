@@ -55,7 +55,9 @@ ask_realm(const Person *p, const char *verb, const char *password, GError **erro
     g_variant_dict_insert(&args, "name", "s", p->name);
     if (password)
         g_variant_dict_insert(&args, "password", "s", password);
-    g_autoptr(GVariant) answer = lares_control_call(p->control, p->caller, verb, g_variant_dict_end(&args), &local);
+    GVariant *answer = lares_control_call(p->control, p->caller, verb, g_variant_dict_end(&args), &local);
+    if (answer)
+        g_variant_unref(answer);
     if (!local)
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&local));

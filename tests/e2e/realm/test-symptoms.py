@@ -216,8 +216,9 @@ def test_every_reason_of_ours_is_documented():
     for ours in ("the client did not ask for mutual authentication", "the same authenticator came a second time",
                  "the ticket has ended", "anonymous Kerberos tickets are not accepted"):
         assert ours in source and any(q in ours for q in QUOTED), (ours, QUOTED)
-    with open(os.path.join(TOP, "core", "identity", "directory-resolve.c")) as f:
-        source += f.read()
+    for name in ("directory-resolve.c", "directory.h"):
+        with open(os.path.join(TOP, "core", "identity", name)) as f:
+            source += f.read()
     for ours in ("the user is disabled", "a system account of the host", "the realm is not ours"):
         assert '"%s"' % ours in source and ours in QUOTED, ours
     assert "the ticket is for %s, not for the service %s" in source
