@@ -149,8 +149,8 @@ user_list(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpo
     Filter filter;
     if (!filter_init(&filter, args, error))
         return NULL;
-    g_autofree char *match = filter.match;
     if (filter.group && !lares_directory_owns_group(d, filter.group)) {
+        g_free(filter.match);
         g_set_error(error, LARES_ERROR, LARES_ERROR_NOT_FOUND, "there is no group \"%s\"", filter.group);
         return NULL;
     }
@@ -164,6 +164,7 @@ user_list(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpo
             g_variant_builder_add_value(&list, user_variant(d, one, g_hash_table_lookup(groups, one->name)));
     }
     g_rw_lock_reader_unlock(&d->lock);
+    g_free(filter.match);
     return g_variant_builder_end(&list);
 }
 

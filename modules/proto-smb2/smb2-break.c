@@ -174,8 +174,10 @@ send_break(Break *b)
         Smb2Channel *channel = b->channels->pdata[b->next++];
         if (!send_over(channel, b))
             continue;
-        g_autoptr(GPtrArray) keep = g_ptr_array_ref(b->channels); /* the connection, whoever takes the break */
-        if (watch(channel->connection, b))
+        GPtrArray *keep = g_ptr_array_ref(b->channels); /* the connection, whoever takes the break */
+        gboolean watched = watch(channel->connection, b);
+        g_ptr_array_unref(keep);
+        if (watched)
             return TRUE;
     }
     break_free(b);

@@ -298,7 +298,7 @@ join_directory(RealmModule *self, const LaresControlCaller *caller, GVariant *ar
     g_autoptr(GVariant) there = lares_control_call(control, caller, "user.show", named, NULL);
     g_autoptr(GVariant) made = there ? NULL : lares_control_call(control, caller, "user.add", named, &local);
 
-    if (!local || g_error_matches(local, LARES_ERROR, LARES_ERROR_EXISTS))
+    if (made || !local || g_error_matches(local, LARES_ERROR, LARES_ERROR_EXISTS))
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&local));
     return FALSE;
