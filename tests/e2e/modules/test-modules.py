@@ -150,8 +150,15 @@ def test_newer_abi():
 
 
 def test_another_library_is_no_module():
-    broken_krb5(lambda path: shutil.copy(os.path.realpath(os.path.join(BUILD, "core", "liblares.so")), path),
-                "not a Lares module")
+    def copy(path):
+        shutil.copy(os.path.realpath(os.path.join(BUILD, "core", "liblares.so")), path)
+    # Two libraries with the same variables are what is tried here, and not what a sanitizer should stop at.
+    options = os.environ.get("ASAN_OPTIONS", "")
+    os.environ["ASAN_OPTIONS"] = options + ":detect_odr_violation=0"
+    try:
+        broken_krb5(copy, "not a Lares module")
+    finally:
+        os.environ["ASAN_OPTIONS"] = options
 
 
 def test_missing_file():
