@@ -216,8 +216,9 @@ class Rest:
 
     def curl(self, env, *words):
         url = f"http://localhost:{self.w.d.ports[3]}/api/v1"
-        r = subprocess.run(["curl", "-s", "-w", "\n%{http_code}", *words[:-1], url + words[-1]], env=env, capture_output=True,
-                           text=True, timeout=60)
+        # An address of its own: of one peer so many refusals are written in ten seconds, and SMB has had some of them.
+        r = subprocess.run(["curl", "-s", "--interface", "127.0.0.2", "-w", "\n%{http_code}", *words[:-1], url + words[-1]],
+                           env=env, capture_output=True, text=True, timeout=60)
         body, _, status = r.stdout.rpartition("\n")
         return int(status), json.loads(body) if body else {}
 
