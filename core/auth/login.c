@@ -6,6 +6,7 @@
  * once, until it is refused or drops out of a bounded memory.
  *
  * Locks: the memory's own; nothing is called while it is held. */
+#include "auth/refusals.h"
 #include "auth/registry.h"
 
 #include "base/log.h"
@@ -87,6 +88,8 @@ audit(const LaresAuthPeer *who, const char *user, const LaresFlavor *flavor, con
       const LaresPeer *peer, gboolean accepted, const char *reason)
 {
     char number[16], left_out[LARES_AUDIT_LEFT_OUT] = "";
+    if (!accepted)
+        lares_refusals_add(peer->address, protocol, who->principal, reason);
     if (!accepted && !lares_audit_limit(peer->address, left_out))
         return;
     const char *principal = who->principal;
@@ -153,6 +156,7 @@ lares_auth_refused_as(const char *flavor, const char *protocol, const LaresPeer 
     const char *at = principal ? strrchr(principal, '@') : NULL;
     char left_out[LARES_AUDIT_LEFT_OUT];
     lares_auth_count_refused(flavor, protocol, class_);
+    lares_refusals_add(peer->address, protocol, principal, reason);
     if (!lares_audit_limit(peer->address, left_out))
         return;
     lares_audit("auth", "principal", principal, "realm", at ? at + 1 : NULL, "client", peer->address, "flavor", flavor,
@@ -165,6 +169,7 @@ lares_auth_denied(const char *share, const char *user, const LaresFlavor *flavor
                   const LaresPeer *peer, const char *reason)
 {
     char who[64], left_out[LARES_AUDIT_LEFT_OUT];
+    lares_refusals_add(peer->address, protocol, user, reason);
     g_snprintf(who, sizeof who, "access %s", peer->address);
     if (!lares_audit_limit(who, left_out))
         return;

@@ -9,6 +9,7 @@
 G_BEGIN_DECLS
 
 typedef struct _LaresTokens LaresTokens;
+typedef struct _LaresDoctorRoom LaresDoctorRoom;
 
 struct _LaresControl {
     LaresHost *host;
@@ -19,9 +20,11 @@ struct _LaresControl {
     char **by_right[LARES_RIGHT_ADMIN + 1];
     gint64 token_lifetime, token_max_lifetime;
     LaresTokens *tokens; /* NULL before lares_control_open_tokens() */
+    LaresDoctorRoom *doctor; /* NULL before lares_control_open_doctor() */
 };
 
 void lares_tokens_free(LaresTokens *tokens);
+void lares_doctor_room_free(LaresDoctorRoom *room);
 
 /* Verbs of a file each: open.list and lock.list; metrics; health and version. */
 gboolean lares_control_add_state(LaresControl *control, GError **error);

@@ -37,6 +37,7 @@ lares_control_free(LaresControl *control)
     if (!control)
         return;
     lares_tokens_free(control->tokens);
+    lares_doctor_room_free(control->doctor);
     for (guint i = 0; i < G_N_ELEMENTS(control->by_right); i++)
         g_strfreev(control->by_right[i]);
     g_array_unref(control->watches);

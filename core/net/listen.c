@@ -278,6 +278,12 @@ lares_listener_get_port(LaresListener *listener)
     return listener->port;
 }
 
+const LaresPeer *
+lares_listener_get_address(LaresListener *listener)
+{
+    return &listener->here;
+}
+
 void
 lares_listener_close(LaresListener *l)
 {

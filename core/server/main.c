@@ -7,6 +7,7 @@
 #include "auth/registry.h"
 #include "base/log.h"
 #include "control/control.h"
+#include "control/doctor.h"
 #include "files/files-private.h"
 #include "identity/directory.h"
 #include "share/shares.h"
@@ -79,7 +80,8 @@ build_rooms(LaresHost *host, const LaresServerSettings *settings, GError **error
     g_autofree char *database = g_build_filename(host->state_dir, "lares.db", NULL);
     host->control = lares_control_new(host);
     if (!lares_control_configure(host->control, settings->control, error) ||
-        !lares_control_add_builtin(host->control, error) || !lares_control_open_tokens(host->control, database, error))
+        !lares_control_add_builtin(host->control, error) || !lares_control_open_tokens(host->control, database, error) ||
+        !lares_control_open_doctor(host->control, error) || !lares_server_add_checks(host, error))
         return FALSE;
     if (!(host->directory = lares_directory_new(host, error)) ||
         !lares_directory_configure(host->directory, settings->identity, error))
@@ -100,6 +102,8 @@ build_rooms(LaresHost *host, const LaresServerSettings *settings, GError **error
 static void
 take_down(LaresHost *host)
 {
+    if (host->control)
+        lares_control_stop_doctor(host->control);
     lares_modules_stop(host);
     g_clear_pointer(&host->net, lares_net_free);
     lares_modules_unload(host);

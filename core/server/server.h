@@ -42,6 +42,9 @@ gboolean lares_server_make_dirs(LaresHost *host, int *lock, GError **error);
  * a module there is refused: the list would lack it. */
 gboolean lares_server_describe_settings(const char *modules_dir, GError **error);
 
+/* The doctor's areas "names" and "state". */
+gboolean lares_server_add_checks(LaresHost *host, GError **error);
+
 /* sd_notify(3) without its library: one datagram to $NOTIFY_SOCKET. */
 void lares_server_notify(const char *state);
 

@@ -205,7 +205,8 @@ lares_shares_new(LaresHost *host, GError **error)
     g_autofree char *file = g_build_filename(lares_host_state_dir(host), "lares.db", NULL);
     g_autoptr(LaresShares) shares = lares_shares_open(file, host, error);
     LaresControl *control = lares_host_control(host);
-    if (!shares || (control && !lares_control_add(control, lares_shares_verbs, shares, error)))
+    if (!shares || (control && (!lares_control_add(control, lares_shares_verbs, shares, error) ||
+                                !lares_doctor_add(control, lares_shares_checks, shares, error))))
         return NULL;
     return g_steal_pointer(&shares);
 }

@@ -9,12 +9,15 @@
 #pragma once
 
 #include <lares/control.h>
+#include <lares/doctor.h>
 #include <lares/share.h>
 
 G_BEGIN_DECLS
 
 /* The management verbs; `user` of their functions is the LaresShares. */
 extern const LaresVerb lares_shares_verbs[];
+/* What the doctor looks at; `user` is the LaresShares. */
+extern const LaresCheck lares_shares_checks[];
 
 /* Opens STATE/lares.db and registers the verbs with the host's control. */
 LaresShares *lares_shares_new(LaresHost *host, GError **error);

@@ -7,6 +7,7 @@
 #include <lares/auth.h>
 #include <lares/control.h>
 #include <lares/cursor.h>
+#include <lares/doctor.h>
 #include <lares/files.h>
 #include <lares/host.h>
 #include <lares/identity.h>

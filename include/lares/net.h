@@ -83,6 +83,8 @@ typedef struct _LaresListener LaresListener;
 LARES_API LaresListener *lares_net_listen(LaresHost *host, const char *address, const LaresService *service,
                                           gpointer user, GError **error);
 LARES_API guint16 lares_listener_get_port(LaresListener *listener);
+/* Where it is bound ("::" or "0.0.0.0" for all addresses), as long as it lives. */
+LARES_API const LaresPeer *lares_listener_get_address(LaresListener *listener);
 /* Main thread. Stops accepting and closes this listener's connections. */
 LARES_API void lares_listener_close(LaresListener *listener);
 

@@ -22,6 +22,7 @@
 struct Krb5KeytabHold {
     krb5_context krb5;
     krb5_keytab memory; /* the last handle on a memory keytab ends it, so one is kept */
+    char *name;         /* "MEMORY:..." */
 };
 
 static void
@@ -67,6 +68,7 @@ krb5_keytab_unref(Krb5Keytab *k)
         krb5_kt_close(k->hold->krb5, k->hold->memory);
     if (k->hold->krb5 != NULL)
         krb5_free_context(k->hold->krb5);
+    g_free(k->hold->name);
     g_free(k->hold);
     g_ptr_array_unref(k->entries);
     g_ptr_array_unref(k->refused);
@@ -170,6 +172,7 @@ read_entries(Krb5Keytab *k, const void *bytes, size_t len, GError **error)
     }
     file = g_strdup_printf("FILE:/proc/self/fd/%d", fd);
     memory = g_strdup_printf("MEMORY:lares-%d", g_atomic_int_add(&serial, 1));
+    k->hold->name = g_strdup(memory);
     gboolean ok = FALSE;
     if ((code = krb5_kt_resolve(k->hold->krb5, memory, &k->hold->memory)) == 0 &&
         (code = krb5_kt_resolve(k->hold->krb5, file, &from)) == 0)
@@ -303,6 +306,12 @@ krb5_keytab_load_base64(const char *text, const char *source, GError **error)
     Krb5Keytab *k = keytab_from_bytes(bytes, len, source, error);
     OPENSSL_cleanse(bytes, len);
     return k;
+}
+
+const char *
+krb5_keytab_name(const Krb5Keytab *k)
+{
+    return k->hold->name;
 }
 
 gboolean

@@ -37,6 +37,8 @@ Krb5Keytab *krb5_keytab_ref(Krb5Keytab *keytab);
 void krb5_keytab_unref(Krb5Keytab *keytab);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Krb5Keytab, krb5_keytab_unref)
 
+/* Under which name MIT's library finds the keys, in any context, while the snapshot lives ("MEMORY:…"). */
+const char *krb5_keytab_name(const Krb5Keytab *keytab);
 /* Whether there is a key for `service`/`host` in any realm (service in its exact case, host in any). */
 gboolean krb5_keytab_has(const Krb5Keytab *keytab, const char *service, const char *host);
 /* Whether any key is of this realm. */

@@ -283,6 +283,30 @@ lares_krb5_provider_stop(LaresKrb5Provider *self)
     g_ptr_array_set_size(self->watches, 0);
 }
 
+void
+lares_krb5_provider_snapshot(LaresKrb5Provider *self, Krb5Snapshot *snapshot)
+{
+    g_mutex_lock(&self->lock);
+    *snapshot = (Krb5Snapshot){
+        .keytab = self->keytab != NULL ? krb5_keytab_ref(self->keytab) : NULL,
+        .error = g_strdup(self->error),
+        .services = g_strdupv(self->services),
+        .hosts = g_strdupv(self->hosts),
+        .clock_skew = lares_krb5_provider_clock_skew(self),
+        .named = self->base64 != NULL || (self->keytabs[0] != NULL && self->keytabs[1] == NULL),
+    };
+    g_mutex_unlock(&self->lock);
+}
+
+void
+krb5_snapshot_clear(Krb5Snapshot *snapshot)
+{
+    krb5_keytab_unref(snapshot->keytab);
+    g_free(snapshot->error);
+    g_strfreev(snapshot->services);
+    g_strfreev(snapshot->hosts);
+}
+
 /* ---- what contexts ask ---- */
 
 gint64

@@ -43,6 +43,17 @@ gboolean lares_krb5_provider_reload(LaresKrb5Provider *self);
 /* End the watching; main thread. */
 void lares_krb5_provider_stop(LaresKrb5Provider *self);
 
+/* What is in use and what should be, for the doctor; main thread. */
+typedef struct {
+    Krb5Keytab *keytab; /* a reference, or NULL */
+    char *error;        /* why there is none, or why the newer one is not used; or NULL */
+    char **services, **hosts;
+    gint64 clock_skew;
+    gboolean named; /* the administrator named one keytab */
+} Krb5Snapshot;
+void lares_krb5_provider_snapshot(LaresKrb5Provider *self, Krb5Snapshot *snapshot);
+void krb5_snapshot_clear(Krb5Snapshot *snapshot);
+
 /* For contexts. */
 gint64 lares_krb5_provider_clock_skew(LaresKrb5Provider *self);
 /* FALSE: this authenticator was accepted before. */

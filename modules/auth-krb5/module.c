@@ -2,6 +2,7 @@
 /* The auth-krb5 module: its settings, and the one provider it registers.
  *
  * Thread: main. */
+#include "krb5-doctor.h"
 #include "krb5-profile.h"
 #include "krb5-provider.h"
 
@@ -90,8 +91,22 @@ verb_status(LaresHost *host, const LaresControlCaller *caller, GVariant *args, g
     return lares_auth_provider_get_status(LARES_AUTH_PROVIDER(provider));
 }
 
+/* The doctor, for what belongs to Kerberos. */
+static GVariant *
+verb_test(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    static const char *const areas[] = {"names", "kerberos", "clients", NULL};
+    GVariantDict only;
+
+    g_variant_dict_init(&only, NULL);
+    g_variant_dict_insert(&only, "only", "^as", areas);
+    return lares_control_call(lares_host_control(host), caller, "doctor.start", g_variant_dict_end(&only), error);
+}
+
 static const LaresVerb verbs[] = {
     {"kerberos.status", LARES_RIGHT_READ, "The server's keys, and how logins with tickets go", NULL, verb_status},
+    {"kerberos.test", LARES_RIGHT_OPERATE, "Looks for what is wrong with Kerberos; doctor.show tells what was found",
+     NULL, verb_test},
     {NULL}};
 
 static gboolean
@@ -100,7 +115,8 @@ module_load(LaresHost *host, LaresSettings *settings, GError **error)
     provider = lares_krb5_provider_new((guint)lares_settings_integer(settings, "replay-cache"));
     if (!apply(host, settings, error) || !lares_host_add_auth_provider(host, LARES_AUTH_PROVIDER(provider), error) ||
         !lares_control_add(lares_host_control(host), verbs, NULL, error) ||
-        !lares_krb5_provider_add_metrics(provider, error)) {
+        !lares_krb5_provider_add_metrics(provider, error) ||
+        !lares_doctor_add(lares_host_control(host), krb5_checks, provider, error)) {
         lares_krb5_provider_stop(provider);
         g_clear_object(&provider);
         return FALSE;

@@ -4,6 +4,7 @@
  * Thread: main thread. */
 #include "nfs4-gss.h"
 #include "nfs4-metrics.h"
+#include "nfs4-self.h"
 #include "nfs4-state.h"
 
 #define LARES_TYPE_NFS4 (lares_nfs4_get_type())
@@ -149,6 +150,21 @@ protocol_iface_init(LaresProtocolInterface *iface)
     iface->get_status = get_status;
 }
 
+/* For the doctor: a service manager's or a loopback socket is as good as any; a UNIX socket has no address. */
+static gboolean
+where(LaresHost *host, gpointer user, LaresPeer *address)
+{
+    LaresNfs4 *self = user;
+    for (guint i = 0; self->service && i < self->service->listeners->len; i++) {
+        *address = *lares_listener_get_address(self->service->listeners->pdata[i]);
+        if (address->port)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static const LaresSelfLogin self_login = {"nfs", "NFS", FALSE, where, nfs4_self_log_in};
+
 /* ---- The descriptor --------------------------------------------------------------------------------------------- */
 
 static const LaresKey keys[] = {
@@ -179,7 +195,10 @@ load(LaresHost *host, LaresSettings *settings, GError **error)
 {
     g_autoptr(LaresNfs4) self = g_object_new(LARES_TYPE_NFS4, NULL);
     self->settings = settings;
-    return nfs4_metrics_register(&self->service, error) && lares_host_add_protocol(host, LARES_PROTOCOL(self), error);
+    if (!nfs4_metrics_register(&self->service, error) || !lares_host_add_protocol(host, LARES_PROTOCOL(self), error))
+        return FALSE;
+    lares_doctor_add_login(lares_host_control(host), &self_login, self);
+    return TRUE;
 }
 
 LARES_MODULE(LARES_MODULE_PROTOCOL, "proto-nfs4", .version = "0.1.0", .description = "NFS version 4 (4.0, 4.1, 4.2)",

@@ -167,7 +167,11 @@ load(LaresHost *host, LaresSettings *settings, GError **error)
 {
     g_autoptr(RestServer) server = g_object_new(REST_TYPE_SERVER, NULL);
     server->settings = settings;
-    return rest_metrics_register(server, error) && lares_host_add_protocol(host, LARES_PROTOCOL(server), error);
+    if (!rest_metrics_register(server, error) || !lares_host_add_protocol(host, LARES_PROTOCOL(server), error))
+        return FALSE;
+    lares_doctor_add_login(lares_host_control(host), &rest_self_plain, server);
+    lares_doctor_add_login(lares_host_control(host), &rest_self_tls, server);
+    return TRUE;
 }
 
 LARES_MODULE(LARES_MODULE_PROTOCOL, "proto-rest", .version = LARES_VERSION,

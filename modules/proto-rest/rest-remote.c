@@ -49,8 +49,8 @@ visit_free(gpointer data)
     g_free(visit);
 }
 
-static void
-fill_peer(LaresPeer *peer, GSocketAddress *address)
+void
+rest_remote_fill_peer(LaresPeer *peer, GSocketAddress *address)
 {
     GInetSocketAddress *inet = G_INET_SOCKET_ADDRESS(address);
     GInetAddress *ip = g_inet_socket_address_get_address(inet);
@@ -130,7 +130,7 @@ accept_connection(GSocketConnection *connection, gboolean tls, gpointer user)
     LaresPeer peer;
     if (!local || !real)
         return; /* gone already */
-    fill_peer(&peer, real);
+    rest_remote_fill_peer(&peer, real);
     if (has_too_many(self, &peer)) {
         lares_log_limited(LARES_LOG_INFO, REST_ROOM, "too many connections of %s", peer.address);
         g_io_stream_close(G_IO_STREAM(connection), NULL, NULL);
@@ -170,8 +170,8 @@ fail(GError **error, const char *key, const char *word, const char *what)
 }
 
 /* "*:8749", "192.0.2.1:8749", "[::1]:8749", without the port too. */
-static GSocketAddress *
-parse_address(const char *key, const char *word, GError **error)
+GSocketAddress *
+rest_remote_parse(const char *key, const char *word, GError **error)
 {
     g_autoptr(GSocketConnectable) parsed = NULL;
     g_autofree char *any = g_str_equal(word, "*")         ? g_strdup("[::]")
@@ -195,7 +195,7 @@ static gboolean
 listen_on(RestServer *self, const char *key, gboolean tls, GError **error)
 {
     for (const char *const *word = lares_settings_list(self->settings, key); *word; word++) {
-        g_autoptr(GSocketAddress) address = parse_address(key, *word, error);
+        g_autoptr(GSocketAddress) address = rest_remote_parse(key, *word, error);
         if (!address)
             return FALSE;
         GInetAddress *ip = g_inet_socket_address_get_address(G_INET_SOCKET_ADDRESS(address));

@@ -58,7 +58,9 @@ struct _RestServer {
     char *fingerprint;
     char *certificate_state; /* of the files, when they were read */
     guint sweep;
-    char *trouble; /* why it does not serve the network though it should; NULL otherwise */
+    GMutex shown_lock;
+    GTlsCertificate *shown; /* a copy of `certificate` for other threads */
+    char *trouble;          /* why it does not serve the network though it should; NULL otherwise */
 };
 
 #define REST_TYPE_SERVER (rest_server_get_type())
@@ -97,6 +99,12 @@ gboolean rest_remote_start(RestServer *self, GError **error);
 void rest_remote_stop(RestServer *self);
 /* NULL: the message came by the control socket. */
 RestVisit *rest_remote_visit(SoupServerMessage *message);
+
+/* An address of a setting; NULL with error. */
+GSocketAddress *rest_remote_parse(const char *key, const char *word, GError **error);
+void rest_remote_fill_peer(LaresPeer *peer, GSocketAddress *address);
+/* For the doctor (rest-self.c). */
+extern const LaresSelfLogin rest_self_plain, rest_self_tls;
 
 /* The configured certificate, or one of our own making that is kept in the state directory. */
 GTlsCertificate *rest_certificate_obtain(RestServer *self, GError **error);

@@ -4,6 +4,7 @@
  * Thread: main thread. */
 #include "smb2-connection.h"
 #include "smb2-metrics.h"
+#include "smb2-self.h"
 #include "smb2-session.h"
 
 #define LARES_TYPE_SMB2 (lares_smb2_get_type())
@@ -198,6 +199,21 @@ protocol_iface_init(LaresProtocolInterface *iface)
     iface->get_status = get_status;
 }
 
+/* For the doctor: a service manager's or a loopback socket is as good as any; a UNIX socket has no address. */
+static gboolean
+where(LaresHost *host, gpointer user, LaresPeer *address)
+{
+    LaresSmb2 *self = user;
+    for (guint i = 0; self->service && i < self->service->listeners->len; i++) {
+        *address = *lares_listener_get_address(self->service->listeners->pdata[i]);
+        if (address->port)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static const LaresSelfLogin self_login = {"cifs", "SMB", TRUE, where, smb2_self_log_in};
+
 /* ---- The descriptor --------------------------------------------------------------------------------------------- */
 
 static const LaresKey keys[] = {
@@ -226,7 +242,10 @@ load(LaresHost *host, LaresSettings *settings, GError **error)
 {
     g_autoptr(LaresSmb2) self = g_object_new(LARES_TYPE_SMB2, NULL);
     self->settings = settings;
-    return smb2_metrics_register(&self->service, error) && lares_host_add_protocol(host, LARES_PROTOCOL(self), error);
+    if (!smb2_metrics_register(&self->service, error) || !lares_host_add_protocol(host, LARES_PROTOCOL(self), error))
+        return FALSE;
+    lares_doctor_add_login(lares_host_control(host), &self_login, self);
+    return TRUE;
 }
 
 LARES_MODULE(LARES_MODULE_PROTOCOL, "proto-smb2", .version = "0.1.0", .description = "SMB 2 and 3 (2.0.2 to 3.1.1)",
