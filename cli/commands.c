@@ -194,6 +194,18 @@ static const CtlOption realm_remove_options[] = {
     {"force", "force", CTL_FLAG, NULL, N_("also while shares ask for Kerberos")},
     {NULL}};
 static const CtlOption password_options[] = {PASSWORD_OPTIONS, {NULL}};
+static const CtlOption doctor_options[] = {
+    {"only", "only", CTL_LIST, N_("AREA"),
+     N_("look at these only: modules, ports, clients, names, state, shares, kerberos, realm")},
+    {NULL}};
+static const CtlOption kerberos_init_options[] = {
+    {"admin", "admin", CTL_TEXT, N_("PRINCIPAL"), N_("an administrator of the realm: ada/admin@EXAMPLE.ORG")},
+    {"realm", "realm", CTL_TEXT, N_("REALM"), N_("the realm; the administrator's if not given")},
+    {"password-stdin", NULL, CTL_FLAG, NULL, N_("read the administrator's password from standard input")},
+    {"rotate", "rotate", CTL_FLAG, NULL,
+     N_("make new keys also where there are some; other keytabs with them become useless")},
+    {"active-directory", NULL, CTL_FLAG, NULL, N_("only print what to do in an Active Directory domain")},
+    {NULL}};
 static const CtlOption keytab_options[] = {
     {"keytab", NULL, CTL_TEXT, N_("FILE"), N_("where the keytab goes; NAME.keytab if not given, - for standard output"),
      CTL_FILE},
@@ -435,6 +447,17 @@ const CtlCommand ctl_commands[] = {
      "laresctl metrics\nlaresctl metrics | grep lares_auth", ctl_run_metrics},
     {"reload", "server.reload", N_("read the modules' settings again"), NULL, NULL, NULL, NULL,
      N_("The settings are read again."), NULL, "laresctl reload"},
+    {"doctor", "doctor", N_("look for what is wrong, and say what mends it"),
+     N_("Looks at names, ports, shares, the server's files, keys, clocks and the KDC, logs in to the running server "
+        "with a "
+        "real ticket, and explains what clients were refused for. Exit status: 0 when all is well, 8 when there are "
+        "warnings, 9 when there are errors."),
+     NULL, doctor_options, NULL, NULL, NULL,
+     "laresctl doctor\nlaresctl doctor --only names,kerberos\nlaresctl doctor --json | jq '.findings[] | "
+     "select(.severity==\"error\")'",
+     ctl_run_doctor},
+    {"doctor show", "doctor.show", N_("show what the doctor found when it was last asked"), NULL, NULL, NULL, NULL,
+     NULL, NULL, "laresctl doctor show", ctl_run_doctor_show},
     {"verbs", "verb.list", N_("list everything the server can be asked"), NULL, NULL, NULL, verb_columns, NULL, NULL,
      "laresctl verbs\nlaresctl verbs --json"},
 
@@ -576,6 +599,23 @@ const CtlCommand ctl_commands[] = {
 
     {"kerberos status", "kerberos.status", N_("show the server's keys, and how logins with tickets go"), NULL, NULL,
      NULL, kerberos_fields, NULL, NULL, "laresctl kerberos status"},
+    {"kerberos test", "kerberos.test", N_("look for what is wrong with Kerberos"),
+     N_("The part of \"laresctl doctor\" that belongs to Kerberos: names, clock, KDC, keytab, keys, and real logins to "
+        "the "
+        "running server."),
+     NULL, NULL, NULL, NULL, NULL, "laresctl kerberos test", ctl_run_doctor},
+    {"kerberos init", "kerberos.init", N_("make the server's keytab with all its keys"),
+     N_("With a realm of its own, the server makes the keys that are missing. With a realm elsewhere, name an "
+        "administrator "
+        "of it: missing principals are made, keys that are there are copied where the realm allows that, and none is "
+        "changed without --rotate. What the keytab holds already stays in it."),
+     NULL, kerberos_init_options, NULL, NULL, NULL,
+     "laresctl kerberos init\nlaresctl kerberos init --admin ada/admin@EXAMPLE.ORG\nlaresctl kerberos init "
+     "--active-directory",
+     ctl_run_kerberos_init},
+
+    {"kerberos init show", "kerberos.init.show", N_("show what was done to bring keys from a realm elsewhere"), NULL,
+     NULL, NULL, NULL, NULL, NULL, "laresctl kerberos init show", ctl_run_kerberos_init_show},
 
     {"realm create", "realm.create", N_("make this server's own realm"),
      N_("Makes the database, the KDC and the server's keys. Each --user gets a password: asked for twice, or from "
@@ -589,6 +629,8 @@ const CtlCommand ctl_commands[] = {
      "laresctl realm status"},
     {"realm rotate", "realm.rotate", N_("replace the server's keys without a break"), NULL, NULL, NULL, rotate_fields,
      NULL, NULL, "laresctl realm rotate"},
+    {"realm keytab", "realm.keytab", N_("make the server's keys and its keytab whole"), NULL, NULL, NULL, NULL, NULL,
+     NULL, "laresctl realm keytab", ctl_run_realm_keytab},
     {"realm remove", "realm.remove", N_("remove this server's own realm with all users, machines and keys"),
      N_("Stops the KDC and deletes the database, its master key and the server's keys. Tickets are worth nothing from "
         "then on; keytabs and krb5.conf on other machines, and the directory's users, stay. While shares ask for "

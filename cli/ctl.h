@@ -18,7 +18,9 @@ typedef enum {
     CTL_EXIT_DENIED = 4,
     CTL_EXIT_UNREACHABLE = 5,
     CTL_EXIT_CONFLICT = 6,
-    CTL_EXIT_UNAVAILABLE = 7
+    CTL_EXIT_UNAVAILABLE = 7,
+    CTL_EXIT_WARNINGS = 8, /* the doctor's: nothing went wrong, but something is */
+    CTL_EXIT_ERRORS = 9
 } CtlExit;
 
 /* ---- The table ------------------------------------------------------------------------------------------------- */
@@ -90,6 +92,7 @@ typedef struct {
     char *context;
     gboolean relative; /* a folder was typed as seen from here */
     gboolean quick;    /* somebody waits for a word to be completed */
+    int exit;          /* of a command that did its work */
 } CtlCall;
 
 typedef gboolean (*CtlRun)(CtlCall *call, GError **error);
@@ -165,6 +168,8 @@ CtlSecret *ctl_secret_obtain(CtlCall *call, const char *whom, gboolean *generate
 gboolean ctl_secret_wanted(CtlCall *call);
 /* What is said about a password that was made up: in JSON as a member, else as a line. */
 void ctl_tell_password(CtlCall *call, const char *name, const CtlSecret *secret, JsonObject *into);
+/* A password that is there already: from --password-stdin, or asked once. */
+CtlSecret *ctl_secret_ask(CtlCall *call, const char *whom, GError **error);
 
 /* The socket in use: --socket, LARES_SOCKET, or the built-in one. */
 const char *ctl_socket(const CtlCall *call);
@@ -244,6 +249,8 @@ void ctl_print_answer(CtlCall *call, JsonNode *answer);
 void ctl_print_table(JsonArray *rows, const CtlField *fields);
 void ctl_print_block(JsonObject *object, const CtlField *fields);
 void ctl_print_warnings(JsonNode *answer);
+/* What a terminal could take as a command becomes a question mark; new. */
+char *ctl_printable(const char *text);
 /* Pairs of texts in two columns under a title; ends with NULL. */
 void ctl_print_pairs(const char *title, const char *const *texts);
 /* Columns that the text takes on a terminal. */
@@ -262,6 +269,11 @@ gboolean ctl_run_user_passwd(CtlCall *call, GError **error);
 gboolean ctl_run_user_delete(CtlCall *call, GError **error);
 gboolean ctl_run_user_ntlm_enable(CtlCall *call, GError **error);
 gboolean ctl_run_keytab(CtlCall *call, GError **error);
+gboolean ctl_run_doctor(CtlCall *call, GError **error);
+gboolean ctl_run_doctor_show(CtlCall *call, GError **error);
+gboolean ctl_run_kerberos_init(CtlCall *call, GError **error);
+gboolean ctl_run_kerberos_init_show(CtlCall *call, GError **error);
+gboolean ctl_run_realm_keytab(CtlCall *call, GError **error);
 gboolean ctl_run_client_config(CtlCall *call, GError **error);
 gboolean ctl_run_login(CtlCall *call, GError **error);
 gboolean ctl_run_logout(CtlCall *call, GError **error);

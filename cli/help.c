@@ -124,6 +124,8 @@ static const struct {
     {CTL_EXIT_UNREACHABLE, N_("the server does not run or does not answer")},
     {CTL_EXIT_CONFLICT, N_("it exists already, or something is in the way")},
     {CTL_EXIT_UNAVAILABLE, N_("the server does not offer this: a module is missing or not set up")},
+    {CTL_EXIT_WARNINGS, N_("the doctor found warnings, and no errors")},
+    {CTL_EXIT_ERRORS, N_("the doctor found errors")},
 };
 
 static void

@@ -82,6 +82,8 @@ main(int argc, char **argv)
         ctl_help_command(call.command);
     else if (!run(&call, &error))
         code = fail(error);
+    else
+        code = call.exit;
     ctl_call_clear(&call);
     if (fflush(stdout) != 0 && code == CTL_EXIT_OK) {
         g_printerr("laresctl: %s\n", _("the output cannot be written"));

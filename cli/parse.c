@@ -331,11 +331,19 @@ check_missing(CtlCall *call, GError **error)
     return TRUE;
 }
 
+/* "doctor" is a command, and "doctor show" is another. */
+static gboolean
+goes_on(const char *words, const char *word)
+{
+    g_autofree char *longer = g_strdup_printf("%s %s", words, word);
+    return ctl_find_command(longer) != NULL;
+}
+
 /* Words as long as they lead to a command; global options may stand between them. */
 static gboolean
 parse_words(CtlCall *call, int argc, char **argv, int *at, GString *words, GError **error)
 {
-    for (; *at < argc && !call->command; (*at)++) {
+    for (; *at < argc && (!call->command || goes_on(words->str, argv[*at])); (*at)++) {
         const char *word = argv[*at];
         if (g_str_equal(word, "-h") || (words->len == 0 && g_str_equal(word, "help")))
             call->help = TRUE;

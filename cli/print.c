@@ -17,9 +17,9 @@ ctl_width(const char *text)
     return width;
 }
 
-/* What a terminal could take as a command becomes a question mark: names come from clients too. */
-static char *
-printable(const char *text)
+/* Names come from clients too. */
+char *
+ctl_printable(const char *text)
 {
     g_autofree char *valid = g_utf8_make_valid(text, -1);
     GString *out = g_string_new(NULL);
@@ -116,7 +116,7 @@ value_text(JsonNode *node, CtlFormat format)
     if (type == G_TYPE_DOUBLE)
         return g_strdup_printf("%g", json_node_get_double(node));
     const char *text = json_node_get_string(node);
-    return text && text[0] ? printable(text) : g_strdup("-");
+    return text && text[0] ? ctl_printable(text) : g_strdup("-");
 }
 
 static gboolean
@@ -325,7 +325,7 @@ print_done(CtlCall *call)
     const CtlArg *first = call->command->args;
     const char *name =
         first && first->param ? json_object_get_string_member_with_default(call->params, first->param, "") : "";
-    g_autofree char *safe = printable(name);
+    g_autofree char *safe = ctl_printable(name);
     g_auto(GStrv) parts = g_strsplit(call->command->done ? _(call->command->done) : "", "%s", 2);
     if (parts[0])
         g_print("%s%s%s\n", parts[0], parts[1] ? safe : "", parts[1] ? parts[1] : "");

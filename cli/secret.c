@@ -212,6 +212,24 @@ ctl_secret_wanted(CtlCall *call)
 }
 
 CtlSecret *
+ctl_secret_ask(CtlCall *call, const char *whom, GError **error)
+{
+    if (ctl_own_flag(call, "password-stdin"))
+        return from_stdin(error);
+    g_autoptr(CtlSecret) secret = ctl_secret_new();
+    g_autofree char *prompt = g_strdup_printf(_("Password of %s: "), whom);
+    int tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (tty < 0) {
+        g_set_error_literal(error, CTL_ERROR, CTL_EXIT_USAGE,
+                            _("there is no terminal to ask for the password on: use --password-stdin"));
+        return NULL;
+    }
+    gboolean good = ask_once(tty, prompt, secret, error) && check(secret, error);
+    close(tty);
+    return good ? g_steal_pointer(&secret) : NULL;
+}
+
+CtlSecret *
 ctl_secret_obtain(CtlCall *call, const char *whom, gboolean *generated, GError **error)
 {
     const char *file = ctl_own_text(call, "password-file");

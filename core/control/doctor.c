@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Runs checks: doctor.start begins, doctor.show tells. A check waits for name servers and KDCs, and what it asks of
+/* Runs checks: doctor begins, doctor.show tells. A check waits for name servers and KDCs, and what it asks of
  * this very server may need the main loop, so it runs in a thread; one that does not come back in time is left behind,
  * and no new run begins before it has.
  *
@@ -108,11 +108,13 @@ lares_doctor_find(LaresDoctor *doctor, const char *word, LaresSeverity severity,
     Finding *finding = g_new0(Finding, 1);
     va_list args;
     va_start(args, format);
-    finding->text = g_strdup_vprintf(format, args);
+    g_autofree char *text = g_strdup_vprintf(format, args);
     va_end(args);
+    /* Names come from clients, paths from file systems: neither has to be UTF-8. */
+    finding->text = g_utf8_make_valid(text, -1);
     finding->id = g_strconcat(doctor->check->area, ".", word, NULL);
     finding->severity = severity;
-    finding->remedy = g_strdup(remedy);
+    finding->remedy = remedy ? g_utf8_make_valid(remedy, -1) : NULL;
     take_finding(doctor, FALSE, finding);
 }
 
@@ -210,7 +212,7 @@ next_step(LaresDoctorRoom *room)
     g_thread_unref(g_thread_new("doctor", run_check, doctor));
 }
 
-/* ---- doctor.start ---------------------------------------------------------------------------------------------- */
+/* ---- doctor ---------------------------------------------------------------------------------------------- */
 
 static gboolean
 is_wanted(const char *area, const char *const *only)
@@ -358,7 +360,7 @@ static const LaresParam start_params[] = {
     {NULL}};
 
 static const LaresVerb verbs[] = {
-    {"doctor.start", LARES_RIGHT_OPERATE, "Looks for what is wrong; doctor.show tells what was found.", start_params,
+    {"doctor", LARES_RIGHT_OPERATE, "Looks for what is wrong; doctor.show tells what was found.", start_params,
      do_start},
     {"doctor.show", LARES_RIGHT_READ, "What the doctor found, or how far it is.", NULL, do_show},
     {NULL}};

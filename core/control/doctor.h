@@ -9,7 +9,7 @@
 
 G_BEGIN_DECLS
 
-/* Adds doctor.start and doctor.show, and the checks of this room: modules, ports, clients. */
+/* Adds doctor and doctor.show, and the checks of this room: modules, ports, clients. */
 gboolean lares_control_open_doctor(LaresControl *control, GError **error);
 /* Before protocols are stopped: the run that is under way ends as soon as it can. */
 void lares_control_stop_doctor(LaresControl *control);

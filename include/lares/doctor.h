@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The doctor: rooms and modules contribute checks, each of what it knows; the verb doctor.start runs them one after the
+/* The doctor: rooms and modules contribute checks, each of what it knows; the verb doctor runs them one after the
  * other, doctor.show tells what they found.
  *
  * Thread: as said per function. */

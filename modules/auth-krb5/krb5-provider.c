@@ -295,6 +295,8 @@ lares_krb5_provider_snapshot(LaresKrb5Provider *self, Krb5Snapshot *snapshot)
         .clock_skew = lares_krb5_provider_clock_skew(self),
         .named = self->base64 != NULL || (self->keytabs[0] != NULL && self->keytabs[1] == NULL),
     };
+    if (snapshot->named && self->base64 == NULL)
+        snapshot->path = g_strdup(self->keytabs[0]);
     g_mutex_unlock(&self->lock);
 }
 
@@ -303,6 +305,7 @@ krb5_snapshot_clear(Krb5Snapshot *snapshot)
 {
     krb5_keytab_unref(snapshot->keytab);
     g_free(snapshot->error);
+    g_free(snapshot->path);
     g_strfreev(snapshot->services);
     g_strfreev(snapshot->hosts);
 }

@@ -50,6 +50,7 @@ typedef struct {
     char **services, **hosts;
     gint64 clock_skew;
     gboolean named; /* the administrator named one keytab */
+    char *path;     /* that keytab's; NULL: it is not a file, or none was named */
 } Krb5Snapshot;
 void lares_krb5_provider_snapshot(LaresKrb5Provider *self, Krb5Snapshot *snapshot);
 void krb5_snapshot_clear(Krb5Snapshot *snapshot);

@@ -3,6 +3,7 @@
  *
  * Thread: main. */
 #include "krb5-doctor.h"
+#include "krb5-init.h"
 #include "krb5-profile.h"
 #include "krb5-provider.h"
 
@@ -20,13 +21,15 @@
 
 static const LaresKey keys[] = {
     {"keytab", LARES_KEY_PATH, NULL, 0, 0,
-     "The server's keys. Unset: the variable " KEYTAB_VARIABLE ", then the home realm's keytab, then " MACHINE_KEYTAB
-     "."},
+     "The server's keys. Unset: the variable " KEYTAB_VARIABLE
+     ", then the home realm's keytab, then what `laresctl kerberos "
+     "init` made, then " MACHINE_KEYTAB "."},
     {"clock-skew", LARES_KEY_DURATION, "5m", 1, 86400, "How far a client's clock may be off."},
     {"iakerb", LARES_KEY_BOOLEAN, "true", 0, 0,
      "Let SMB and HTTP clients that cannot reach the KDC log on through this server."},
     {"services", LARES_KEY_LIST, "nfs,cifs,HTTP,host", 0, 0,
      "Services that should have a key; a missing one is warned about at start."},
+    {"helper", LARES_KEY_PATH, NULL, 0, 0, "lares-keytab-helper, when it is not in its place."},
     {"replay-cache", LARES_KEY_INTEGER, "100000", 1000, 10000000,
      "Logins that are remembered to refuse replays of them; some 80 bytes each."},
     {NULL},
@@ -65,7 +68,8 @@ apply(LaresHost *host, LaresSettings *settings, GError **error)
     g_autofree char *home_keytab = g_build_filename(lares_host_state_dir(host), "realm", "service.keytab", NULL);
     g_autofree char *home_conf = g_build_filename(lares_host_state_dir(host), "realm", "krb5.conf", NULL);
     const char *path = lares_settings_string(settings, "keytab");
-    const char *by_default[] = {home_keytab, MACHINE_KEYTAB, NULL}, *chosen[] = {path, NULL};
+    g_autofree char *made_keytab = krb5_init_keytab(host);
+    const char *by_default[] = {home_keytab, made_keytab, MACHINE_KEYTAB, NULL}, *chosen[] = {path, NULL};
     const char *variable = keytab_of_environment(), *base64 = path == NULL ? variable : NULL;
     gint64 skew = lares_settings_integer(settings, "clock-skew");
 
@@ -82,6 +86,7 @@ apply(LaresHost *host, LaresSettings *settings, GError **error)
                                                 .realm_found = realm_found,
                                                 .user = host,
                                             });
+    krb5_init_configure(host, provider, lares_settings_string(settings, "helper"));
     return TRUE;
 }
 
@@ -100,7 +105,7 @@ verb_test(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpo
 
     g_variant_dict_init(&only, NULL);
     g_variant_dict_insert(&only, "only", "^as", areas);
-    return lares_control_call(lares_host_control(host), caller, "doctor.start", g_variant_dict_end(&only), error);
+    return lares_control_call(lares_host_control(host), caller, "doctor", g_variant_dict_end(&only), error);
 }
 
 static const LaresVerb verbs[] = {
@@ -116,6 +121,7 @@ module_load(LaresHost *host, LaresSettings *settings, GError **error)
     if (!apply(host, settings, error) || !lares_host_add_auth_provider(host, LARES_AUTH_PROVIDER(provider), error) ||
         !lares_control_add(lares_host_control(host), verbs, NULL, error) ||
         !lares_krb5_provider_add_metrics(provider, error) ||
+        !lares_control_add(lares_host_control(host), krb5_init_verbs, NULL, error) ||
         !lares_doctor_add(lares_host_control(host), krb5_checks, provider, error)) {
         lares_krb5_provider_stop(provider);
         g_clear_object(&provider);
@@ -127,6 +133,7 @@ module_load(LaresHost *host, LaresSettings *settings, GError **error)
 static void
 module_unload(LaresHost *host)
 {
+    krb5_init_stop();
     lares_krb5_provider_stop(provider);
 }
 

@@ -244,6 +244,9 @@ rest_remote_stop(RestServer *self)
         end_visit(self->visits->pdata[i]);
     g_clear_pointer(&self->visits, g_ptr_array_unref); /* those that libsoup still holds find it gone */
     g_clear_object(&self->certificate);
+    g_mutex_lock(&self->shown_lock);
+    g_clear_object(&self->shown);
+    g_mutex_unlock(&self->shown_lock);
     g_clear_pointer(&self->fingerprint, g_free);
     g_clear_pointer(&self->certificate_state, g_free);
 }

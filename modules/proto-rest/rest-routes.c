@@ -82,12 +82,19 @@ const RestRoute rest_routes[] = {
     ACT("/modules/{name}/enable", "module.enable", "module.show"),
     ACT("/modules/{name}/disable", "module.disable", "module.show"),
 
+    ACT("/doctor", "doctor", NULL),
+    SHOW("/doctor", "doctor.show"),
+
     SHOW("/kerberos/status", "kerberos.status"),
+    ACT("/kerberos/test", "kerberos.test", NULL),
+    ACT("/kerberos/init", "kerberos.init", NULL),
+    SHOW("/kerberos/init", "kerberos.init.show"),
 
     CREATE("/realm", "realm.create", NULL),
     SHOW("/realm", "realm.status"),
     CHANGE("DELETE", "/realm", "realm.remove", "realm.status"),
     ACT("/realm/rotate", "realm.rotate", NULL),
+    ACT("/realm/keytab", "realm.keytab", NULL),
     LIST("/realm/users", "realm.user.list", "name"),
     CREATE("/realm/users", "realm.user.add", "name"),
     SHOW("/realm/users/{name}", "realm.user.show"),

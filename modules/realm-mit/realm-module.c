@@ -242,7 +242,8 @@ load(LaresHost *host, LaresSettings *settings, GError **error)
     realm_clean_up(lares_host_state_dir(host));
     realm_rotate_allow(TRUE);
     take_programs(&module);
-    return lares_control_add(lares_host_control(host), realm_verbs, &module, error) && take_realm(&module, error);
+    return lares_control_add(lares_host_control(host), realm_verbs, &module, error) &&
+           lares_doctor_add(lares_host_control(host), realm_checks, &module, error) && take_realm(&module, error);
 }
 
 static void

@@ -10,6 +10,7 @@
 #include "realm.h"
 
 #include <lares/control.h>
+#include <lares/doctor.h>
 #include <lares/host.h>
 #include <lares/log.h>
 #include <lares/module.h>
@@ -34,6 +35,8 @@ typedef struct {
 
 extern const LaresKey realm_keys[];
 extern const LaresVerb realm_verbs[];
+/* For the doctor; `user` is the module. */
+extern const LaresCheck realm_checks[];
 
 /* Settings, the host's names and what the realm was made with, in this order of precedence. */
 RealmConf *realm_module_conf(RealmModule *self, const char *name, GError **error);

@@ -416,6 +416,42 @@ verb_rotate(LaresHost *host, const LaresControlCaller *caller, GVariant *args, g
     return g_variant_dict_end(&answer);
 }
 
+/* At once: who asks wants to know that the keys are there. Rotations and their like run one at a time, by the helper's
+ * own lock. */
+static GVariant *
+verb_keytab(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    RealmModule *self = user;
+    g_auto(GStrv) names = NULL;
+    g_autofree char *keytab = NULL;
+    g_autofree char *before = NULL, *after = NULL;
+    gsize before_len = 0, after_len = 0;
+    GVariantDict answer;
+    GError *own = NULL;
+
+    if (!need_realm(self, error))
+        return NULL;
+    keytab = realm_conf_path(self->conf, REALM_KEYTAB);
+    g_file_get_contents(keytab, &before, &before_len, NULL);
+    if (!realm_service_sync(self->conf, &self->programs, &own)) {
+        realm_propagate(error, own);
+        return NULL;
+    }
+    g_file_get_contents(keytab, &after, &after_len, NULL);
+    names = realm_conf_host_names(self->conf);
+    g_variant_dict_init(&answer, NULL);
+    g_variant_dict_insert(&answer, "name", "s", self->conf->name);
+    g_variant_dict_insert(&answer, "keytab", "s", keytab);
+    g_variant_dict_insert(&answer, "names", "^as", names);
+    g_variant_dict_insert(&answer, "changed", "b",
+                          !before || before_len != after_len || memcmp(before, after, after_len) != 0);
+    if (before)
+        explicit_bzero(before, before_len);
+    if (after)
+        explicit_bzero(after, after_len);
+    return g_variant_dict_end(&answer);
+}
+
 /* The strongest protection first in the administrator's list is what a kit proposes, if it is Kerberos. */
 static const char *
 kit_flavor(const LaresShare *share)
@@ -494,6 +530,7 @@ const LaresVerb realm_verbs[] = {
     {"realm.remove", LARES_RIGHT_ADMIN, "Remove this server's own realm with all its keys", remove_params, verb_remove},
     {"realm.status", LARES_RIGHT_READ, "Show the realm and its daemons", NULL, verb_status},
     {"realm.rotate", LARES_RIGHT_ADMIN, "Replace the service keys without a break", NULL, verb_rotate},
+    {"realm.keytab", LARES_RIGHT_ADMIN, "Make the server's keys and its keytab whole", NULL, verb_keytab},
     {"realm.client-config", LARES_RIGHT_READ, "Files and commands for a client", kit_params, verb_client_config},
     {"realm.user.add", LARES_RIGHT_ADMIN, "Add a user who can get tickets, also to the directory", password_params,
      verb_user_add},

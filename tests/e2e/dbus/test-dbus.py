@@ -164,6 +164,21 @@ def test_errors():
         assert "org.lares.Lares1.Error.NotFound" in r.stderr, r.stderr
 
 
+def test_doctor():
+    with serving(polkit=["org.lares.lares1.view"]) as bus:
+        answer, error = bus.call("/Server", "Server", "StartDoctor", "as", "2", "state", "shares")
+        assert not error and answer["data"][0]["state"]["data"] in ("running", "done"), (answer, error)
+        shown = lambda: bus.call("/Server", "Server", "ShowDoctor")[0]["data"][0]
+        bus.wait(lambda: shown()["state"]["data"] == "done", 60)
+        found = {f["id"]["data"]: f for f in shown()["findings"]["data"]}
+        assert {"state.modes", "shares.none"} <= set(found) and found["shares.none"]["severity"]["data"] == "note", found
+        _, error = bus.call("/Server", "Server", "StartDoctor", "as", "1", "nonsense")
+        assert 'no area "nonsense"' in error, error
+        _, error = bus.call("/Server", "Server", "StartDoctor", "as", "0", user=NOBODY)
+        assert "org.lares.lares1.manage-other" in error, error
+        assert bus.call("/Server", "Server", "ShowDoctor", user=NOBODY)[0]["data"], "to look is allowed"
+
+
 def test_authorization():
     with serving(polkit=["org.lares.lares1.view", "org.lares.lares1.manage-shares"]) as bus:
         created(bus, "music")

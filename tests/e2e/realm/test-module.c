@@ -3,6 +3,7 @@
 #include "fixture.h"
 
 #include <lares/control.h>
+#include <lares/doctor.h>
 #include <lares/host.h>
 #include <lares/log.h>
 #include <lares/module.h>
@@ -57,6 +58,19 @@ lares_host_shares(LaresHost *self)
 {
     return (LaresShares *)self;
 }
+gboolean
+lares_doctor_add(LaresControl *control, const LaresCheck *checks, gpointer user, GError **error)
+{
+    return TRUE;
+}
+
+void
+lares_doctor_find(LaresDoctor *doctor, const char *word, LaresSeverity severity, const char *remedy, const char *format,
+                  ...)
+{
+    g_assert_not_reached();
+}
+
 gboolean
 lares_control_add(LaresControl *control, const LaresVerb *verbs, gpointer user, GError **error)
 {
