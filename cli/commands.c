@@ -449,13 +449,10 @@ const CtlCommand ctl_commands[] = {
      N_("The settings are read again."), NULL, "laresctl reload"},
     {"doctor", "doctor", N_("look for what is wrong, and say what mends it"),
      N_("Looks at names, ports, shares, the server's files, keys, clocks and the KDC, logs in to the running server "
-        "with a "
-        "real ticket, and explains what clients were refused for. Exit status: 0 when all is well, 8 when there are "
-        "warnings, 9 when there are errors."),
+        "with a real ticket, and explains what clients were refused for. Exit status: 0 when all is well, 8 when "
+        "there are warnings, 9 when there are errors."),
      NULL, doctor_options, NULL, NULL, NULL,
-     "laresctl doctor\nlaresctl doctor --only names,kerberos\nlaresctl doctor --json | jq '.findings[] | "
-     "select(.severity==\"error\")'",
-     ctl_run_doctor},
+     "laresctl doctor\nlaresctl doctor --only names,kerberos\nlaresctl doctor --json | jq .errors", ctl_run_doctor},
     {"doctor show", "doctor.show", N_("show what the doctor found when it was last asked"), NULL, NULL, NULL, NULL,
      NULL, NULL, "laresctl doctor show", ctl_run_doctor_show},
     {"verbs", "verb.list", N_("list everything the server can be asked"), NULL, NULL, NULL, verb_columns, NULL, NULL,
@@ -601,19 +598,16 @@ const CtlCommand ctl_commands[] = {
      NULL, kerberos_fields, NULL, NULL, "laresctl kerberos status"},
     {"kerberos test", "kerberos.test", N_("look for what is wrong with Kerberos"),
      N_("The part of \"laresctl doctor\" that belongs to Kerberos: names, clock, KDC, keytab, keys, and real logins to "
-        "the "
-        "running server."),
+        "the running server."),
      NULL, NULL, NULL, NULL, NULL, "laresctl kerberos test", ctl_run_doctor},
     {"kerberos init", "kerberos.init", N_("make the server's keytab with all its keys"),
      N_("With a realm of its own, the server makes the keys that are missing. With a realm elsewhere, name an "
-        "administrator "
-        "of it: missing principals are made, keys that are there are copied where the realm allows that, and none is "
-        "changed without --rotate. What the keytab holds already stays in it."),
+        "administrator of it: missing principals are made, keys that are there are copied where the realm allows that, "
+        "and none is changed without --rotate. What the keytab holds already stays in it."),
      NULL, kerberos_init_options, NULL, NULL, NULL,
      "laresctl kerberos init\nlaresctl kerberos init --admin ada/admin@EXAMPLE.ORG\nlaresctl kerberos init "
      "--active-directory",
      ctl_run_kerberos_init},
-
     {"kerberos init show", "kerberos.init.show", N_("show what was done to bring keys from a realm elsewhere"), NULL,
      NULL, NULL, NULL, NULL, NULL, "laresctl kerberos init show", ctl_run_kerberos_init_show},
 

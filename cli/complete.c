@@ -156,13 +156,18 @@ ctl_complete(int n, char **words)
         } else if (g_str_has_prefix(words[i], "--")) {
             const CtlOption *o = ctl_find_option(call.command, words[i] + 2);
             open = o && o->type != CTL_FLAG ? o : NULL;
-        } else if (call.command) {
-            index++;
         } else {
             char *longer = prefix[0] ? g_strdup_printf("%s %s", prefix, words[i]) : g_strdup(words[i]);
+            const CtlCommand *whole = ctl_find_command(longer);
+            /* "doctor" is a command, and "doctor show" is another. */
+            if (call.command && !whole) {
+                g_free(longer);
+                index++;
+                continue;
+            }
             g_free(prefix);
             prefix = longer;
-            call.command = ctl_find_command(prefix);
+            call.command = whole;
         }
     }
     if (open) {
@@ -170,10 +175,11 @@ ctl_complete(int n, char **words)
     } else if (current[0] == '-') {
         offer_options(call.command ? call.command->options : NULL, current);
         offer_options(ctl_global_options, current);
-    } else if (call.command) {
-        offer_arg(&call, index, current);
     } else {
-        offer_commands(prefix, current);
+        if (call.command)
+            offer_arg(&call, index, current);
+        if (index == 0)
+            offer_commands(prefix, current);
     }
 }
 

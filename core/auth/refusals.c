@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The last refused logins, in a table of fixed size: who floods the server with them only pushes out others.
+ *
+ * Thread: any. Locks: one, a leaf. */
 #include "auth/refusals.h"
 
 #include <string.h>

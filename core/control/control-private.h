@@ -19,7 +19,7 @@ struct _LaresControl {
     /* [control]; NULL-ended, NULL before lares_control_configure() */
     char **by_right[LARES_RIGHT_ADMIN + 1];
     gint64 token_lifetime, token_max_lifetime;
-    LaresTokens *tokens; /* NULL before lares_control_open_tokens() */
+    LaresTokens *tokens;     /* NULL before lares_control_open_tokens() */
     LaresDoctorRoom *doctor; /* NULL before lares_control_open_doctor() */
 };
 

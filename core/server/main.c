@@ -80,7 +80,8 @@ build_rooms(LaresHost *host, const LaresServerSettings *settings, GError **error
     g_autofree char *database = g_build_filename(host->state_dir, "lares.db", NULL);
     host->control = lares_control_new(host);
     if (!lares_control_configure(host->control, settings->control, error) ||
-        !lares_control_add_builtin(host->control, error) || !lares_control_open_tokens(host->control, database, error) ||
+        !lares_control_add_builtin(host->control, error) ||
+        !lares_control_open_tokens(host->control, database, error) ||
         !lares_control_open_doctor(host->control, error) || !lares_server_add_checks(host, error))
         return FALSE;
     if (!(host->directory = lares_directory_new(host, error)) ||

@@ -30,7 +30,8 @@ typedef struct {
     gpointer (*prepare)(LaresHost *host, gpointer user);
     /* Main thread, when check() has returned, however late. May be NULL. */
     void (*release)(gpointer material);
-    /* A thread of its own, never two checks at a time. May block, but no longer than lares_doctor_left() says. */
+    /* A thread of its own. May block, but no longer than lares_doctor_left() says: the next check does not wait for one
+     * that is late. */
     void (*check)(LaresDoctor *doctor, gpointer material);
 } LaresCheck;
 

@@ -142,13 +142,14 @@ out:
     return n;
 }
 
+/* A peer that sends a byte now and then gets no more of the check's time than there is. */
 static gboolean
-receive_all(int fd, char *to, size_t len)
+receive_all(Krb5Visit *visit, int fd, char *to, size_t len)
 {
     while (len > 0) {
         ssize_t n = recv(fd, to, len, 0);
 
-        if (n <= 0)
+        if (n <= 0 || lares_doctor_left(visit->doctor) == 0)
             return FALSE;
         to += n;
         len -= (size_t)n;
@@ -172,8 +173,8 @@ ask_tcp(Krb5Visit *visit, const struct addrinfo *to, const krb5_data *request, c
         return -1;
     if (send(fd, &length, sizeof length, MSG_NOSIGNAL) == sizeof length &&
         send(fd, request->data, request->length, MSG_NOSIGNAL) == (ssize_t)request->length &&
-        receive_all(fd, (char *)&length, sizeof length) && g_ntohl(length) <= MAX_ANSWER &&
-        receive_all(fd, answer, g_ntohl(length)))
+        receive_all(visit, fd, (char *)&length, sizeof length) && g_ntohl(length) <= MAX_ANSWER &&
+        receive_all(visit, fd, answer, g_ntohl(length)))
         n = (ssize_t)g_ntohl(length);
     else
         g_set_error_literal(error, LARES_ERROR, LARES_ERROR_FAILED, "no answer");

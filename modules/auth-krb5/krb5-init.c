@@ -2,11 +2,16 @@
 /* See krb5-init.h, and helper/keytab-helper.c for what is said between the two. */
 #include "krb5-init.h"
 
+#include <errno.h>
 #include <lares/log.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /* kadmind answers in a fraction of a second; this is for one that cannot be reached. */
 #define PATIENCE_SECONDS 60
+/* As much as the helper reads. */
+#define REQUEST_MAX (256 * 1024)
 
 typedef struct {
     LaresHost *host;
@@ -101,7 +106,8 @@ helper_ended(GObject *source, GAsyncResult *result, gpointer data)
     if (out != NULL) {
         const char *bytes = g_bytes_get_data(out, &len);
 
-        text = g_strndup(bytes != NULL ? bytes : "", len);
+        /* Words of Kerberos' library, and paths: neither has to be UTF-8. */
+        text = g_utf8_make_valid(bytes != NULL ? bytes : "", (gssize)len);
     }
     g_auto(GStrv) lines = g_strsplit(text != NULL ? text : "", "\n", -1);
     for (char **line = lines; *line != NULL; line++) {
@@ -125,14 +131,15 @@ give_up(gpointer data)
 
 /* ---- kerberos.init --------------------------------------------------------------------------------------------- */
 
-static void
-wipe(gpointer data)
-{
-    GString *text = data;
+typedef GString Secret;
 
+static void
+secret_free(Secret *text)
+{
     explicit_bzero(text->str, text->allocated_len);
     g_string_free(text, TRUE);
 }
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Secret, secret_free)
 
 char *
 krb5_init_keytab(LaresHost *host)
@@ -151,19 +158,36 @@ present_keytab(const Krb5Snapshot *now)
     return now->keytab->source;
 }
 
-static GBytes *
-compose(const Krb5Snapshot *now, const char *admin, const char *realm, const char *password, gboolean rotate)
+/* -1: it is larger than the helper takes. */
+static int
+compose(const Krb5Snapshot *now, const char *admin, const char *realm, const char *password, gboolean rotate,
+        GError **error)
 {
     /* At once as large as it gets: growing would leave copies of the password behind. */
-    GString *text = g_string_sized_new(256 * 1024);
+    g_autoptr(Secret) text = g_string_sized_new(REQUEST_MAX);
+    int fd;
 
     g_string_append_printf(text, "%s\n%s\n%s\n%s\n%s\n", admin, *realm != '\0' ? realm : "-", init.keytab,
                            present_keytab(now), rotate ? "rotate" : "keep");
     for (char **host = now->hosts; *host != NULL; host++)
         for (char **service = now->services; *service != NULL; service++)
             g_string_append_printf(text, "%s/%s\n", *service, *host);
-    g_string_append_printf(text, "\n%s", password);
-    return g_bytes_new_with_free_func(text->str, text->len, wipe, text);
+    g_string_append_c(text, '\n');
+    if (text->len + strlen(password) >= REQUEST_MAX) {
+        g_set_error_literal(error, LARES_ERROR, LARES_ERROR_INVALID,
+                            "the names of the server and the password are too long together");
+        return -1;
+    }
+    g_string_append(text, password);
+    /* A file in memory, and no pipe: nothing waits for the helper to read, and no stream keeps a part of it. */
+    fd = memfd_create("lares-keytab-request", MFD_CLOEXEC);
+    if (fd >= 0 && write(fd, text->str, text->len) == (ssize_t)text->len && lseek(fd, 0, SEEK_SET) == 0)
+        return fd;
+    g_set_error(error, LARES_ERROR, LARES_ERROR_FAILED, "the keytab helper's request cannot be written: %s",
+                g_strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
 }
 
 static gboolean
@@ -186,13 +210,16 @@ static gboolean
 start(const Krb5Snapshot *now, const char *admin, const char *realm, const char *password, gboolean rotate,
       GError **error)
 {
-    g_autoptr(GBytes) request = compose(now, admin, realm, password, rotate);
+    g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE);
     const char *helper = init.helper, *variable = g_getenv("LARES_KEYTAB_HELPER");
+    int request = compose(now, admin, realm, password, rotate, error);
 
+    if (request < 0)
+        return FALSE;
     if (helper == NULL)
         helper = variable != NULL ? variable : LARES_KEYTAB_HELPER;
-    init.process =
-        g_subprocess_new(G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE, error, helper, NULL);
+    g_subprocess_launcher_take_stdin_fd(launcher, request);
+    init.process = g_subprocess_launcher_spawn(launcher, error, helper, NULL);
     if (init.process == NULL)
         return FALSE;
     init.state = "running";
@@ -200,7 +227,7 @@ start(const Krb5Snapshot *now, const char *admin, const char *realm, const char 
     g_clear_pointer(&init.lines, g_ptr_array_unref);
     init.lines = g_ptr_array_new_with_free_func(g_free);
     init.timer = g_timeout_add_seconds(PATIENCE_SECONDS, give_up, NULL);
-    g_subprocess_communicate_async(init.process, request, NULL, helper_ended, NULL);
+    g_subprocess_communicate_async(init.process, NULL, NULL, helper_ended, NULL);
     return TRUE;
 }
 

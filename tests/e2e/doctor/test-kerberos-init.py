@@ -106,7 +106,8 @@ def test_refusals():
         assert not os.path.exists(d.keytab) and not [f for f in os.listdir(d.dir) if "keytab." in f], os.listdir(d.dir)
         for args, words in (({"admin": "a b", "password": "x"}, "no principal"), ({"admin": "a/admin", "password": "x"}, "realm"),
                             ({"admin": ADMIN, "password": ""}, "password"), ({"admin": "a\nb", "password": "x"}, "no principal"),
-                            ({"admin": ADMIN, "password": "x", "realm": "A\nB"}, "no realm")):
+                            ({"admin": ADMIN, "password": "x", "realm": "A\nB"}, "no realm"),
+                            ({"admin": ADMIN, "password": "x" * ((256 << 10) - 170)}, "too long together")):
             try:
                 call_verb(d.control, "kerberos.init", **args)
                 raise AssertionError(args)
