@@ -47,6 +47,8 @@ answer_error(krb5_context ctx, const char *what, krb5_error_code code)
 {
     const char *text = ctx ? krb5_get_error_message(ctx, code) : error_message(code);
     printf("error %s: %s\n", what, text);
+    if (ctx)
+        krb5_free_error_message(ctx, text);
     return fflush(stdout) == 0 ? 0 : 1;
 }
 
@@ -247,8 +249,11 @@ work(const char *admin, const char *realm, const char *path, const char *before,
         return answer_error(NULL, "krb5.conf cannot be read", code);
     code = kadm5_init_with_password(w.ctx, (char *)admin, password, NULL, &params, KADM5_STRUCT_VERSION,
                                     KADM5_API_VERSION_4, NULL, &w.kadm);
-    if (code != 0)
-        return answer_error(w.ctx, admin, code);
+    if (code != 0) {
+        status = answer_error(w.ctx, admin, code);
+        krb5_free_context(w.ctx);
+        return status;
+    }
     code = open_keytabs(&w, path, before);
     status = code == 0 ? bring_all(&w, names, realm, path) : answer_error(w.ctx, path, code);
     unlink(w.fresh_path); /* when it was not needed */
