@@ -12,8 +12,7 @@ const Smb2Command smb2_commands[SMB2_N_COMMANDS] = {
                             .spec = "3.3.5.5"},
     [SMB2_LOGOFF] = {"LOGOFF", smb2_op_logoff, 4, SMB2_WHEN_EXPIRED, .spec = "3.3.5.6"},
     [SMB2_TREE_CONNECT] = {"TREE_CONNECT", smb2_op_tree_connect, 9, 0, .spec = "3.3.5.7"},
-    [SMB2_TREE_DISCONNECT] = {"TREE_DISCONNECT", smb2_op_tree_disconnect, 4, SMB2_NEEDS_TREE | SMB2_WHEN_EXPIRED,
-                              .spec = "3.3.5.8"},
+    [SMB2_TREE_DISCONNECT] = {"TREE_DISCONNECT", smb2_op_tree_disconnect, 4, SMB2_NEEDS_TREE, .spec = "3.3.5.8"},
     [SMB2_CREATE] = {"CREATE", smb2_op_create, 57, SMB2_NEEDS_TREE, .spec = "3.3.5.9"},
     [SMB2_CLOSE] = {"CLOSE", smb2_op_close, 24, SMB2_NEEDS_TREE | SMB2_WHEN_EXPIRED, .spec = "3.3.5.10"},
     [SMB2_FLUSH] = {"FLUSH", smb2_op_flush, 24, SMB2_NEEDS_TREE, .spec = "3.3.5.11"},
@@ -31,6 +30,5 @@ const Smb2Command smb2_commands[SMB2_N_COMMANDS] = {
                          .spec = "3.3.5.20"},
     [SMB2_SET_INFO] = {"SET_INFO", smb2_op_set_info, 33, SMB2_NEEDS_TREE | SMB2_ANY_LENGTH, LENGTHS(4, 0),
                        .spec = "3.3.5.21"},
-    [SMB2_OPLOCK_BREAK] = {"OPLOCK_BREAK", smb2_op_oplock_break, 24, SMB2_NEEDS_TREE | SMB2_WHEN_EXPIRED,
-                           .spec = "3.3.5.22"},
+    [SMB2_OPLOCK_BREAK] = {"OPLOCK_BREAK", smb2_op_oplock_break, 24, SMB2_NEEDS_TREE, .spec = "3.3.5.22"},
 };

@@ -3,6 +3,7 @@
  *
  * Spec: [MS-SMB2] 3.3.5.14; [MS-FSA] 2.1.5.8, 2.1.5.9. */
 #include "smb2-open.h"
+#include "smb2-session.h"
 
 #define ELEMENT   24
 #define MAX_LOCKS 4096 /* what fits into a command that one credit pays for is fewer */
@@ -157,6 +158,15 @@ lock_all(Smb2Op *op, guint n)
     return status;
 }
 
+/* An expired session gives back what it has and takes nothing new. [MS-SMB2] 3.3.5.2.9 lets all of LOCK pass; Windows
+ * and Samba, and their clients, have it so, and a lock is access like a READ. */
+static gboolean
+takes_when_expired(Smb2Op *op)
+{
+    return !(element_at(op->body, 0).flags & SMB2_LOCKFLAG_UNLOCK) && !smb2_op_is_retry(op) &&
+           smb2_session_state(op->session) == SMB2_SESSION_EXPIRED;
+}
+
 uint32_t
 smb2_op_lock(Smb2Op *op)
 {
@@ -170,6 +180,8 @@ smb2_op_lock(Smb2Op *op)
         return STATUS_INVALID_PARAMETER;
     if (op->open->is_directory)
         return STATUS_INVALID_PARAMETER;
+    if (takes_when_expired(op))
+        return STATUS_NETWORK_SESSION_EXPIRED;
     if (!seen_before(op)) {
         uint32_t first = element_at(op->body, 0).flags;
         if (first & SMB2_LOCKFLAG_UNLOCK)

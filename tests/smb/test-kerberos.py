@@ -10,6 +10,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from smb2rig import Rig, run  # noqa: E402
+import smb2ops as ops  # noqa: E402
 import smb2raw as smb  # noqa: E402
 
 SERVICE = "cifs/nas.lares.test@LARES.TEST"
@@ -106,8 +107,16 @@ class Checks(Rig):
         c, s = self.login(self.forge(life=2))
         t = s.tree("share")
         f = self.create(c, s, t, "expiring")
+        first, second = (0, 10, 0x12), (20, 10, 0x12)  # exclusive, at once
+        assert c.call(smb.LOCK, ops.lock(f, first), session=s, tree=t).status == smb.SUCCESS
         time.sleep(2.2)
         assert self.create(c, s, t, "another").status == smb.SESSION_EXPIRED
+        assert c.call(smb.LOCK, ops.lock(f, second), session=s, tree=t).status == smb.SESSION_EXPIRED
+        assert c.call(smb.LOCK, ops.lock(f, (0, 10, 4)), session=s, tree=t).status == smb.SUCCESS  # given back
+        breaking = struct.pack("<HBBI16s", 24, 0, 0, 0, f)
+        assert c.call(smb.OPLOCK_BREAK, breaking, session=s, tree=t).status == smb.SESSION_EXPIRED
+        leaving = struct.pack("<HH", 4, 0)
+        assert c.call(smb.TREE_DISCONNECT, leaving, session=s, tree=t).status == smb.SESSION_EXPIRED
         r = c.call(smb.CLOSE, struct.pack("<HHI16s", 24, 0, 0, f), session=s, tree=t)
         assert r.status == smb.SUCCESS, hex(r.status)
         assert c.call(smb.LOGOFF, struct.pack("<HH", 4, 0), session=s).status == smb.SUCCESS
