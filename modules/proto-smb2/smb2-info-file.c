@@ -150,7 +150,7 @@ put_streams(Smb2Op *op)
     if (file->node->type == LARES_TYPE_REGULAR) {
         status = lares_files_getattr(op->service->files, &op->caller, file, LARES_ATTR_STAT, &attrs, NULL);
         if (status == LARES_OK)
-            add_stream(&list, "", attrs.size, attrs.used);
+            add_stream(&list, "", attrs.size, smb2_storage(&attrs));
     }
     if (status == LARES_OK)
         status = lares_files_streams(op->service->files, file, emit_stream, &list);

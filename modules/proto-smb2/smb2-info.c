@@ -53,7 +53,7 @@ fill(const LaresAttrs *attrs, const LaresDos *dos, const char *name, Smb2Info *i
     info->basic.attributes = attributes_of(attrs, dos, name);
     if (attrs->type == LARES_TYPE_REGULAR) {
         info->basic.size = attrs->size;
-        info->basic.allocation = attrs->used;
+        info->basic.allocation = smb2_storage(attrs);
     }
     if (info->directory)
         info->nlink = 1;
@@ -87,7 +87,7 @@ smb2_info_get(Smb2Op *op, Smb2Open *open, Smb2Info *info)
         if (status != LARES_OK)
             return smb2_status(status);
         info->basic.size = attrs.size;
-        info->basic.allocation = attrs.used;
+        info->basic.allocation = smb2_storage(&attrs);
         info->basic.attributes &= ~SMB2_ATTR_DIRECTORY;
         info->basic.attributes |= info->basic.attributes ? 0 : SMB2_ATTR_NORMAL;
         info->directory = FALSE;

@@ -27,6 +27,13 @@ smb2_open_file(const Smb2Open *open)
 }
 /* "\dir\file:stream" in wire form, appended; returns its bytes. */
 size_t smb2_put_path(LaresWriter *w, Smb2Open *open, gboolean leading);
+/* Bytes of storage for a file's data. An empty file has none: what the file system counts there is the block of its
+ * extended attributes. */
+static inline uint64_t
+smb2_storage(const LaresAttrs *attrs)
+{
+    return attrs->size ? attrs->used : 0;
+}
 /* Starts a path's copy under the open's lock (arena). */
 const char *smb2_open_path(Smb2Op *op, Smb2Open *open);
 /* Likewise; NULL where there is none. */

@@ -9,6 +9,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from smb2rig import Rig, run  # noqa: E402
+import smb2ops as ops  # noqa: E402
 import smb2raw as smb  # noqa: E402
 
 
@@ -466,6 +467,23 @@ class Checks(Rig):
             r = c.call(smb.QUERY_INFO, struct.pack("<HBBIHHIII16s", 41, 1, 15, 65536, 104, 0, len(wanted), 0, 0, f) + wanted,
                        session=s, tree=t)
             assert r.status == status, (n, hex(r.status))
+
+    def check_an_empty_file_takes_no_storage(self):
+        """Also where its extended attributes take a block of their own, which the file system counts as the file's."""
+        c, s = self.session()
+        t = s.tree("share")
+        f = self.create(c, s, t, "empty")
+        assert c.call(smb.SET_INFO, ops.set_ea(f, "LARGE", b"x" * 3000), session=s, tree=t).status == smb.SUCCESS
+
+        def storage():
+            r = c.call(smb.QUERY_INFO, ops.query_info(f, level=5), session=s, tree=t)  # FileStandardInformation
+            assert r.status == smb.SUCCESS, hex(r.status)
+            return struct.unpack_from("<QQ", r.body, 8)
+
+        assert storage() == (0, 0)
+        assert self.write(c, s, t, f, b"a byte or two") == smb.SUCCESS
+        allocated, size = storage()
+        assert size == 13 and allocated >= 13, (allocated, size)
 
     def check_directories_have_no_leases(self):
         c = smb.Conn(self.port)
