@@ -8,7 +8,8 @@
  *   used      the same without                    closed                                    (gone)
  *   used      a reconnect                         it parks for a moment                     used
  *   away      a reconnect of the same client      new volatile id                           used
- *   away      time-out, a break of the handle     closed                                    (gone)
+ *   away      time-out, a break of the handle,    closed                                    (gone)
+ *             the file is to be deleted
  *
  * Spec: [MS-SMB2] 3.3.5.9.7, 3.3.5.9.12, 3.3.7.1.
  * Thread: any. Locks: smb2-open.h. */
@@ -44,11 +45,12 @@ scavenge_free(gpointer data)
     g_free(s);
 }
 
-/* May it be kept? What promised that nobody came meanwhile must still be held ([MS-SMB2] 3.3.7.1). */
+/* May it be kept? What promised that nobody came meanwhile must still be held ([MS-SMB2] 3.3.7.1), and a file that is
+ * to go must not stay, closed to everybody, for a client that may never come back. */
 static gboolean
 survives(Smb2Open *open)
 {
-    if (!open->durability || !open->lease)
+    if (!open->durability || !open->lease || (open->open && lares_open_delete_pending(open->open)))
         return FALSE;
     gboolean breaking;
     uint32_t state = lares_lease_state(open->lease->core, NULL, &breaking);
@@ -113,12 +115,29 @@ smb2_opens_of_session_disconnect(Smb2Session *session)
     g_autoptr(GPtrArray) found = smb2_opens_collect(session->service->opens, &session->open_list);
     for (guint i = 0; i < found->len; i++) {
         Smb2Open *open = found->pdata[i];
-        if (survives(open))
+        gboolean kept = survives(open);
+        if (kept)
             set_away(open, session);
-        else
+        if (!kept || !survives(open)) /* what happened before it was away found nobody to give way */
             smb2_open_close(open);
     }
     smb2_session_drop_holder(session);
+}
+
+void
+smb2_opens_away_give_way(Smb2Opens *opens, const LaresNode *node)
+{
+    g_autoptr(GPtrArray) away = smb2_opens_away(opens);
+    for (guint i = 0; i < away->len; i++) {
+        Smb2Open *open = away->pdata[i];
+        if (open->object.node != node && open->base.node != node)
+            continue;
+        g_mutex_lock(&open->lock);
+        gboolean still_away = !open->session;
+        g_mutex_unlock(&open->lock);
+        if (still_away)
+            smb2_open_close(open);
+    }
 }
 
 gboolean

@@ -129,17 +129,18 @@ set_disposition(Smb2Op *op, gboolean on)
     uint64_t seen = 0;
     if (on && lares_files_contend_name(op->service->files, &open->object, open->open, &seen) == LARES_DELAY)
         return smb2_park_on(op, open->object.node, seen, NULL, 0);
-    if (open->base.node)
-        return smb2_status(
-            lares_files_stream_delete_on_close(op->service->files, &op->caller, open->open, &open->base, on));
     g_mutex_lock(&open->lock);
     if (open->name)
         lares_object_copy(&parent, &open->parent);
     const char *name = open->name ? lares_arena_strndup(op->arena, open->name, strlen(open->name)) : NULL;
     g_mutex_unlock(&open->lock);
-    LaresStatus result =
-        name ? lares_files_delete_on_close(op->service->files, &op->caller, open->open, &parent, name, on)
-             : LARES_ACCESS;
+    LaresStatus result = LARES_ACCESS;
+    if (open->base.node)
+        result = lares_files_stream_delete_on_close(op->service->files, &op->caller, open->open, &open->base, on);
+    else if (name)
+        result = lares_files_delete_on_close(op->service->files, &op->caller, open->open, &parent, name, on);
+    if (on && result == LARES_OK)
+        smb2_opens_away_give_way(op->service->opens, open->object.node);
     lares_object_clear(&parent);
     return smb2_status(result);
 }

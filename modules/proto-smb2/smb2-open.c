@@ -350,6 +350,8 @@ mark_for_deletion(Smb2Open *open)
             lares_files_delete_on_close_made(open->service->files, open->open, &parent, name);
         else
             lares_files_delete_on_close(open->service->files, &caller, open->open, &parent, name, TRUE);
+        if (lares_open_delete_pending(open->open))
+            smb2_opens_away_give_way(open->service->opens, open->object.node);
     }
     lares_object_clear(&parent);
     if (session)

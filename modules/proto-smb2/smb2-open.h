@@ -127,6 +127,8 @@ Smb2Making *smb2_making_ref(Smb2Making *making);
 void smb2_making_unref(Smb2Making *making); /* may be NULL */
 /* An open whose first lease is this one and whose client can be reached: a reference to its session, or NULL. */
 Smb2Session *smb2_opens_session_of_lease(Smb2Opens *opens, const Smb2Lease *lease, Smb2Open **open);
+/* This file is to be deleted: closes its opens whose clients are away. smb2-durable.c */
+void smb2_opens_away_give_way(Smb2Opens *opens, const LaresNode *node);
 /* Closes all opens with this lease whose client is away. */
 void smb2_opens_close_disconnected(Smb2Opens *opens, const Smb2Lease *lease);
 /* The oldest open of something below this directory, other than the directory itself; a reference or NULL. */

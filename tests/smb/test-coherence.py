@@ -155,6 +155,37 @@ def test_share_modes_of_both():
         assert b.nfs_open("f", 1).error == "NOENT"
 
 
+def test_what_is_to_be_deleted_waits_for_no_lost_client():
+    """A durable open is not kept, or does not stay, when its file was marked for deletion under the same lease."""
+    def lost(b, name, marked, durable_first):
+        c = b.channel()
+        tree = c.connect_tree("data")
+        contexts = [ops.lease_context(b"K" * 16, ops.R | ops.W | ops.H)]
+
+        def durable():
+            r = c.ask(smb.CREATE, ops.create(name, oplock=ops.LEASE, contexts=contexts + [ops.context(b"DHnQ", bytes(16))]),
+                      tree)
+            assert r.status == smb.SUCCESS and b"DHnQ" in r.body, "the open is not durable"
+
+        def other():
+            options = 0 if marked else ops.DELETE_ON_CLOSE
+            fid = c.ask(smb.CREATE, ops.create(name, options=options, oplock=ops.LEASE, contexts=contexts), tree).file
+            if marked:
+                assert c.ask(smb.SET_INFO, ops.set_delete(fid), tree).status == smb.SUCCESS
+        for step in (durable, other) if durable_first else (other, durable):
+            step()
+        c.close()
+        end = time.monotonic() + 10
+        while os.path.exists(b.folder / name) and time.monotonic() < end:
+            time.sleep(0.02)
+        assert not os.path.exists(b.folder / name), (name, "is kept by a client that is gone")
+
+    with serving() as b:
+        lost(b, "marked", True, True)
+        lost(b, "on-close", False, True)
+        lost(b, "on-close-first", False, False)
+
+
 def test_locks_of_both():
     with serving() as b:
         fid = b.create("f")
