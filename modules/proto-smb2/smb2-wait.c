@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Waiting for the core: a command parks until a file's opens, locks or leases change.
  *
+ * A lock's wait may be followed by another of the same Waiter, begun by the thread that was woken, before the thread
+ * that began the first one has noted it: `round` tells them apart.
+ *
  * Locks: Waiter.lock is an innermost one. Whoever sets `over` ends the wait: the core's call, or the cancellation. */
 #include "smb2-open.h"
 
@@ -9,7 +12,8 @@ typedef struct {
     GMutex lock;
     gboolean over;
     Smb2Parked *parked; /* the reference of smb2_park(); whoever ends the wait gives it back */
-    LaresWait *wait;    /* NULL before it is known here */
+    guint round;        /* of the wait that is under way */
+    LaresWait *wait;    /* of this round; NULL before it is known here */
     LaresOpen *open;    /* a reference or NULL */
     uint32_t when_closed;
     gpointer kept; /* lives as long as this */
@@ -59,26 +63,37 @@ answer_lock(Waiter *w)
     smb2_parked_finish(w->parked, STATUS_SUCCESS, body, sizeof body);
 }
 
-/* Waits for the next change. FALSE: there was one. */
+/* The wait of that round was begun; it may be over since, and others may have followed it. */
+static void
+note_wait(Waiter *w, guint round, LaresWait *wait)
+{
+    g_mutex_lock(&w->lock);
+    gboolean current = !w->over && w->round == round;
+    if (current)
+        w->wait = wait;
+    g_mutex_unlock(&w->lock);
+    if (!current)
+        lares_wait_end(wait);
+}
+
+/* Waits for the next change. FALSE: there was one, or nobody wants it any more. */
 static gboolean
 wait_again(Waiter *w, uint64_t seen)
 {
     g_mutex_lock(&w->lock);
-    w->over = FALSE;
+    gboolean wanted = !w->cancelled;
+    guint round = w->round += wanted;
+    w->over = !wanted;
     g_mutex_unlock(&w->lock);
+    if (!wanted)
+        return FALSE;
     g_atomic_int_inc(&w->ref);
     LaresWait *wait = lares_state_wait(w->node, seen, ready, w, waiter_unref);
     if (!wait) {
         g_atomic_int_add(&w->ref, -1);
         return !end(w); /* cancelled meanwhile: that is an end too */
     }
-    g_mutex_lock(&w->lock);
-    gboolean over = w->over;
-    if (!over)
-        w->wait = wait;
-    g_mutex_unlock(&w->lock);
-    if (over)
-        lares_wait_end(wait);
+    note_wait(w, round, wait);
     return TRUE;
 }
 
@@ -176,13 +191,7 @@ park(Smb2Op *op, Waiter *w, LaresNode *node, uint64_t seen)
         ready(w); /* it changed meanwhile: again at once */
         waiter_unref(w);
     } else {
-        g_mutex_lock(&w->lock);
-        gboolean over = w->over;
-        if (!over)
-            w->wait = wait;
-        g_mutex_unlock(&w->lock);
-        if (over)
-            lares_wait_end(wait);
+        note_wait(w, 0, wait);
     }
     waiter_unref(w);
     return STATUS_PENDING;

@@ -236,9 +236,10 @@ class Laresd:
             return ""
 
     def check_log(self):
-        found = TROUBLE.search(self.log())
+        log = self.log()
+        found = TROUBLE.search(log)
         if found:
-            raise LaresdError("laresd's log has %r:\n%s" % (found.group(0), self.log()[-20000:]))
+            raise LaresdError("laresd's log has %r:\n%s" % (found.group(0), log[found.start():][:20000]))
 
     @property
     def pid(self):
