@@ -118,12 +118,15 @@ lares_files_setattr(LaresFiles *files, const LaresCaller *caller, const LaresObj
         return status;
     LaresCred cred = lares_files_cred(caller, object);
     LaresSetAttrs rest = *set;
+    rest.mask &= ~(uint32_t)LARES_ATTR_BTIME;
     if (rest.mask & LARES_ATTR_SIZE) {
         status = set_size(object, file, &cred, set->size);
         rest.mask &= ~(uint32_t)LARES_ATTR_SIZE;
     }
     if (status == LARES_OK && rest.mask)
         status = STORE_IFACE(object->share->store)->setattr(object->share->store, &cred, object->node, &rest);
+    if (status == LARES_OK && set->mask & LARES_ATTR_BTIME)
+        status = lares_files_set_birth(files, &cred, object, &set->btime);
     if (status == LARES_OK) {
         settle(object);
         lares_files_object_changed(files, object, filter_of(set->mask));

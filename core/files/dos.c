@@ -15,6 +15,7 @@
 #include <lares/cursor.h>
 
 #include <time.h>
+#include <unistd.h>
 
 #define NOTE       "dos"
 #define VERSION    1
@@ -162,6 +163,28 @@ lares_files_set_dos(LaresFiles *files, const LaresObject *object, const LaresDos
         agreed = status == LARES_OK && is_of(&attrs.ctime, &stamp);
     }
     return status;
+}
+
+/* The owner's, as other times that are given: what more an ACL may allow a store does not tell. */
+LaresStatus
+lares_files_set_birth(LaresFiles *files, const LaresCred *cred, const LaresObject *object, const LaresTime *birth)
+{
+    LaresStore *store = object->share->store;
+    LaresAttrs attrs = {0};
+    LaresDos dos;
+    if (birth->nsec >= 1000000000u)
+        return LARES_INVAL;
+    if (!STORE_IFACE(store)->set_note)
+        return LARES_NOTSUPP;
+    LaresStatus status = STORE_IFACE(store)->getattr(store, object->node, LARES_ATTR_STAT, &attrs);
+    if (status != LARES_OK)
+        return status;
+    if (cred && cred->uid != attrs.uid && (cred->uid != 0 || geteuid() != 0))
+        return LARES_PERM;
+    lares_files_get_dos(files, object, NULL, &attrs, &dos);
+    dos.has_birth = TRUE;
+    dos.birth = *birth;
+    return lares_files_set_dos(files, object, &dos);
 }
 
 LaresStatus

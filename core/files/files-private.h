@@ -92,6 +92,10 @@ void lares_files_renamed(LaresFiles *files, LaresRenaming *renaming, gboolean do
 
 /* The daemon itself. */
 LaresCred lares_files_server_cred(void);
+/* Sets the time of birth, which no kernel does: as Windows sets it, in a note (dos.c). `cred` NULL: of what was just
+ * made. */
+LaresStatus lares_files_set_birth(LaresFiles *files, const LaresCred *cred, const LaresObject *object,
+                                  const LaresTime *birth);
 /* The folder (a reference) and the name of a stream of `object` that is there. */
 LaresStatus lares_files_stream_place(const LaresObject *object, const LaresNode *stream, LaresNode **folder,
                                      char name[LARES_NAME_LIMIT + 1]);

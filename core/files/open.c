@@ -79,15 +79,19 @@ lares_files_open_create(LaresFiles *files, const LaresCaller *caller, const Lare
     LaresCred cred = lares_files_cred(caller, dir);
     g_autoptr(LaresFile) file = NULL;
     LaresObject object = {NULL, NULL};
+    LaresCreate plain = *how;
+    plain.attrs.mask &= ~(uint32_t)LARES_ATTR_BTIME;
     lares_files_change_before(dir, info);
     status = STORE_IFACE(dir->share->store)
-                 ->create(dir->share->store, &cred, dir->node, name, how, access, &object.node, &file, created);
+                 ->create(dir->share->store, &cred, dir->node, name, &plain, access, &object.node, &file, created);
     lares_files_change_after(dir, info);
     if (status != LARES_OK)
         return status;
     if (*created)
         lares_files_changed(files, dir, name, LARES_CHANGE_ADDED, LARES_FILTER_FILE_NAME);
     object.share = lares_share_ref(dir->share);
+    if (*created && how->attrs.mask & LARES_ATTR_BTIME)
+        lares_files_set_birth(files, NULL, &object, &how->attrs.btime);
     status = lares_state_open(holder, object.share, object.node, file, access, deny, open);
     if (status == LARES_OK)
         lares_state_opened_by(*open, cred.uid);

@@ -42,12 +42,16 @@ lares_files_create(LaresFiles *files, const LaresCaller *caller, const LaresObje
         return status;
     LaresCred cred = lares_files_cred(caller, dir);
     gboolean created;
+    LaresCreate plain = *how;
+    plain.attrs.mask &= ~(uint32_t)LARES_ATTR_BTIME;
     lares_files_change_before(dir, info);
     status = STORE_IFACE(dir->share->store)
-                 ->create(dir->share->store, &cred, dir->node, name, how, 0, &out->node, NULL, &created);
+                 ->create(dir->share->store, &cred, dir->node, name, &plain, 0, &out->node, NULL, &created);
     lares_files_change_after(dir, info);
     if (status == LARES_OK) {
         out->share = lares_share_ref(dir->share);
+        if (how->attrs.mask & LARES_ATTR_BTIME) /* it is there: a birth time that cannot be kept is no reason to undo */
+            lares_files_set_birth(files, NULL, out, &how->attrs.btime);
         lares_files_changed(files, dir, name, LARES_CHANGE_ADDED,
                             how->type == LARES_TYPE_DIRECTORY ? LARES_FILTER_DIR_NAME : LARES_FILTER_FILE_NAME);
     } else {

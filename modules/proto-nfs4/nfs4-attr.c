@@ -19,6 +19,8 @@
     }
 
 #define SPACE NFS4_FROM_SPACE
+/* The one that was set is found with the help of the others (lares_files_get_dos). */
+#define BIRTH (LARES_ATTR_BTIME | LARES_ATTR_FSID | LARES_ATTR_FILEID | LARES_ATTR_CTIME | LARES_ATTR_CHANGE)
 
 const Nfs4FattrRow nfs4_fattr_rows[FATTR4_LAST + 1] = {
     [FATTR4_SUPPORTED_ATTRS] = SHAPED(0, NFS4_SHAPE_BITMAP, SPACE, supported_attrs, NULL),
@@ -62,7 +64,7 @@ const Nfs4FattrRow nfs4_fattr_rows[FATTR4_LAST + 1] = {
     [FATTR4_SPACE_USED] = FIXED(0, 8, LARES_ATTR_USED, space_used, NULL),
     [FATTR4_TIME_ACCESS] = FIXED(0, 12, LARES_ATTR_ATIME, time_access, NULL),
     [FATTR4_TIME_ACCESS_SET] = WRITE_ONLY(0, nfs4_fattr_get_time_access_set),
-    [FATTR4_TIME_CREATE] = FIXED(0, 12, LARES_ATTR_BTIME, time_create, nfs4_fattr_get_time_create),
+    [FATTR4_TIME_CREATE] = FIXED(0, 12, BIRTH, time_create, nfs4_fattr_get_time_create),
     [FATTR4_TIME_DELTA] = FIXED(0, 12, 0, time_delta, NULL),
     [FATTR4_TIME_METADATA] = FIXED(0, 12, LARES_ATTR_CTIME, time_metadata, NULL),
     [FATTR4_TIME_MODIFY] = FIXED(0, 12, LARES_ATTR_MTIME, time_modify, NULL),
@@ -177,6 +179,20 @@ choose(const Nfs4Compound *c, const Nfs4Bitmap *want, Nfs4Bitmap *chosen)
     return from;
 }
 
+/* A time of birth that a client has set, over NFS or SMB, is the one that counts. */
+static void
+take_birth(Nfs4FattrSource *s, const LaresObject *object, const char *entry)
+{
+    LaresDos dos;
+    if (lares_object_is_pseudo(object))
+        return;
+    lares_files_get_dos(s->c->files, object, entry, &s->attrs, &dos);
+    if (dos.has_birth) {
+        s->attrs.btime = dos.birth;
+        s->attrs.mask |= LARES_ATTR_BTIME;
+    }
+}
+
 static uint32_t
 collect(Nfs4FattrSource *s, uint32_t from)
 {
@@ -185,6 +201,8 @@ collect(Nfs4FattrSource *s, uint32_t from)
     if (from & (LARES_ATTR_STAT | NFS4_FROM_MOUNTED))
         status = lares_files_getattr(c->files, &c->caller, s->object, from & LARES_ATTR_STAT, &s->attrs,
                                      from & NFS4_FROM_MOUNTED ? &s->mounted_on : NULL);
+    if (status == LARES_OK && from & LARES_ATTR_BTIME)
+        take_birth(s, s->object, NULL);
     if (status == LARES_OK && (from & NFS4_FROM_SPACE))
         status = lares_files_statfs(c->files, &c->caller, s->object, &s->space);
     if (status == LARES_OK && (from & NFS4_FROM_ACL)) {
@@ -255,6 +273,8 @@ nfs4_fattr_encode_entry(Nfs4Compound *c, LaresWriter *out, const Nfs4FattrEntry 
                          .handle = entry->handle,
                          .handle_len = entry->handle_len};
     Nfs4Bitmap chosen = plan->chosen;
+    if (plan->from & LARES_ATTR_BTIME)
+        take_birth(&s, &c->current, entry->name);
     uint32_t status = collect(&s, plan->from & (NFS4_FROM_SPACE | NFS4_FROM_ACL));
     if (status == NFS4_OK)
         put_chosen(&s, &chosen, out);

@@ -83,6 +83,7 @@ gboolean nfs4_fattr_needs_object(const Nfs4FattrPlan *plan);
 /* An entry whose attributes are known already. */
 typedef struct {
     const LaresObject *object; /* its node may be NULL where the object is not needed */
+    const char *name;          /* in the current directory */
     const LaresAttrs *attrs;
     const uint8_t *handle; /* NULL: the object's, or not wanted */
     size_t handle_len;

@@ -10,7 +10,7 @@ PUT(supported_attrs)
 {
     Nfs4Bitmap b;
     nfs4_fattr_supported(s->c, &b);
-    if (!s->space.can_btime)
+    if (!s->space.can_btime || !s->space.can_xattr) /* set it, too: macOS does so with each exclusive create */
         b.word[FATTR4_TIME_CREATE / 32] &= ~(1u << (FATTR4_TIME_CREATE % 32));
     nfs4_bitmap_put(out, &b);
 }

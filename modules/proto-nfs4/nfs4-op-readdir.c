@@ -95,7 +95,7 @@ put_attributes(Listing *l, const Entry *entry)
     }
     if (entry->attrs) {
         object = (LaresObject){c->current.share, entry->node};
-        Nfs4FattrEntry known = {&object, entry->attrs, entry->handle, entry->handle_len};
+        Nfs4FattrEntry known = {&object, entry->name, entry->attrs, entry->handle, entry->handle_len};
         return nfs4_fattr_encode_entry(c, c->out, &known, &l->plan);
     }
     size_t at = c->out->len;

@@ -286,6 +286,11 @@ def test_attributes_and_times_of_both():
         assert tuple(a["time_access"]) == (1234567891, 123456700), a
         b.nfs.call(nfs.putfh(fh), nfs.setattr(ANONYMOUS, {"time_modify_set": (1500000000, 5000)})).ok()
         assert struct.unpack_from("<Q", info(b, fid, 4), 16)[0] == EPOCH + 1500000000 * 10**7 + 50
+        born = EPOCH + 1000000000 * 10**7 + 70
+        assert b.smb.ask(smb.SET_INFO, ops.set_basic(fid, created=born), b.tree).status == 0
+        assert tuple(b.nfs.attrs(fh, "time_create")["time_create"]) == (1000000000, 7000)
+        b.nfs.call(nfs.putfh(fh), nfs.setattr(ANONYMOUS, {"time_create": (1100000000, 9000)})).ok()
+        assert struct.unpack_from("<Q", info(b, fid, 4))[0] == EPOCH + 1100000000 * 10**7 + 90
         b.smb.ask(smb.SET_INFO, ops.set_size(fid, 12345), b.tree)
         assert b.nfs.attrs(fh, "size")["size"] == 12345
         b.nfs.call(nfs.putfh(fh), nfs.setattr(ANONYMOUS, {"size": 77})).ok()

@@ -197,6 +197,47 @@ def test_set_time(t, minor, kind, name, value):
     need(got == value if value else abs(got[0] - now) < 30, f"{got}")
 
 
+@over(minor=MINORS, kind=("file", "dir"))
+def test_set_time_create(t, minor, kind):
+    "RFC 7530 5.8.2.36: macOS sets it with every exclusive create, alone and beside other times; everybody sees it then"
+    c = t.client(minor)
+    fh = t.fh(c, kind)
+    for attrs in ({"time_create": (1234567890, 5000)}, {"time_create": (1000000000, 0), "mode": 0o700}):
+        before = c.attrs(fh, "change", "time_modify")
+        r = c.call(putfh(fh), setattr(ANON, attrs), getattr("time_create", "change", "time_modify")).ok()
+        need(sorted(r.op("SETATTR").attrset) == sorted([50] + ([33] if "mode" in attrs else [])),
+             f"{r.op('SETATTR').attrset}")
+        need(r.last.attrs["time_create"] == attrs["time_create"], f"{r.last.attrs}")
+        need(r.last.attrs["change"] != before["change"], "the change attribute stands still")
+        need(r.last.attrs["time_modify"] == before["time_modify"], "another time moved")
+    need(c.attrs(fh, "time_create")["time_create"] == (1000000000, 0), "it does not stay")
+
+
+@over(minor=MINORS)
+def test_time_create_elsewhere(t, minor):
+    "RFC 7530 5.8.2.36: time_create given when something is made, in a listing, and refused to strangers"
+    c = t.client(minor)
+    top = t.dir(c)
+    born = (1111111111, 700)
+    c.call(putfh(top), create(NF4DIR, "born", {"time_create": born, "mode": 0o755})).ok()
+    got = {name: attrs for name, _, attrs in c.list(top, ("type", "time_create"))}
+    need(got[b"born"]["time_create"] == born, f"{got}")
+    expect(t.fresh(minor, uid=1234).call(putfh(top), lookup("born"), setattr(ANON, {"time_create": born})),
+           "PERM", "ACCESS")
+    r = c.call(putfh(top), lookup("born"), setattr(ANON, {"time_create": (1, 1000000000)}))
+    need(r.error == "INVAL", r.error)
+
+
+def test_exclusive_create_of_macos(t):
+    "RFC 7530 16.16: what macOS sends after an exclusive create: mode, owner and all three times in one SETATTR"
+    c = t.client(0)
+    o = c.open(t.dir(c), "new", access=3, owner=b"mac", how="exclusive")
+    times = {"time_access_set": (1500000001, 0), "time_modify_set": (1500000002, 0), "time_create": (1500000000, 9000)}
+    r = c.call(putfh(o.fh), setattr(o.stateid, {"mode": 0o640, **times}), getattr("time_create", "time_modify", "mode")).ok()
+    got = r.last.attrs
+    need(got == {"time_create": (1500000000, 9000), "time_modify": (1500000002, 0), "mode": 0o640}, f"{got}")
+
+
 @over(minor=MINORS, kind=SETTABLE, name=("time_access_set", "time_modify_set"),
       nsec=(1000000000, 0xFFFFFFFF))
 def test_bad_time(t, minor, kind, name, nsec):
