@@ -30,7 +30,8 @@ typedef struct {
     Notify *notify;
     Smb2Parked *parked;
     size_t limit;
-    gboolean queued; /* guarded by the notify's lock */
+    uint64_t connection, message_id; /* the connection's serial */
+    gboolean queued;                 /* guarded by the notify's lock */
 } Waiter;
 
 static void
@@ -229,6 +230,48 @@ notify_closed(gpointer data)
     notify_unref(n);
 }
 
+/* ---- Order: a connection's requests run side by side, and these must end as if they had run as they were sent ------
+ */
+
+void
+smb2_notify_closing(Smb2Op *op)
+{
+    Smb2Connection *c = op->connection;
+    g_mutex_lock(&c->lock);
+    guint i = c->n_closed_directories++ % G_N_ELEMENTS(c->closed_directories);
+    c->closed_directories[i].message_id = op->message_id;
+    c->closed_directories[i].volatile_id = op->open->volatile_id;
+    g_mutex_unlock(&c->lock);
+}
+
+/* The CLOSE that ends this wait has run before it. */
+static gboolean
+was_overtaken(const Smb2Op *op)
+{
+    Smb2Connection *c = op->connection;
+    uint64_t volatile_id = smb2_get_u64(op->body + AT_FILE + 8);
+    gboolean found = FALSE;
+    g_mutex_lock(&c->lock);
+    for (guint i = 0; i < MIN(c->n_closed_directories, G_N_ELEMENTS(c->closed_directories)); i++)
+        found |=
+            c->closed_directories[i].volatile_id == volatile_id && c->closed_directories[i].message_id > op->message_id;
+    g_mutex_unlock(&c->lock);
+    return found;
+}
+
+/* The lock is held. In front of those that the same client sent later. */
+static void
+enqueue(Notify *n, Waiter *waiter)
+{
+    GList *at = n->waiting.tail;
+    for (; at; at = at->prev) {
+        const Waiter *other = at->data;
+        if (other->connection != waiter->connection || other->message_id < waiter->message_id)
+            break;
+    }
+    g_queue_insert_after(&n->waiting, at, waiter);
+}
+
 /* ---- The command --------------------------------------------------------------------------------------------------
  */
 
@@ -273,6 +316,8 @@ wait_or_take(Smb2Op *op, Notify *n, size_t limit, GByteArray **events)
     waiter->notify = n;
     g_atomic_int_inc(&n->ref);
     waiter->limit = limit;
+    waiter->connection = op->connection->serial;
+    waiter->message_id = op->message_id;
     g_mutex_lock(&n->lock);
     gboolean ready = n->events->len || n->overflow;
     uint32_t status = ready ? take(n, limit, events) : STATUS_SUCCESS;
@@ -298,7 +343,7 @@ wait_or_take(Smb2Op *op, Notify *n, size_t limit, GByteArray **events)
     if (!ready && !closed) {
         waiter->queued = TRUE;
         g_atomic_int_inc(&waiter->ref);
-        g_queue_push_tail(&n->waiting, waiter);
+        enqueue(n, waiter);
     }
     g_mutex_unlock(&n->lock);
     if (ready || closed) { /* it came in between */
@@ -315,6 +360,8 @@ smb2_op_change_notify(Smb2Op *op)
     size_t limit;
     GByteArray *events = NULL;
     uint32_t filter = smb2_get_u32(b + AT_FILTER), status = smb2_op_file(op, b + AT_FILE);
+    if (status == STATUS_FILE_CLOSED && was_overtaken(op))
+        status = STATUS_NOTIFY_CLEANUP;
     if (status == STATUS_SUCCESS && !op->open->is_directory)
         status = STATUS_INVALID_PARAMETER;
     if (status == STATUS_SUCCESS && !(op->open->granted & SMB2_FILE_READ_DATA))
@@ -327,7 +374,7 @@ smb2_op_change_notify(Smb2Op *op)
         return STATUS_DELETE_PENDING;
     Notify *n = notify_of(op, (smb2_get_u16(b + AT_FLAGS) & SMB2_WATCH_TREE) != 0, filter, limit);
     if (!n)
-        return STATUS_FILE_CLOSED;
+        return STATUS_NOTIFY_CLEANUP; /* closed just now */
     status = wait_or_take(op, n, limit, &events);
     notify_unref(n);
     if (status != STATUS_PENDING)

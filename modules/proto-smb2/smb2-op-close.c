@@ -20,6 +20,8 @@ smb2_op_close(Smb2Op *op)
         return smb2_park_on(op, op->open->object.node, seen, NULL, 0);
     if (tell && smb2_basic_get(op, op->open, &basic) != STATUS_SUCCESS)
         tell = FALSE;
+    if (op->open->is_directory)
+        smb2_notify_closing(op);
     smb2_open_close(op->open);
     smb2_put_u16(op->out, 60);
     smb2_put_u16(op->out, tell ? SMB2_CLOSE_FLAG_POSTQUERY_ATTRIB : 0);

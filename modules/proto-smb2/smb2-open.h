@@ -95,6 +95,8 @@ uint32_t smb2_opens_add(Smb2Opens *opens, Smb2Open *open);
 Smb2Open *smb2_open_ref(Smb2Open *open);
 /* Takes it out of the table and closes everything; idempotent. The caller keeps its reference. */
 void smb2_open_close(Smb2Open *open);
+/* CLOSE tells the connection of a directory, smb2-op-change-notify.c. */
+void smb2_notify_closing(Smb2Op *op);
 /* The 16 bytes of its FileId. */
 void smb2_open_file_id(Smb2Open *open, uint8_t id[SMB2_FILE_ID_SIZE]);
 /* What the client holds now: SMB2_OPLOCK_LEVEL_…. */

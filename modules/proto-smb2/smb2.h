@@ -100,8 +100,14 @@ struct _Smb2Connection {
     gint known;                   /* atomic: somebody logged in here */
     uint64_t early_cancel[4];     /* CANCELs that overtook their command; guarded by lock */
     guint n_early_cancels;        /* guarded by lock */
-    GQueue breaks;                /* smb2-break.c: told here and not acknowledged yet; guarded by lock */
-    guint looker;                 /* GSource id of the main thread's looks at them, 0: none; guarded by lock */
+    /* The directories closed last: the CLOSE, and what it closed. A CHANGE_NOTIFY that was sent before may run after
+     * it. Guarded by lock. */
+    struct {
+        uint64_t message_id, volatile_id;
+    } closed_directories[4];
+    guint n_closed_directories;
+    GQueue breaks; /* smb2-break.c: told here and not acknowledged yet; guarded by lock */
+    guint looker;  /* GSource id of the main thread's looks at them, 0: none; guarded by lock */
 };
 
 Smb2Connection *smb2_connection_ref(Smb2Connection *connection);

@@ -13,7 +13,7 @@ import smb2ops as ops  # noqa: E402
 import smb2raw as smb  # noqa: E402
 
 
-FILE_CLOSED = 0xC0000128
+FILE_CLOSED, NOTIFY_CLEANUP = 0xC0000128, 0x10B
 
 
 class Checks(Rig):
@@ -456,6 +456,31 @@ class Checks(Rig):
             assert [a.status for a in answers] == [smb.CANCELLED, smb.SUCCESS], [hex(a.status) for a in answers]
         c.send(self.signed(c, s, t, smb.LOCK, lock(waiter), next_=112) + self.signed(c, s, t, smb.ECHO, large))
         assert c.recv(s)[0].status == smb.PENDING
+
+    def check_change_notify_ends_in_the_order_it_was_sent(self):
+        """Requests of one connection run side by side: here those that were sent later come first."""
+        c, s = self.session()
+        t = s.tree("share")
+
+        def directory():
+            return self.create(c, s, t, "", access=1, disposition=1, options=1)
+
+        d = directory()
+        first, second = c.next_mid(), c.next_mid()
+        for mid in (second, first):
+            c.send(s.sign(smb.header(smb.CHANGE_NOTIFY, mid, s.id, t, smb.SIGNED) + ops.notify(d, 1)))
+            r = c.recv(s)[0]
+            assert r.status == smb.PENDING and r.mid == mid, (hex(r.status), r.mid)
+        body = ops.create("for the first", disposition=2)
+        create = c.next_mid()
+        c.send(s.sign(smb.header(smb.CREATE, create, s.id, t, smb.SIGNED) + body))
+        got = {r.mid: r.status for r in (c.recv(s)[0], c.recv(s)[0])}
+        assert got == {first: smb.SUCCESS, create: smb.SUCCESS}, got
+        e = directory()
+        wait, close = c.next_mid(), c.next_mid()
+        assert c.call(smb.CLOSE, ops.close(e), session=s, tree=t, mid=close).status == smb.SUCCESS
+        assert c.call(smb.CHANGE_NOTIFY, ops.notify(e), session=s, tree=t, mid=wait).status == NOTIFY_CLEANUP
+        assert c.call(smb.CHANGE_NOTIFY, ops.notify(e), session=s, tree=t).status == FILE_CLOSED  # it was sent too late
 
     def check_many_extended_attributes_at_once(self):
         c, s = self.session()
