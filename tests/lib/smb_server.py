@@ -36,9 +36,10 @@ SERVICE = "cifs/" + HOST
 
 
 class SmbServer:
-    """smb, krb5, ntlm: further settings of the modules."""
+    """smb, krb5, ntlm: further settings of the modules; server: of the server itself."""
 
-    def __init__(self, directory, realm=None, nfs=False, smb=None, krb5=None, ntlm=None, address="127.0.0.1", port=None):
+    def __init__(self, directory, realm=None, nfs=False, smb=None, krb5=None, ntlm=None, address="127.0.0.1", port=None,
+                 server=None):
         self.dir = pathlib.Path(directory).absolute()
         self.dir.mkdir(parents=True, exist_ok=True)
         self.realm = realm
@@ -53,7 +54,7 @@ class SmbServer:
             modules["auth-krb5"] = {"keytab": str(realm.service_keytab), **(krb5 or {})}
             env["KRB5_CONFIG"] = str(realm.krb5_conf)
         (self.dir / "laresd").mkdir(exist_ok=True)
-        self.laresd = Laresd(modules, server={"host-name": HOST, "aliases": "localhost"},
+        self.laresd = Laresd(modules, server={"host-name": HOST, "aliases": "localhost", **(server or {})},
                              raw=f"[identity]\nrealms={realm.name}\n" if realm else "",
                              env=env, directory=str(self.dir / "laresd"), keep=True, start=False)
         self.laresd.wait = [self.port, self.laresd.control] + ([self.nfs_port] if nfs else [])

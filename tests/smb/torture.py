@@ -4,13 +4,13 @@
 
     tests/smb/torture.py                    all of the classes core, durable and fs
     tests/smb/torture.py smb2.lock …        the tests whose names begin so, of any class
-    tests/smb/torture.py --quick …          of those classes (and names) all that do not sleep for long: what ./check runs
+    tests/smb/torture.py --quick …          of those classes (and names) all that do not sleep
+    tests/smb/torture.py --group sessions   a part of those classes; the parts, which ./check runs, are all of them
     tests/smb/torture.py --write-failures   renews the list of failures: reasons stay, new rows wait for theirs
 
 What is known to fail stands in tests/interop/smbtorture-expected-failures.tsv, each with its reason. The run fails when
 another test fails, or when one of the list passes or has no reason. LARES_BUILD names the build folder."""
 import argparse
-import ctypes
 import os
 import pathlib
 import queue
@@ -25,24 +25,36 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "lib"))
+import netns  # noqa: E402
 from laresd import LaresdError  # noqa: E402
-from smb_server import SmbServer, missing  # noqa: E402
+from realm import Realm  # noqa: E402
+from smb_server import HOST, SERVICE, SmbServer, missing  # noqa: E402
 
 LIST = HERE / "torture.tsv"
 FAILURES = HERE.parent / "interop" / "smbtorture-expected-failures.tsv"
 UNEXPLAINED = "?"
 GATING = ("core", "durable", "fs")
-SLOW = {
-    "smb2.notify.mask": 200,  # seconds: it waits a fifth of one for each of 32 filters, a dozen times
-    # Each of 32 connections has its time to acknowledge what is sent to it, and none does.
-    "smb2.multichannel.oplocks.test3_specification": 200,
-    "smb2.multichannel.leases.test4": 200,
-}
+PATIENCE = 4  # times what the list says that a test takes
 PASSWORD = "correct horse"
-# Settings of the server's modules that a test takes for granted, as Samba's own are when nobody sets them.
+# The parts of the gating classes. Tests that the list has a time for are "sleepers", suites that stand in none of these
+# "files": nothing is left out.
+GROUPS = {
+    "sessions": ("session", "session-id", "tcon", "connect", "multichannel"),
+    "durable": ("durable-open", "durable-v2-open", "durable-v2-delay", "replay"),
+    "leases": ("lease", "oplock"),
+    "locks": ("lock", "notify", "notify-inotify"),
+}
+# Settings that a test takes for granted, as Samba's own are when nobody sets them.
 SETTINGS = {
+    # They send one request and at once the next, and count on the first one to be done, or to wait, before the second one
+    # begins: requests of a connection run side by side here, unless there is one worker only.
+    "smb2.lease.rename_wait": {"server": {"workers": 1, "max-workers": 1}},
+    "smb2.notify": {"server": {"workers": 1, "max-workers": 1}},
     "smb2.secleak": {"ntlm": {"guest": "false"}},  # a name that nobody has is refused
 }
+# These log in with tickets that end soon; they need the server by its name, which only a network of its own gives them.
+WITH_TICKETS = "smb2.session.expire"
+REALMS = 4  # workers that have a realm
 # Which server smbtorture is to take this one for, where servers differ and both are right.
 TARGETS = {
     "smb2.rw.invalid": "samba3",  # the volume keeps holes: a far write does not fill it
@@ -56,9 +68,21 @@ def rows(path):
             yield line.split("\t")
 
 
+class Test:
+    def __init__(self, name, category, seconds=0):
+        self.name, self.category, self.seconds = name, category, int(seconds)
+        self.suite = name.split(".")[1]
+        self.gating = category in GATING
+        part = next((g for g, suites in GROUPS.items() if self.suite in suites), "files")
+        self.group = "sleepers" if self.seconds else part
+
+
+def settings_of(name):
+    return next((s for t, s in SETTINGS.items() if name == t or name.startswith(t + ".")), {})
+
+
 # How it loses a connection for a while: by the packet filter of a network of its own.
 BLOCKING = []
-CLONE_NEWNET = 0x40000000
 # Connects to port 445 whatever it is told.
 WANTS_445 = "smb2.multichannel.bugs.bug_15346"
 
@@ -82,10 +106,9 @@ def own_network():
 
 def own_network_of_a_thread():
     """The calling thread and what it starts get a network: tests that filter packets clear the filter of all."""
-    if BLOCKING:
-        if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "unshare")
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    why = netns.enter(hosts={HOST: "127.0.0.1"}) if BLOCKING else None
+    if why:
+        raise OSError(why)
 
 
 class Torture:
@@ -93,22 +116,27 @@ class Torture:
 
     starting = threading.Lock()
 
-    def __init__(self, seconds):
+    def __init__(self, seconds, takes):
         self.seconds = seconds
+        self.takes = takes
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="torture-"))
         os.chmod(self.work, 0o755)
         self.server = None
         self.settings = None
+        self.realm = None
         self.n = 0
 
-    def start(self, settings):
+    def start(self, settings, tickets):
         self.n += 1
+        if tickets and not self.realm:
+            self.realm = Realm(self.work / "realm", users=["ada"], services=[SERVICE], clockskew=5)
+            self.realm.__enter__()
         # Signing as smbd has it by default: smbtorture takes "the session is gone" only unsigned, as it must be where the
         # key is gone with the session, and refuses whatever is unsigned where the server requires signing.
-        self.settings = settings
+        self.settings = settings, tickets
         modules = {**settings, "smb": {"encryption": "offered", "signing-required": "false", **settings.get("smb", {})}}
         with Torture.starting:
-            self.server = SmbServer(self.work / f"server{self.n}", **modules)
+            self.server = SmbServer(self.work / f"server{self.n}", realm=self.realm if tickets else None, **modules)
             self.server.start()
         self.server.add_user("ada", PASSWORD, uid=20001)
 
@@ -129,29 +157,30 @@ class Torture:
                 child.unlink()
         names = {s["name"] for s in self.server.verb("share.list")}
         if "torture" not in names:
-            self.server.add_share("torture", folder, ["ntlm", "sys"])
+            self.server.add_share("torture", folder, [*(["krb5"] if self.server.realm else []), "ntlm", "sys"])
         os.chown(folder, 20001, -1)
         os.chmod(folder, 0o777)
 
     def run(self, test):
         """(verdict, what was said): pass, fail, skip, timeout, crash."""
-        settings = SETTINGS.get(test, {})
-        if self.server and self.settings != settings:
+        settings, tickets = settings_of(test), bool(BLOCKING) and test.startswith(WITH_TICKETS)
+        if self.server and self.settings != (settings, tickets):
             self.end()
         if not self.server:
-            self.start(settings)
+            self.start(settings, tickets)
         self.share()
         s = self.server
         target = ["--target=" + TARGETS[test]] if test in TARGETS else []
-        argv = ["smbtorture", "//127.0.0.1/torture", "-s", s.conf, "-p", s.port, "-U", "ada%" + PASSWORD,
-                "--use-kerberos=off", "--option=torture:progress=no", *BLOCKING, *target, test]
+        login = [f"//{HOST}/torture", "-U", f"ada@{s.realm.name}%password", "--use-kerberos=required"] if tickets else \
+            ["//127.0.0.1/torture", "-U", "ada%" + PASSWORD, "--use-kerberos=off"]
+        argv = ["smbtorture", *login, "-s", s.conf, "-p", s.port, "--option=torture:progress=no", *BLOCKING, *target, test]
         if test == WANTS_445 and BLOCKING:
             redirect_445(s.port, True)
         with open(self.work / "said", "w+", errors="replace") as said:
             p = subprocess.Popen([str(a) for a in argv], env=s.environ(), stdin=subprocess.DEVNULL, stdout=said,
                                  stderr=subprocess.STDOUT, cwd=s.client_dir, start_new_session=True)
             try:
-                p.wait(max(self.seconds, SLOW.get(test, 0)))
+                p.wait(max(self.seconds, PATIENCE * self.takes.get(test, 0)))
                 late = False
             except subprocess.TimeoutExpired:
                 late = True
@@ -189,12 +218,15 @@ def why(text):
 
 
 def wanted(args):
-    tests = [(r[0], r[1], "slow" in r[2:]) for r in rows(LIST)]
-    if args.tests:
-        tests = [r for r in tests if any(r[0] == t or r[0].startswith(t + ".") for t in args.tests)]
-    if args.tests and not args.quick:
-        return [name for name, _, _ in tests]
-    return [name for name, group, slow in tests if (group in GATING or args.all) and not (args.quick and slow)]
+    """Those that take longest first, so that none of them is left alone at the end; then those with the same settings."""
+    tests = [Test(*r) for r in rows(LIST)]
+    if args.group:
+        tests = [t for t in tests if t.gating and t.group == args.group]
+    elif args.tests:
+        tests = [t for t in tests if any(t.name == n or t.name.startswith(n + ".") for n in args.tests)]
+    if args.quick or not (args.group or args.tests):
+        tests = [t for t in tests if (t.gating or args.all) and not (args.quick and t.seconds)]
+    return sorted(tests, key=lambda t: (-t.seconds, str(settings_of(t.name))))
 
 
 def write_failures(failed, old):
@@ -205,14 +237,24 @@ def write_failures(failed, old):
     FAILURES.write_text("\n".join(head + [f"{t}\t{table[t]}" for t in sorted(table)]) + "\n")
 
 
+def next_of(todo):
+    try:
+        return todo.get_nowait()
+    except queue.Empty:
+        return None
+
+
 class Run:
     """Workers that take tests from one queue; what they find out is noted and printed under a lock."""
 
     def __init__(self, tests, args):
         self.args = args
-        self.todo = queue.SimpleQueue()
-        for test in tests:
-            self.todo.put(test)
+        self.takes = {t.name: t.seconds for t in tests}
+        self.todo, self.with_tickets = queue.SimpleQueue(), queue.SimpleQueue()
+        for test in self.takes:
+            (self.with_tickets if test.startswith(WITH_TICKETS) else self.todo).put(test)
+        self.workers = [threading.Thread(target=self.work, args=[[self.with_tickets] * (i < REALMS) + [self.todo]])
+                        for i in range(min(args.jobs, len(tests)))]
         self.expected = dict(rows(FAILURES))
         self.lock = threading.Lock()
         self.count, self.failed, self.bad, self.errors = {}, {}, [], []
@@ -235,22 +277,23 @@ class Run:
             if self.args.show and verdict not in ("pass", "skip"):
                 print("# " + text.replace("\n", "\n# "), flush=True)
 
-    def work(self):
-        torture = Torture(self.args.seconds)
+    def work(self, queues):
+        torture = Torture(self.args.seconds, self.takes)
         try:
             own_network_of_a_thread()
-            while True:
-                test = self.todo.get_nowait()
-                began = time.monotonic()
-                verdict, text = torture.run(test)
-                self.note(test, verdict, text, time.monotonic() - began)
-        except queue.Empty:
+            for todo in queues:
+                while (test := next_of(todo)):
+                    began = time.monotonic()
+                    verdict, text = torture.run(test)
+                    self.note(test, verdict, text, time.monotonic() - began)
             torture.end()
         except Exception as e:  # a worker that ends without a word would look like a pass
             self.errors.append(e)
             raise
         finally:
             torture.end(died=True)
+            if torture.realm:
+                torture.realm.stop()
             shutil.rmtree(torture.work, ignore_errors=True)
 
 
@@ -258,6 +301,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("tests", nargs="*")
     p.add_argument("--quick", action="store_true")
+    p.add_argument("--group", choices=[*GROUPS, "files", "sleepers"])
     p.add_argument("--all", action="store_true", help="every class")
     p.add_argument("--list", action="store_true")
     p.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1), help="tests at a time: they mostly wait")
@@ -267,7 +311,7 @@ def main():
     args = p.parse_args()
     tests = wanted(args)
     if args.list:
-        print("\n".join(tests))
+        print("\n".join(t.name for t in tests))
         return 0
     if missing("smbtorture"):
         print("1..0 # SKIP smbtorture is not installed (Debian: samba-testsuite)")
@@ -275,16 +319,15 @@ def main():
     own_network()
     run = Run(tests, args)
     print(f"1..{len(tests)}", flush=True)
-    workers = [threading.Thread(target=run.work) for _ in range(min(args.jobs, len(tests)))]
-    for w in workers:
+    for w in run.workers:
         w.start()
-    for w in workers:
+    for w in run.workers:
         w.join()
     print("# " + ", ".join(f"{n} {v}" for v, n in sorted(run.count.items())))
     for test in run.bad:
         print(f"# see {test}")
     if args.write_failures:
-        write_failures(run.failed, {t: r for t, r in run.expected.items() if t not in tests})
+        write_failures(run.failed, {t: r for t, r in run.expected.items() if t not in run.takes})
         return 0
     return 1 if run.bad or run.errors else 0
 
