@@ -7,7 +7,8 @@
  * endian.
  *
  * A time of change that was set holds until something changes: as long as the file's ctime is the one that setting it
- * gave. That is known only behind it, so the note says the time before and is written again until both agree.
+ * gave. That is known only behind it, so the note says the time before and is written again until both agree: the time
+ * of our clock first, then, since the file system's may be another one, what the last attempt gave.
  *
  * Thread: any. Locks: one per stripe of the table, nothing is called under it. */
 #include "files/files-private.h"
@@ -150,17 +151,19 @@ lares_files_set_dos(LaresFiles *files, const LaresObject *object, const LaresDos
     LaresStore *store = object->share->store;
     LaresAttrs attrs;
     struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    LaresTime stamp = {now.tv_sec, (uint32_t)now.tv_nsec};
     gboolean agreed = !dos->has_change;
     LaresStatus status = STORE_IFACE(store)->set_note ? lares_files_writable(object) : LARES_NOTSUPP;
     if (status == LARES_OK && agreed)
         status = write_note(object, dos, NULL);
     for (guint i = 0; i < MAX_TRIES && status == LARES_OK && !agreed; i++) {
-        clock_gettime(CLOCK_REALTIME_COARSE, &now);
-        LaresTime stamp = {now.tv_sec, (uint32_t)now.tv_nsec};
         status = write_note(object, dos, &stamp);
         if (status == LARES_OK)
             status = STORE_IFACE(store)->getattr(store, object->node, LARES_ATTR_CTIME, &attrs);
         agreed = status == LARES_OK && is_of(&attrs.ctime, &stamp);
+        if (status == LARES_OK)
+            stamp = attrs.ctime; /* by the file system's own clock: the next change comes right after it */
     }
     return status;
 }
