@@ -127,6 +127,13 @@ lares_auth_context_get_refused(LaresAuthContext *self)
     return refused < LARES_REFUSED_LAST ? refused : LARES_REFUSED_OTHER;
 }
 
+const LaresAuthSids *
+lares_auth_context_get_sids(LaresAuthContext *self)
+{
+    LaresAuthContextInterface *iface = LARES_AUTH_CONTEXT_GET_IFACE(self);
+    return iface->get_sids ? iface->get_sids(self) : NULL;
+}
+
 const char *
 lares_auth_provider_get_name(LaresAuthProvider *self)
 {

@@ -123,7 +123,7 @@ lares_auth_login_in(LaresDirectory *directory, LaresAuthContext *context, const 
         return LARES_ACCESS;
     }
     gboolean unproven = !who->principal;
-    LaresStatus status = lares_directory_resolve(directory, who, identity, &reason);
+    LaresStatus status = lares_directory_login(directory, who, lares_auth_context_get_sids(context), identity, &reason);
     if (status == LARES_OK)
         lares_auth_count_accepted(flavor->name, protocol);
     else

@@ -565,6 +565,13 @@ context_get_refused(LaresAuthContext *context)
     return self->inner ? lares_auth_context_get_refused(self->inner) : self->refused;
 }
 
+static const LaresAuthSids *
+context_get_sids(LaresAuthContext *context)
+{
+    LaresAuthContext *inner = inner_of(context);
+    return inner ? lares_auth_context_get_sids(inner) : NULL;
+}
+
 static void
 context_interface_init(LaresAuthContextInterface *iface)
 {
@@ -581,4 +588,5 @@ context_interface_init(LaresAuthContextInterface *iface)
     iface->verify_mic = context_verify_mic;
     iface->get_credential = context_get_credential;
     iface->get_refused = context_get_refused;
+    iface->get_sids = context_get_sids;
 }

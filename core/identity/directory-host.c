@@ -78,7 +78,8 @@ lares_directory_new(LaresHost *host, GError **error)
     g_autofree char *file = g_build_filename(lares_host_state_dir(host), "lares.db", NULL);
     g_autoptr(LaresDirectory) d = lares_directory_open(file, lares_host_domain(host), &lares_nss_host, error);
     LaresControl *control = lares_host_control(host);
-    if (!d || (control && !lares_control_add(control, lares_directory_verbs, d, error)))
+    if (!d || (control && (!lares_control_add(control, lares_directory_verbs, d, error) ||
+                           !lares_control_add(control, lares_domain_verbs, d, error))))
         return NULL;
     return g_steal_pointer(&d);
 }

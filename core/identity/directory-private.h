@@ -38,6 +38,11 @@ typedef struct {
     GHashTable *by_gid;   /* gid -> LaresGroup */
     GHashTable *mappings; /* pattern -> LaresMapping */
     GPtrArray *patterns;  /* LaresMapping with '*', most specific first; borrowed */
+    /* Of Active Directory (directory-sid.h). */
+    GHashTable *sids;       /* LaresSid -> LaresSidEntry, owned */
+    GHashTable *user_sids;  /* name -> LaresSidEntry, the youngest */
+    GHashTable *group_sids; /* the same */
+    GHashTable *domains;    /* LaresSid -> LaresDomainEntry, owned */
 } LaresTables;
 
 struct _LaresDirectory {

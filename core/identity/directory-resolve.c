@@ -2,9 +2,11 @@
 /* From what a context proved (or a client claimed) to an identity: the one ladder for all protocols.
  *
  * Principals: explicit mapping; machine; realm stripped, but only a realm of ours; directory user or account of the
- * host; provisioned on the first login. A disabled user ends every ladder and is never made again.
+ * host; provisioned on the first login. A disabled user ends every ladder and is never made again. Groups that the
+ * user's domain named at the login stay the identity's until it ends.
  * AUTH_SYS: the wire's numbers, with the groups looked up here for users we know. */
 #include "identity/directory-private.h"
+#include "identity/directory-sid.h"
 
 #include <lares/log.h>
 #include <string.h>
@@ -15,6 +17,9 @@ typedef struct {
     guint generation;
     const char *reason;
     LaresLadder *ladder; /* not NULL: only asked about; nothing is made or noted, and the ladder's steps are kept */
+    const LaresAuthSids *sids; /* a login's; NULL */
+    const uint32_t *kept;      /* groups of the login that is refreshed, */
+    uint32_t n_kept;           /* or that `sids` stand for */
 } Ask;
 
 static LaresStatus
@@ -266,6 +271,10 @@ identity_of_account(Ask *ask, LaresIdentityFull *values, const LaresUserCopy *us
     g_autoptr(GArray) groups = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     if (!collect_groups(ask->d, user, groups))
         return refuse(ask, LARES_DELAY, "the host's name service does not give the user's groups");
+    if (ask->n_kept)
+        g_array_append_vals(groups, ask->kept, ask->n_kept);
+    values->claimed = ask->kept;
+    values->n_claimed = ask->n_kept;
     values->pub.name = user->name;
     values->pub.uid = user->uid;
     values->pub.gid = user->gid;
@@ -320,6 +329,23 @@ account_of_principal(Ask *ask, const char *name, const char *realm, const char *
     return provision(ask, wanted, principal, user);
 }
 
+/* The identity of a person's account, with the groups of their domain. `user_is_shared`: others may be mapped to it. */
+static LaresStatus
+identity_of_person(Ask *ask, LaresIdentityFull *values, const LaresUserCopy *user, gboolean user_is_shared,
+                   LaresIdentity **identity)
+{
+    g_autoptr(GArray) gids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    if (ask->sids) {
+        LaresStatus status = lares_sid_learn(ask->d, values->realm ? values->realm : "", ask->sids,
+                                             user_is_shared ? NULL : user->name, gids, &ask->reason);
+        if (status != LARES_OK)
+            return status;
+        ask->kept = (const uint32_t *)gids->data;
+        ask->n_kept = gids->len;
+    }
+    return identity_of_account(ask, values, user, identity);
+}
+
 static LaresStatus
 resolve_principal(Ask *ask, const LaresAuthPeer *peer, LaresIdentity **identity)
 {
@@ -333,6 +359,9 @@ resolve_principal(Ask *ask, const LaresAuthPeer *peer, LaresIdentity **identity)
     g_autofree char *name = strip_realm(peer, &realm);
     if (!name || !*name || !g_utf8_validate(peer->principal, -1, NULL))
         return refuse(ask, LARES_ACCESS, "not a usable principal");
+
+    if (ask->sids && lares_sid_check(ask->d, peer->realm ? peer->realm : "", ask->sids, &ask->reason) != LARES_OK)
+        return LARES_ACCESS;
 
     values.pub.machine = peer->machine || is_machine_name(name);
     g_autofree char *mapped = mapped_user(ask, peer->principal, &fixed);
@@ -350,7 +379,7 @@ resolve_principal(Ask *ask, const LaresAuthPeer *peer, LaresIdentity **identity)
     }
     if (status == LARES_OK && ask->ladder)
         ask->ladder->source = lares_user_source_name(user.source);
-    return status == LARES_OK ? identity_of_account(ask, &values, &user, identity) : status;
+    return status == LARES_OK ? identity_of_person(ask, &values, &user, mapped && fixed, identity) : status;
 }
 
 /* ---- AUTH_SYS -------------------------------------------------------------------------------------------------- */
@@ -437,7 +466,14 @@ resolve(Ask *ask, const LaresAuthPeer *peer, LaresIdentity **identity)
 LaresStatus
 lares_directory_resolve(LaresDirectory *d, const LaresAuthPeer *peer, LaresIdentity **identity, const char **reason)
 {
-    Ask ask = {.d = d, .may_change = TRUE};
+    return lares_directory_login(d, peer, NULL, identity, reason);
+}
+
+LaresStatus
+lares_directory_login(LaresDirectory *d, const LaresAuthPeer *peer, const LaresAuthSids *sids, LaresIdentity **identity,
+                      const char **reason)
+{
+    Ask ask = {.d = d, .may_change = TRUE, .sids = sids};
     LaresStatus status = resolve(&ask, peer, identity);
     if (reason)
         *reason = ask.reason;
@@ -458,6 +494,10 @@ lares_directory_refresh(LaresDirectory *d, LaresIdentity *old, LaresIdentity **f
                           .groups = full->claimed,
                           .n_groups = full->n_claimed};
     Ask ask = {.d = d, .may_change = FALSE};
+    if (full->kind == LARES_IDENTITY_PRINCIPAL) {
+        ask.kept = full->claimed;
+        ask.n_kept = full->n_claimed;
+    }
     LaresStatus status = resolve(&ask, &peer, fresh);
     /* A flavor that proves nothing stays that way; not yet shared, so it may still be written. */
     if (status == LARES_OK && !old->authenticated)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The directory's life: tables on disk and in memory, configuration, the frame of a change. */
 #include "identity/directory-private.h"
+#include "identity/directory-sid.h"
 
 #include <string.h>
 
@@ -14,7 +15,10 @@ static const char *const schema[] = {
     "CREATE TABLE mappings(pattern TEXT PRIMARY KEY, user TEXT NOT NULL);"
     "CREATE TABLE tombstones(kind TEXT NOT NULL, name TEXT NOT NULL, id INTEGER NOT NULL, PRIMARY KEY(kind, name));",
     "CREATE TABLE secrets(user TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY(user, kind));",
-    "CREATE INDEX users_by_uid ON users(uid); CREATE INDEX tombstones_by_id ON tombstones(kind, id);", NULL};
+    "CREATE INDEX users_by_uid ON users(uid); CREATE INDEX tombstones_by_id ON tombstones(kind, id);",
+    "CREATE TABLE domains(sid TEXT PRIMARY KEY, realm TEXT NOT NULL, name TEXT NOT NULL);"
+    "CREATE TABLE sids(sid TEXT PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL);",
+    NULL};
 
 static const char *const sources[] = {"local", "kerberos", "host"};
 
@@ -80,6 +84,7 @@ tables_init(LaresTables *t)
     t->by_gid = g_hash_table_new(NULL, NULL);
     t->mappings = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, mapping_free);
     t->patterns = g_ptr_array_new();
+    lares_sid_tables_init(t);
 }
 
 static void
@@ -87,6 +92,7 @@ tables_clear(LaresTables *t)
 {
     if (!t->users)
         return;
+    lares_sid_tables_clear(t);
     g_ptr_array_unref(t->patterns);
     g_hash_table_unref(t->by_uid);
     g_hash_table_unref(t->by_gid);
@@ -190,8 +196,8 @@ reload(LaresDirectory *d, GError **error)
     g_autoptr(GError) problem = NULL;
     tables_init(&fresh);
     lares_db_lock(d->db);
-    gboolean ok =
-        load_users(d, &fresh, &problem) && load_groups(d, &fresh, &problem) && load_mappings(d, &fresh, &problem);
+    gboolean ok = load_users(d, &fresh, &problem) && load_groups(d, &fresh, &problem) &&
+                  load_mappings(d, &fresh, &problem) && lares_sid_tables_load(d, &fresh, &problem);
     lares_db_unlock(d->db);
     if (ok) {
         g_rw_lock_writer_lock(&d->lock);

@@ -38,7 +38,7 @@ typedef struct {
 /* The [identity] group of lares.conf. */
 extern const LaresKey lares_directory_keys[];
 /* The management verbs; `user` of their functions is the LaresDirectory. */
-extern const LaresVerb lares_directory_verbs[];
+extern const LaresVerb lares_directory_verbs[], lares_domain_verbs[];
 
 /* Opens the directory in STATE/lares.db and registers the verbs with the host's control. */
 LaresDirectory *lares_directory_new(LaresHost *host, GError **error);
@@ -59,6 +59,10 @@ void lares_directory_config_free(LaresDirectoryConfig *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LaresDirectoryConfig, lares_directory_config_free)
 gboolean lares_directory_config_check(const LaresDirectoryConfig *config, GError **error);
 gboolean lares_directory_set_config(LaresDirectory *directory, LaresDirectoryConfig *config, GError **error);
+
+/* lares_directory_resolve() with what an Active Directory said of a principal; `sids` may be NULL. */
+LaresStatus lares_directory_login(LaresDirectory *directory, const LaresAuthPeer *peer, const LaresAuthSids *sids,
+                                  LaresIdentity **identity, const char **reason);
 
 /* TRUE when the directory or the host has a group of this name (no domain); *gid is its number. */
 gboolean lares_directory_has_group(LaresDirectory *directory, const char *name, uint32_t *gid);

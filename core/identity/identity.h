@@ -17,7 +17,7 @@ typedef struct {
     const char *realm;   /* PRINCIPAL; may be NULL */
     gboolean is_machine; /* PRINCIPAL: the peer said so */
     uint32_t claimed_uid, claimed_gid;
-    const uint32_t *claimed; /* UNIX: groups from the wire */
+    const uint32_t *claimed; /* UNIX: groups from the wire; PRINCIPAL: those that the login's domain named */
     uint32_t n_claimed;
 } LaresIdentityFull;
 

@@ -8,6 +8,7 @@
  * wrap/unwrap/mic functions may be called by many threads at once. */
 #pragma once
 
+#include <lares/sid.h>
 #include <lares/types.h>
 #include <sys/uio.h>
 
@@ -79,6 +80,18 @@ typedef struct {
     const char *machine_name; /* AUTH_SYS: the client's own word for itself; may be NULL */
 } LaresAuthPeer;
 
+/* What the domain of an Active Directory vouched for beside the principal ([MS-PAC] 2.5): who the user is and which
+ * groups they are in, nested ones included. Owned by the context and constant once it is established. */
+typedef struct {
+    const char *vouching; /* the realm of the service's ticket, whose KDC signed this */
+    const char *domain;   /* the user's domain as Windows calls it ("CORP") */
+    const char *account;  /* the user's name in it */
+    LaresSid domain_sid;  /* of the user's domain */
+    LaresSid user;
+    const LaresSid *groups; /* those that are enabled, the primary group among them */
+    size_t n_groups;
+} LaresAuthSids;
+
 #define LARES_TYPE_AUTH_CONTEXT (lares_auth_context_get_type())
 LARES_API
 G_DECLARE_INTERFACE(LaresAuthContext, lares_auth_context, LARES, AUTH_CONTEXT, GObject)
@@ -116,6 +129,8 @@ struct _LaresAuthContextInterface {
     uint64_t (*get_credential)(LaresAuthContext *self);
     /* After LARES_AUTH_FAILED: the class of the reason. NULL: LARES_REFUSED_OTHER. */
     LaresRefused (*get_refused)(LaresAuthContext *self);
+    /* NULL, or the answer NULL: no directory of Windows' kind said anything. */
+    const LaresAuthSids *(*get_sids)(LaresAuthContext *self);
 };
 
 LARES_API LaresAuthState lares_auth_context_step(LaresAuthContext *self, const uint8_t *token, size_t len, GBytes **out,
@@ -136,6 +151,7 @@ LARES_API LaresStatus lares_auth_context_verify_mic(LaresAuthContext *self, cons
                                                     const uint8_t *mic, size_t mic_len);
 LARES_API uint64_t lares_auth_context_get_credential(LaresAuthContext *self);
 LARES_API LaresRefused lares_auth_context_get_refused(LaresAuthContext *self);
+LARES_API const LaresAuthSids *lares_auth_context_get_sids(LaresAuthContext *self);
 
 /* ---- Provider ------------------------------------------------------------------------------------------------- */
 

@@ -59,6 +59,27 @@ typedef struct {
 /* All of them, by their numbers; the array owns its LaresAccount elements. */
 LARES_API GPtrArray *lares_directory_accounts(LaresDirectory *directory, gboolean groups);
 
+/* ---- Active Directory: who its SIDs are here ---- */
+
+/* The SID that a domain gave the user or group of this number. FALSE: none did. */
+LARES_API gboolean lares_directory_sid(LaresDirectory *directory, uint32_t id, gboolean group, LaresSid *sid);
+/* The number of an account of a domain. FALSE: nobody yet. */
+LARES_API gboolean lares_directory_sid_id(LaresDirectory *directory, const LaresSid *sid, uint32_t *id,
+                                          gboolean *group);
+/* What an account is called in its domain, newly allocated; NULL: not known. */
+LARES_API char *lares_directory_sid_name(LaresDirectory *directory, const LaresSid *sid, LaresSid *domain,
+                                         gboolean *group);
+/* The account of this name (in any case) in a domain. */
+LARES_API gboolean lares_directory_find_sid(LaresDirectory *directory, const LaresSid *domain, const char *name,
+                                            LaresSid *sid, gboolean *group);
+typedef struct {
+    LaresSid sid;
+    char *realm; /* "CORP.TEST" */
+    char *name;  /* as Windows calls it ("CORP"); the realm where that is not known */
+} LaresDomain;
+/* The domains whose users have logged in; the array owns its LaresDomain elements. */
+LARES_API GPtrArray *lares_directory_domains(LaresDirectory *directory);
+
 /* What a login method keeps of a user (auth-ntlm: the NT hash), under a `kind` of the module's own, at most 256 bytes;
  * 0 bytes forget it. It stands in the state directory's database (mode 0600) and goes with the user.
  * LARES_ERROR_NOT_FOUND: neither the directory nor the host has the user. */

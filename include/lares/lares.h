@@ -18,6 +18,7 @@
 #include <lares/protocol.h>
 #include <lares/settings.h>
 #include <lares/share.h>
+#include <lares/sid.h>
 #include <lares/spnego.h>
 #include <lares/state.h>
 #include <lares/store.h>

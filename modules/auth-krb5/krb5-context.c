@@ -3,12 +3,12 @@
  *
  * MIT's library takes the tokens; when it is content, our own rules are applied, the keys are exported and MIT's
  * context is gone. Rules: mutual authentication was asked for where nothing else proves the server, the ticket is for
- * the service that was called, it has not ended, no authenticator twice, keys of an AES type. A PAC in the ticket says
- * nothing that is used: groups are looked up here.
+ * the service that was called, it has not ended, no authenticator twice, keys of an AES type.
  *
  * Spec: RFC 4121, RFC 4178, RFC 4120 3.2.3.
  * Thread: step() one at a time; after it the object is immutable but for the atomic sequence number inside Krb5Keys. */
 #include "krb5-message.h"
+#include "krb5-pac.h"
 #include "krb5-provider.h"
 
 #include <gssapi/gssapi_ext.h>
@@ -31,6 +31,9 @@ struct _LaresKrb5Context {
     Krb5Keys *keys; /* NULL until established */
     LaresAuthPeer peer;
     char *principal;
+    char *vouching;     /* the realm of the service's ticket */
+    Krb5Logon *logon;   /* NULL: no PAC, or one that says nothing of the user's groups */
+    LaresAuthSids sids; /* of `logon` */
     gint64 expiry;
     GBytes *session_key;
 };
@@ -66,6 +69,8 @@ context_finalize(GObject *object)
     krb5_keys_unref(self->keys);
     g_clear_pointer(&self->session_key, g_bytes_unref);
     g_free(self->principal);
+    g_free(self->vouching);
+    krb5_logon_free(self->logon);
     g_free(self->service);
     g_object_unref(self->provider);
     G_OBJECT_CLASS(lares_krb5_context_parent_class)->finalize(object);
@@ -252,9 +257,29 @@ take_names(LaresKrb5Context *self, gss_name_t source, char **reason)
         *reason = g_strdup_printf("the ticket is for %s, not for the service %s", target_text, self->service);
         return FALSE;
     }
+    const char *target_realm = strrchr(target_text, '@');
+    self->vouching = g_strdup(target_realm != NULL ? target_realm + 1 : "");
     self->peer.principal = self->principal;
     self->peer.realm = at + 1;
     self->peer.machine = is_machine(self->principal, at);
+    return TRUE;
+}
+
+static gboolean
+take_pac(LaresKrb5Context *self, gss_name_t source, char **reason)
+{
+    if (!lares_krb5_provider_uses_pac(self->provider))
+        return TRUE;
+    if (!krb5_pac_take(source, self->peer.realm, &self->logon, reason))
+        return FALSE;
+    if (self->logon != NULL)
+        self->sids = (LaresAuthSids){.vouching = self->vouching,
+                                     .domain = self->logon->domain,
+                                     .account = self->logon->account,
+                                     .domain_sid = self->logon->domain_sid,
+                                     .user = self->logon->user,
+                                     .groups = (const LaresSid *)self->logon->groups->data,
+                                     .n_groups = self->logon->groups->len};
     return TRUE;
 }
 
@@ -348,7 +373,7 @@ establish(LaresKrb5Context *self, gss_name_t source, gss_OID mech, OM_uint32 fla
         *reason = g_strdup("anonymous Kerberos tickets are not accepted");
         return FALSE;
     }
-    if (!take_names(self, source, reason))
+    if (!take_names(self, source, reason) || !take_pac(self, source, reason))
         return FALSE;
     OM_uint32 major = gss_krb5_export_lucid_sec_context(&minor, &self->gss, 1, &lucid);
     if (GSS_ERROR(major)) {
@@ -504,6 +529,13 @@ context_get_peer(LaresAuthContext *context)
     return self->keys != NULL ? &self->peer : NULL;
 }
 
+static const LaresAuthSids *
+context_get_sids(LaresAuthContext *context)
+{
+    LaresKrb5Context *self = LARES_KRB5_CONTEXT(context);
+    return self->keys != NULL && self->logon != NULL ? &self->sids : NULL;
+}
+
 static gint64
 context_get_expiry(LaresAuthContext *context)
 {
@@ -624,4 +656,5 @@ context_interface_init(LaresAuthContextInterface *iface)
     iface->mic_size = context_mic_size;
     iface->get_mic = context_get_mic;
     iface->verify_mic = context_verify_mic;
+    iface->get_sids = context_get_sids;
 }

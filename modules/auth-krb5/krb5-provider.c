@@ -24,7 +24,7 @@ struct _LaresKrb5Provider {
     gpointer user;
 
     gint64 clock_skew; /* atomic from here on */
-    gboolean iakerb;
+    gboolean iakerb, pac;
     guint accepted, refused, replayed;
     gint64 last_accepted, last_refused; /* wall clock, seconds; 0: never */
 };
@@ -271,6 +271,7 @@ lares_krb5_provider_configure(LaresKrb5Provider *self, const Krb5Config *config)
     self->user = config->user;
     __atomic_store_n(&self->clock_skew, config->clock_skew, __ATOMIC_RELAXED);
     __atomic_store_n(&self->iakerb, config->iakerb, __ATOMIC_RELAXED);
+    __atomic_store_n(&self->pac, config->pac, __ATOMIC_RELAXED);
     lares_krb5_provider_reload(self);
     if (self->base64 == NULL)
         for (char **path = self->keytabs; path != NULL && *path != NULL; path++)
@@ -316,6 +317,12 @@ gint64
 lares_krb5_provider_clock_skew(LaresKrb5Provider *self)
 {
     return __atomic_load_n(&self->clock_skew, __ATOMIC_RELAXED);
+}
+
+gboolean
+lares_krb5_provider_uses_pac(LaresKrb5Provider *self)
+{
+    return __atomic_load_n(&self->pac, __ATOMIC_RELAXED);
 }
 
 gboolean

@@ -29,6 +29,7 @@ typedef struct {
     const char *const *hosts;    /* names of this server */
     gint64 clock_skew;           /* seconds */
     gboolean iakerb;             /* carry messages between clients and the KDC of a realm whose keys we have */
+    gboolean pac;                /* take users' groups from the PAC of their tickets */
     /* Told each realm that the server holds keys of, in the main thread; may be NULL. */
     void (*realm_found)(const char *realm, gpointer user);
     gpointer user;
@@ -57,6 +58,7 @@ void krb5_snapshot_clear(Krb5Snapshot *snapshot);
 
 /* For contexts. */
 gint64 lares_krb5_provider_clock_skew(LaresKrb5Provider *self);
+gboolean lares_krb5_provider_uses_pac(LaresKrb5Provider *self);
 /* FALSE: this authenticator was accepted before. */
 gboolean lares_krb5_provider_first_use(LaresKrb5Provider *self, const uint8_t tag[KRB5_REPLAY_TAG]);
 void lares_krb5_provider_count(LaresKrb5Provider *self, gboolean accepted);

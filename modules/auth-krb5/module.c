@@ -27,6 +27,8 @@ static const LaresKey keys[] = {
     {"clock-skew", LARES_KEY_DURATION, "5m", 1, 86400, "How far a client's clock may be off."},
     {"iakerb", LARES_KEY_BOOLEAN, "true", 0, 0,
      "Let SMB and HTTP clients that cannot reach the KDC log on through this server."},
+    {"pac", LARES_KEY_BOOLEAN, "true", 0, 0,
+     "Take the groups of Active Directory's users from their tickets; false: as if there were none in them."},
     {"services", LARES_KEY_LIST, "nfs,cifs,HTTP,host", 0, 0,
      "Services that should have a key; a missing one is warned about at start."},
     {"helper", LARES_KEY_PATH, NULL, 0, 0, "lares-keytab-helper, when it is not in its place."},
@@ -83,6 +85,7 @@ apply(LaresHost *host, LaresSettings *settings, GError **error)
                                                 .hosts = lares_host_aliases(host),
                                                 .clock_skew = skew,
                                                 .iakerb = lares_settings_boolean(settings, "iakerb"),
+                                                .pac = lares_settings_boolean(settings, "pac"),
                                                 .realm_found = realm_found,
                                                 .user = host,
                                             });

@@ -33,7 +33,7 @@ rpc_put_sid(NdrWriter *out, const Smb2Sid *sid)
 Smb2Sid
 rpc_domain_sid(RpcCall *call)
 {
-    Smb2Sid sid = smb2_sid_of_uid(smb2_domain(call->service), 0);
+    Smb2Sid sid = smb2_local_sid(smb2_domain(call->service), 0, FALSE);
     sid.n--;
     return sid;
 }
@@ -51,17 +51,12 @@ rpc_account_name(RpcCall *call, uint32_t id, gboolean group)
 }
 
 gboolean
-rpc_account_sid(RpcCall *call, const char *name, Smb2Sid *sid, gboolean *group)
+rpc_account_id(RpcCall *call, const char *name, uint32_t *id, gboolean *group)
 {
-    const Smb2Domain *domain = smb2_domain(call->service);
     LaresDirectory *d = call->service->directory;
-    uint32_t id;
     if (!*name || strspn(name, "0123456789") == strlen(name))
         return FALSE;
     g_autofree char *full = g_strdup_printf("%s@%s", name, lares_host_domain(call->service->host));
-    *group = lares_directory_owner_id(d, full, strlen(full), &id) != LARES_OK;
-    if (*group && lares_directory_group_id(d, full, strlen(full), &id) != LARES_OK)
-        return FALSE;
-    *sid = *group ? smb2_sid_of_gid(domain, id) : smb2_sid_of_uid(domain, id);
-    return TRUE;
+    *group = lares_directory_owner_id(d, full, strlen(full), id) != LARES_OK;
+    return !*group || lares_directory_group_id(d, full, strlen(full), id) == LARES_OK;
 }

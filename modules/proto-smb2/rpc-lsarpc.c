@@ -5,6 +5,8 @@
  * learn who they are, but no names of others. LookupSids3 and LookupNames4 are meant for the secure channel of domain
  * members (3.1.4.9, 3.1.4.5); a session that has proven who it is gets from them what the others say, too.
  *
+ * Users and groups of an Active Directory are of its domain, by the names that the directory has learned.
+ *
  * Spec: [MS-LSAT] 3.1.4, 2.2; [MS-LSAD] 3.1.4.4. */
 #include "rpc.h"
 #include "smb2-info.h"
@@ -14,7 +16,8 @@
 #define NOBODY    UINT32_MAX /* no domain */
 
 enum { USE_USER = 1, USE_GROUP = 2, USE_DOMAIN = 3, USE_ALIAS = 4, USE_WELL_KNOWN = 5, USE_UNKNOWN = 8 };
-enum { DOMAIN_HERE, DOMAIN_WORLD, DOMAIN_AUTHORITY, DOMAIN_BUILTIN, N_DOMAINS };
+enum { DOMAIN_HERE, DOMAIN_WORLD, DOMAIN_AUTHORITY, DOMAIN_BUILTIN, N_DOMAINS }; /* then those of Active Directory */
+#define OTHERS_MAX 28u
 
 static const uint8_t policy[20] = {0,   0,   0,   0,   'L', 'a', 'r', 'e', 's', ' ',
                                    'L', 'S', 'A', ' ', 'p', 'o', 'l', 'i', 'c', 'y'};
@@ -54,42 +57,56 @@ put_handle(RpcCall *call, gboolean open)
     lares_put_bytes(call->out.w, open ? policy : none, sizeof policy);
 }
 
+/* The Active Directory domains that answers may refer to; guests learn of none. */
+static GPtrArray *
+other_domains(RpcCall *call)
+{
+    GPtrArray *all = lares_directory_domains(call->service->directory);
+    if (!rpc_may_ask(call))
+        g_ptr_array_set_size(all, 0);
+    else if (all->len > OTHERS_MAX)
+        g_ptr_array_set_size(all, OTHERS_MAX);
+    return all;
+}
+
 static Smb2Sid
-domain_sid(RpcCall *call, int which)
+domain_sid(RpcCall *call, const GPtrArray *ad, guint which)
 {
     static const Smb2Sid others[] = {
         [DOMAIN_WORLD] = {0, 1, {0}}, [DOMAIN_AUTHORITY] = {0, 5, {0}}, [DOMAIN_BUILTIN] = {1, 5, {32}}};
+    if (which >= N_DOMAINS)
+        return ((const LaresDomain *)ad->pdata[which - N_DOMAINS])->sid;
     return which == DOMAIN_HERE ? rpc_domain_sid(call) : others[which];
 }
 
 static const char *
-domain_name(RpcCall *call, int which)
+domain_name(RpcCall *call, const GPtrArray *ad, guint which)
 {
     static const char *const others[] = {
         [DOMAIN_WORLD] = "", [DOMAIN_AUTHORITY] = "NT AUTHORITY", [DOMAIN_BUILTIN] = "BUILTIN"};
+    if (which >= N_DOMAINS)
+        return ((const LaresDomain *)ad->pdata[which - N_DOMAINS])->name;
     return which == DOMAIN_HERE ? rpc_computer_name(call) : others[which];
 }
 
 /* LSAPR_REFERENCED_DOMAIN_LIST: all, always; the entries say by index which is theirs. */
 static void
-put_domains(RpcCall *call)
+put_domains(RpcCall *call, const GPtrArray *ad)
 {
     NdrWriter *out = &call->out;
-    const char *names[N_DOMAINS];
-    for (int i = 0; i < N_DOMAINS; i++)
-        names[i] = domain_name(call, i);
+    guint n = N_DOMAINS + ad->len;
     ndr_put_pointer(out, TRUE);
-    ndr_put_u32(out, N_DOMAINS);
+    ndr_put_u32(out, n);
     ndr_put_pointer(out, TRUE);
     ndr_put_u32(out, 32);
-    ndr_put_u32(out, N_DOMAINS);
-    for (int i = 0; i < N_DOMAINS; i++) {
-        ndr_put_unicode(out, names[i]);
+    ndr_put_u32(out, n);
+    for (guint i = 0; i < n; i++) {
+        ndr_put_unicode(out, domain_name(call, ad, i));
         ndr_put_pointer(out, TRUE);
     }
-    for (int i = 0; i < N_DOMAINS; i++) {
-        Smb2Sid sid = domain_sid(call, i);
-        ndr_put_unicode_units(out, names[i]);
+    for (guint i = 0; i < n; i++) {
+        Smb2Sid sid = domain_sid(call, ad, i);
+        ndr_put_unicode_units(out, domain_name(call, ad, i));
         rpc_put_sid(out, &sid);
     }
 }
@@ -109,26 +126,47 @@ typedef struct {
     Smb2Sid sid;
 } Answer;
 
-static Answer
-answer_sid(RpcCall *call, const Smb2Sid *sid)
+/* An account of one of those domains. */
+static gboolean
+answer_account(RpcCall *call, const GPtrArray *ad, const Smb2Sid *sid, Answer *answer)
 {
-    char text[192];
+    Smb2Sid domain;
+    gboolean group;
+    g_autofree char *name =
+        rpc_may_ask(call) ? lares_directory_sid_name(call->service->directory, sid, &domain, &group) : NULL;
+    for (guint i = 0; i < ad->len && name; i++)
+        if (lares_sid_equal(&((const LaresDomain *)ad->pdata[i])->sid, &domain)) {
+            *answer = (Answer){group ? USE_GROUP : USE_USER, N_DOMAINS + i,
+                               lares_arena_strndup(call->arena, name, strlen(name)), *sid};
+            return TRUE;
+        }
+    return FALSE;
+}
+
+static Answer
+answer_sid(RpcCall *call, const GPtrArray *ad, const Smb2Sid *sid)
+{
+    char text[LARES_SID_TEXT];
+    Answer answer;
     uint32_t id;
     gboolean group;
     for (size_t i = 0; i < G_N_ELEMENTS(well_known); i++)
-        if (smb2_sid_equal(sid, &well_known[i].sid))
+        if (lares_sid_equal(sid, &well_known[i].sid))
             return (Answer){well_known[i].use, well_known[i].domain, well_known[i].name, *sid};
-    for (uint32_t i = 0; i < N_DOMAINS; i++) {
-        Smb2Sid domain = domain_sid(call, (int)i);
-        if (i != DOMAIN_WORLD && smb2_sid_equal(sid, &domain))
+    for (uint32_t i = 0; i < N_DOMAINS + ad->len; i++) {
+        Smb2Sid domain = domain_sid(call, ad, i);
+        if (i != DOMAIN_WORLD && lares_sid_equal(sid, &domain))
             return (Answer){USE_DOMAIN, i, "", *sid};
     }
+    if (answer_account(call, ad, sid, &answer))
+        return answer;
+    /* Of this server, or in a domain without a name for it: the local one is told. */
     if (rpc_may_ask(call) && smb2_sid_to_id(smb2_domain(call->service), sid, &id, &group)) {
         const char *name = rpc_account_name(call, id, group);
         if (name)
             return (Answer){group ? USE_GROUP : USE_USER, DOMAIN_HERE, name, *sid};
     }
-    smb2_sid_print(sid, text, sizeof text);
+    lares_sid_print(sid, text, sizeof text);
     return (Answer){USE_UNKNOWN, NOBODY, lares_arena_strndup(call->arena, text, strlen(text)), *sid};
 }
 
@@ -144,29 +182,67 @@ is_here(RpcCall *call, const char *domain, size_t len)
     return len == 0;
 }
 
+/* "CORP\ada", "CORP.TEST\ada", "ada@CORP.TEST". */
+static gboolean
+answer_name_in(RpcCall *call, const GPtrArray *ad, const char *plain, size_t plain_len, const char *domain, size_t len,
+               Answer *answer)
+{
+    gboolean group;
+    const char *name = lares_arena_strndup(call->arena, plain, plain_len);
+    for (guint i = 0; i < ad->len; i++) {
+        const LaresDomain *one = ad->pdata[i];
+        gboolean meant = (strlen(one->name) == len && g_ascii_strncasecmp(one->name, domain, len) == 0) ||
+                         (strlen(one->realm) == len && g_ascii_strncasecmp(one->realm, domain, len) == 0);
+        if (meant && lares_directory_find_sid(call->service->directory, &one->sid, name, &answer->sid, &group)) {
+            answer->use = group ? USE_GROUP : USE_USER;
+            answer->domain = N_DOMAINS + i;
+            answer->name = name;
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+/* Of an account by its number: of a domain where one has it, else of this machine. */
+static void
+answer_id(RpcCall *call, const GPtrArray *ad, uint32_t id, gboolean group, Answer *answer)
+{
+    const Smb2Domain *domain = smb2_domain(call->service);
+    Smb2Sid sid = group ? smb2_sid_of_gid(domain, id) : smb2_sid_of_uid(domain, id);
+    if (answer_account(call, ad, &sid, answer))
+        return;
+    answer->sid = smb2_local_sid(domain, id, group);
+    answer->use = group ? USE_GROUP : USE_USER;
+}
+
 /* "ada", "NAS\ada", "ada@home.lan"; a domain's own name. */
 static Answer
-answer_name(RpcCall *call, const char *given)
+answer_name(RpcCall *call, const GPtrArray *ad, const char *given)
 {
     const char *slash = strrchr(given, '\\'), *plain = slash ? slash + 1 : given, *at = strchr(plain, '@');
     const Answer unknown = {.use = USE_UNKNOWN, .domain = NOBODY};
     Answer a = {.domain = DOMAIN_HERE};
+    uint32_t id;
     gboolean group;
     for (size_t i = 0; i < G_N_ELEMENTS(well_known) && !at; i++)
         if (g_ascii_strcasecmp(plain, well_known[i].name) == 0)
             return (Answer){well_known[i].use, well_known[i].domain, well_known[i].name, well_known[i].sid};
-    for (uint32_t i = 0; i < N_DOMAINS && !at; i++) {
-        const char *domain = domain_name(call, (int)i);
+    for (uint32_t i = 0; i < N_DOMAINS + ad->len && !at; i++) {
+        const char *domain = domain_name(call, ad, i);
         if (*domain && g_ascii_strcasecmp(slash && !*plain ? given : plain, domain) == 0)
-            return (Answer){USE_DOMAIN, i, domain, domain_sid(call, (int)i)};
+            return (Answer){USE_DOMAIN, i, domain, domain_sid(call, ad, i)};
     }
+    if (slash && !at && answer_name_in(call, ad, plain, strlen(plain), given, (size_t)(slash - given), &a))
+        return a;
+    if (at && !slash && answer_name_in(call, ad, plain, (size_t)(at - plain), at + 1, strlen(at + 1), &a))
+        return a;
     if (!rpc_may_ask(call) || (slash && !is_here(call, given, (size_t)(slash - given))) ||
         (at && !is_here(call, at + 1, strlen(at + 1))))
         return unknown;
     a.name = lares_arena_strndup(call->arena, plain, at ? (size_t)(at - plain) : strlen(plain));
-    if (!rpc_account_sid(call, a.name, &a.sid, &group))
+    if (!rpc_account_id(call, a.name, &id, &group))
         return unknown;
-    a.use = group ? USE_GROUP : USE_USER;
+    answer_id(call, ad, id, group, &a);
     return a;
 }
 
@@ -187,14 +263,15 @@ lookup_sids(RpcCall *call, int version)
         if (!ndr_get_pointer(in))
             return RPC_FAULT_BAD_STUB_DATA;
     Answer *answers = lares_arena_new_n(call->arena, Answer, n + 1);
+    g_autoptr(GPtrArray) ad = other_domains(call);
     for (uint32_t i = 0; i < n; i++) {
         Smb2Sid sid;
         if (!rpc_get_sid(in, &sid))
             return RPC_FAULT_BAD_STUB_DATA;
-        answers[i] = answer_sid(call, &sid);
+        answers[i] = answer_sid(call, ad, &sid);
         mapped += answers[i].use != USE_UNKNOWN;
     }
-    put_domains(call);
+    put_domains(call, ad);
     ndr_put_u32(out, n);
     ndr_put_pointer(out, n > 0);
     if (n > 0)
@@ -258,6 +335,7 @@ lookup_names(RpcCall *call, int version)
     uint32_t n = ndr_get_u32(in), mapped = 0;
     if (n > NAMES_MAX || ndr_get_count(in, 8) != n || ndr_failed(in))
         return RPC_FAULT_BAD_STUB_DATA;
+    g_autoptr(GPtrArray) ad = other_domains(call);
     NdrUnicode *heads = lares_arena_new_n(call->arena, NdrUnicode, n + 1);
     Answer *answers = lares_arena_new_n(call->arena, Answer, n + 1);
     for (uint32_t i = 0; i < n; i++)
@@ -266,10 +344,10 @@ lookup_names(RpcCall *call, int version)
         const char *name = ndr_get_unicode_units(in, call->arena, heads[i]);
         if (ndr_failed(in))
             return RPC_FAULT_BAD_STUB_DATA;
-        answers[i] = answer_name(call, name);
+        answers[i] = answer_name(call, ad, name);
         mapped += answers[i].use != USE_UNKNOWN;
     }
-    put_domains(call);
+    put_domains(call, ad);
     ndr_put_u32(out, n);
     ndr_put_pointer(out, n > 0);
     if (n > 0)

@@ -77,7 +77,7 @@ static gboolean
 rid_of(RpcCall *call, const LaresAccount *account, gboolean group, uint32_t *rid)
 {
     const Smb2Domain *domain = smb2_domain(call->service);
-    Smb2Sid sid = group ? smb2_sid_of_gid(domain, account->id) : smb2_sid_of_uid(domain, account->id);
+    Smb2Sid sid = smb2_local_sid(domain, account->id, group);
     *rid = sid.sub[sid.n - 1];
     return sid.n == 5;
 }
@@ -276,8 +276,8 @@ open_domain(RpcCall *call)
     ndr_get_u32(&call->in);
     if (!rpc_get_sid(&call->in, &sid))
         return RPC_FAULT_BAD_STUB_DATA;
-    gboolean here = smb2_sid_equal(&sid, &own);
-    if (status == STATUS_SUCCESS && !here && !smb2_sid_equal(&sid, &builtin))
+    gboolean here = lares_sid_equal(&sid, &own);
+    if (status == STATUS_SUCCESS && !here && !lares_sid_equal(&sid, &builtin))
         status = STATUS_NO_SUCH_DOMAIN;
     if (status == STATUS_SUCCESS)
         put_handle(call, here ? KIND_DOMAIN : KIND_BUILTIN, 0);
@@ -387,13 +387,17 @@ lookup_names(RpcCall *call)
     for (uint32_t i = 0; i < n; i++) {
         const char *name = ndr_get_unicode_units(in, call->arena, heads[i]);
         Smb2Sid sid;
+        uint32_t id;
         gboolean group;
         if (ndr_failed(in))
             return RPC_FAULT_BAD_STUB_DATA;
         rids[i] = 0;
         uses[i] = USE_UNKNOWN;
         if (status != STATUS_SUCCESS || kind != KIND_DOMAIN || strpbrk(name, "\\@") ||
-            !rpc_account_sid(call, name, &sid, &group) || sid.n != 5)
+            !rpc_account_id(call, name, &id, &group))
+            continue;
+        sid = smb2_local_sid(smb2_domain(call->service), id, group);
+        if (sid.n != 5)
             continue;
         rids[i] = sid.sub[4];
         uses[i] = group ? USE_GROUP : USE_USER;
@@ -467,7 +471,7 @@ open_user(RpcCall *call)
 static uint32_t
 primary_rid(RpcCall *call, const LaresAccount *user)
 {
-    Smb2Sid sid = smb2_sid_of_gid(smb2_domain(call->service), user->gid);
+    Smb2Sid sid = smb2_local_sid(smb2_domain(call->service), user->gid, TRUE);
     return sid.n == 5 ? sid.sub[4] : 513; /* "Domain Users" */
 }
 

@@ -63,7 +63,7 @@ void rpc_put_sid(NdrWriter *out, const Smb2Sid *sid);
 Smb2Sid rpc_domain_sid(RpcCall *call);
 /* The account's name without the domain, in the arena; NULL when the directory has only the number. */
 const char *rpc_account_name(RpcCall *call, uint32_t id, gboolean group);
-/* The SID of a user, else of a group, of this name ("ada"). FALSE: there is none. */
-gboolean rpc_account_sid(RpcCall *call, const char *name, Smb2Sid *sid, gboolean *group);
+/* The number of a user, else of a group, of this name ("ada"). FALSE: there is none. */
+gboolean rpc_account_id(RpcCall *call, const char *name, uint32_t *id, gboolean *group);
 /* Skips the [unique, string] server name that most calls begin with. */
 void rpc_skip_server_name(RpcCall *call);

@@ -51,27 +51,22 @@ smb2_put_sid(LaresWriter *w, const Smb2Sid *sid)
         lares_put_le32(w, sid->sub[i]);
 }
 
-gboolean
-smb2_sid_equal(const Smb2Sid *a, const Smb2Sid *b)
-{
-    return a->n == b->n && a->authority == b->authority && memcmp(a->sub, b->sub, a->n * sizeof a->sub[0]) == 0;
-}
-
-void
-smb2_sid_print(const Smb2Sid *sid, char *buf, size_t size)
-{
-    int n = g_snprintf(buf, size, "S-1-%" G_GUINT64_FORMAT, sid->authority);
-    for (guint i = 0; i < sid->n && n > 0 && (size_t)n < size; i++)
-        n += g_snprintf(buf + n, size - (size_t)n, "-%u", sid->sub[i]);
-}
-
-static Smb2Sid
-sid_of(const Smb2Domain *domain, uint32_t id, gboolean group)
+Smb2Sid
+smb2_local_sid(const Smb2Domain *domain, uint32_t id, gboolean group)
 {
     if (id >= RID_IDS)
         return (Smb2Sid){2, UNIX_AUTHORITY, {group ? 2u : 1u, id}};
     return (Smb2Sid){
         5, NT_AUTHORITY, {21, domain->sub[0], domain->sub[1], domain->sub[2], RID_BASE + 2 * id + (group ? 1u : 0u)}};
+}
+
+static Smb2Sid
+sid_of(const Smb2Domain *domain, uint32_t id, gboolean group)
+{
+    Smb2Sid sid;
+    if (domain->directory && lares_directory_sid(domain->directory, id, group, &sid))
+        return sid;
+    return smb2_local_sid(domain, id, group);
 }
 
 Smb2Sid
@@ -102,6 +97,8 @@ smb2_sid_to_id(const Smb2Domain *domain, const Smb2Sid *sid, uint32_t *id, gbool
         *id = (sid->sub[4] - RID_BASE) / 2;
         return TRUE;
     }
+    if (sid->n == 5 && sid->sub[0] == 21)
+        return domain->directory && lares_directory_sid_id(domain->directory, sid, id, group);
     /* The system and its administrators are root. */
     *id = 0;
     *group = sid->n == 2;
@@ -246,13 +243,13 @@ add_ace(LaresAcl *acl, const WireAce *ace, const Smb2Domain *domain, uint32_t ow
     gboolean is_group;
     if (!ace->known || ace->type > LARES_ACE_DENY)
         return;
-    if (smb2_sid_equal(&ace->sid, &everyone))
+    if (lares_sid_equal(&ace->sid, &everyone))
         add(acl, ace->type, LARES_WHO_EVERYONE, flags, mask, 0);
-    else if (smb2_sid_equal(&ace->sid, &owner_rights))
+    else if (lares_sid_equal(&ace->sid, &owner_rights))
         add(acl, ace->type, LARES_WHO_OWNER, flags, mask, 0);
-    else if (smb2_sid_equal(&ace->sid, &creator_owner))
+    else if (lares_sid_equal(&ace->sid, &creator_owner))
         add(acl, ace->type, LARES_WHO_OWNER, flags | LARES_ACE_INHERIT_ONLY, mask, 0);
-    else if (smb2_sid_equal(&ace->sid, &creator_group))
+    else if (lares_sid_equal(&ace->sid, &creator_group))
         add(acl, ace->type, LARES_WHO_GROUP, flags | LARES_ACE_INHERIT_ONLY | LARES_ACE_GROUP, mask, 0);
     else if (smb2_sid_to_id(domain, &ace->sid, &id, &is_group))
         add_id(acl, ace, id, is_group, owner, group);

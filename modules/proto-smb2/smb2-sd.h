@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Self-relative security descriptors and SIDs, to and from the one ACL model.
  *
- * SIDs of this server: S-1-5-21-A-B-C-R with A, B, C of its own; R is 1000 + 2 × uid, 1001 + 2 × gid (below 2^30;
+ * Users and groups of an Active Directory have the SIDs that it gave them. The others have SIDs of this server:
+ * S-1-5-21-A-B-C-R with A, B, C of its own; R is 1000 + 2 × uid, 1001 + 2 × gid (below 2^30;
  * larger ids and ids of foreign descriptors are S-1-22-1-UID and S-1-22-2-GID, which are understood always).
  *
  *     OWNER@, GROUP@ on the object itself      the owner's, the group's SID
@@ -18,18 +19,16 @@
 
 #include <lares/acl.h>
 #include <lares/cursor.h>
+#include <lares/identity.h>
 
-#define SMB2_SID_SUB_MAX 15
+#define SMB2_SID_SUB_MAX LARES_SID_SUB_MAX
 #define SMB2_SD_MAX      (64u << 10) /* what one SET_INFO may bring; an ACL's own limit */
 
-typedef struct {
-    uint8_t n; /* sub-authorities */
-    uint64_t authority;
-    uint32_t sub[SMB2_SID_SUB_MAX];
-} Smb2Sid;
+typedef LaresSid Smb2Sid;
 
 typedef struct {
-    uint32_t sub[3]; /* A, B, C */
+    uint32_t sub[3];           /* A, B, C */
+    LaresDirectory *directory; /* knows the SIDs of other domains; may be NULL */
 } Smb2Domain;
 
 #define SMB2_SE_OWNER_DEFAULTED       0x0001u
@@ -56,11 +55,10 @@ typedef struct {
 
 gboolean smb2_sid_parse(const uint8_t *bytes, size_t len, Smb2Sid *sid, size_t *used);
 void smb2_put_sid(LaresWriter *w, const Smb2Sid *sid);
-gboolean smb2_sid_equal(const Smb2Sid *a, const Smb2Sid *b);
-/* "S-1-5-…"; at most 192 bytes. */
-void smb2_sid_print(const Smb2Sid *sid, char *buf, size_t size);
 Smb2Sid smb2_sid_of_uid(const Smb2Domain *domain, uint32_t uid);
 Smb2Sid smb2_sid_of_gid(const Smb2Domain *domain, uint32_t gid);
+/* This server's own SID for it, whatever a domain may call it. */
+Smb2Sid smb2_local_sid(const Smb2Domain *domain, uint32_t id, gboolean group);
 /* FALSE: nobody here. *group tells which kind of id it is. */
 gboolean smb2_sid_to_id(const Smb2Domain *domain, const Smb2Sid *sid, uint32_t *id, gboolean *group);
 

@@ -32,12 +32,12 @@ load_domain(LaresHost *host, Smb2Domain *domain)
     g_autofree char *path = g_build_filename(lares_host_state_dir(host), "machine.sid", NULL);
     g_autofree char *bytes = NULL;
     gsize len;
-    if (g_file_get_contents(path, &bytes, &len, NULL) && len == sizeof *domain) {
+    if (g_file_get_contents(path, &bytes, &len, NULL) && len == sizeof domain->sub) {
         for (guint i = 0; i < 3; i++)
             domain->sub[i] = smb2_get_u32((const uint8_t *)bytes + 4 * i);
         return;
     }
-    uint8_t fresh[sizeof *domain];
+    uint8_t fresh[sizeof domain->sub];
     g_autoptr(GError) error = NULL;
     if (RAND_bytes(fresh, sizeof fresh) != 1)
         g_error("no random bytes for the server's SID");
@@ -55,6 +55,7 @@ smb2_domain(Smb2Service *service)
     static gsize once;
     if (g_once_init_enter(&once)) {
         load_domain(service->host, &domain);
+        domain.directory = service->directory;
         g_once_init_leave(&once, 1);
     }
     return &domain;

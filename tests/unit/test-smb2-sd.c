@@ -11,13 +11,13 @@ test_sids(void)
     uint32_t id;
     gboolean group;
     Smb2Sid sid = smb2_sid_of_uid(&domain, 500);
-    smb2_sid_print(&sid, text, sizeof text);
+    lares_sid_print(&sid, text, sizeof text);
     g_assert_cmpstr(text, ==, "S-1-5-21-1-2-3-2000");
     g_assert_true(smb2_sid_to_id(&domain, &sid, &id, &group) && id == 500 && !group);
     sid = smb2_sid_of_gid(&domain, 100);
     g_assert_true(smb2_sid_to_id(&domain, &sid, &id, &group) && id == 100 && group);
     sid = smb2_sid_of_uid(&domain, UINT32_MAX - 1);
-    smb2_sid_print(&sid, text, sizeof text);
+    lares_sid_print(&sid, text, sizeof text);
     g_assert_cmpstr(text, ==, "S-1-22-1-4294967294");
     g_assert_true(smb2_sid_to_id(&domain, &sid, &id, &group) && id == UINT32_MAX - 1 && !group);
     /* Another machine's users are nobody here. */
@@ -73,7 +73,7 @@ test_round_trip(void)
     smb2_put_descriptor(&w, &domain, 7, 0, &owner, &group, NULL, 0, acl, 10, 20);
     Smb2Descriptor sd;
     g_assert_true(smb2_descriptor_parse(buf, w.len, &sd));
-    g_assert_true(smb2_sid_equal(&sd.owner, &owner) && smb2_sid_equal(&sd.group, &group));
+    g_assert_true(lares_sid_equal(&sd.owner, &owner) && lares_sid_equal(&sd.group, &group));
     g_autoptr(LaresAcl) back = smb2_descriptor_acl(&sd, &domain, 10, 20);
     g_assert_true(lares_acl_equal(acl, back));
 }
