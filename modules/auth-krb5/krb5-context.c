@@ -253,7 +253,8 @@ take_names(LaresKrb5Context *self, gss_name_t source, char **reason)
         *reason = g_strdup("the ticket's names are not text");
         return FALSE;
     }
-    if (!service_matches(self->service, target_text)) {
+    if (!service_matches(self->service, target_text) &&
+        !krb5_keytab_shares_key(self->keytab, target_text, self->service)) {
         *reason = g_strdup_printf("the ticket is for %s, not for the service %s", target_text, self->service);
         return FALSE;
     }

@@ -30,6 +30,7 @@ entry_free(gpointer data)
 {
     Krb5KeytabEntry *e = data;
     g_free(e->principal);
+    g_free(e->key);
     g_free(e);
 }
 
@@ -114,6 +115,7 @@ take_entry(Krb5Keytab *k, krb5_keytab_entry *entry)
         e->principal = g_steal_pointer(&name);
         e->kvno = entry->vno;
         e->enctype = entry->key.enctype;
+        e->key = g_compute_checksum_for_data(G_CHECKSUM_SHA256, entry->key.contents, entry->key.length);
         g_ptr_array_add(k->entries, e);
     }
     return code;
@@ -322,6 +324,29 @@ krb5_keytab_has_realm(const Krb5Keytab *k, const char *realm, size_t len)
 
         if (at != NULL && strlen(at + 1) == len && memcmp(at + 1, realm, len) == 0)
             return TRUE;
+    }
+    return FALSE;
+}
+
+static gboolean
+is_of_service(const Krb5KeytabEntry *entry, const char *service)
+{
+    size_t n = strlen(service);
+    return g_ascii_strncasecmp(entry->principal, service, n) == 0 && entry->principal[n] == '/';
+}
+
+gboolean
+krb5_keytab_shares_key(const Krb5Keytab *k, const char *principal, const char *service)
+{
+    for (guint i = 0; i < k->entries->len; i++) {
+        const Krb5KeytabEntry *one = k->entries->pdata[i];
+
+        for (guint j = 0; strcmp(one->principal, principal) == 0 && j < k->entries->len; j++) {
+            const Krb5KeytabEntry *other = k->entries->pdata[j];
+
+            if (is_of_service(other, service) && other->enctype == one->enctype && strcmp(other->key, one->key) == 0)
+                return TRUE;
+        }
     }
     return FALSE;
 }

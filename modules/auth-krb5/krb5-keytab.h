@@ -13,6 +13,7 @@ typedef struct {
     char *principal; /* "nfs/nas.home.lan@HOME.LAN" */
     guint kvno;
     int enctype; /* 17 to 20 */
+    char *key;   /* SHA-256 of the key: which entries have the same */
 } Krb5KeytabEntry;
 
 typedef struct {
@@ -41,5 +42,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Krb5Keytab, krb5_keytab_unref)
 const char *krb5_keytab_name(const Krb5Keytab *keytab);
 /* Whether there is a key for `service`/`host` in any realm (service in its exact case, host in any). */
 gboolean krb5_keytab_has(const Krb5Keytab *keytab, const char *service, const char *host);
+/* Whether a key of `principal` is also one of the service's: in Active Directory all names of an account share its key,
+ * and the library calls the ticket by the first of them that opens it. */
+gboolean krb5_keytab_shares_key(const Krb5Keytab *keytab, const char *principal, const char *service);
 /* Whether any key is of this realm. */
 gboolean krb5_keytab_has_realm(const Krb5Keytab *keytab, const char *realm, size_t len);
