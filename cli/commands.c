@@ -12,6 +12,8 @@ const CtlGroup ctl_groups[] = {
     {"user ntlm", N_("users whose devices know no Kerberos")},
     {"group", N_("groups of the server's directory")},
     {"mapping", N_("which Kerberos principals are which users")},
+    {"domain", N_("Active Directory domains whose users have logged in")},
+    {"sid", N_("users and groups of those domains")},
     {"session", N_("clients that are connected")},
     {"open", N_("files that are open")},
     {"lock", N_("locks and leases on files")},
@@ -48,6 +50,9 @@ static const CtlArg mapping[] = {
 static const CtlArg principal[] = {{"principal", N_("PRINCIPAL"), N_("a principal: ada@HOME.LAN")}, {NULL}};
 static const CtlArg account_names[] = {{"names", N_("NAME..."), N_("accounts of this machine"), CTL_NOTHING, TRUE},
                                        {NULL}};
+static const CtlArg sid_and_name[] = {{"sid", N_("SID"), N_("the group's SID, as \"sid list\" shows it")},
+                                      {"name", N_("NAME"), N_("its name in the domain")},
+                                      {NULL}};
 static const CtlArg mapping_name[] = {{"principal", N_("PRINCIPAL"), N_("the principal or pattern"), CTL_MAPPING},
                                       {NULL}};
 static const CtlArg session_id[] = {{"id", N_("ID"), N_("the id that \"session list\" shows"), CTL_SESSION}, {NULL}};
@@ -279,6 +284,9 @@ static const CtlField user_fields[] = {{"name", N_("Name")},
                                        {"created", N_("Created"), CTL_AS_TIME},
                                        {NULL}};
 static const CtlField group_columns[] = {{"name", N_("Name")}, {"gid", N_("Gid")}, {"members", N_("Members")}, {NULL}};
+static const CtlField domain_columns[] = {{"realm", N_("Realm")}, {"name", N_("Name")}, {"sid", N_("SID")}, {NULL}};
+static const CtlField sid_columns[] = {
+    {"sid", N_("SID")}, {"kind", N_("Kind")}, {"name", N_("Name")}, {"id", N_("Number")}, {NULL}};
 static const CtlField mapping_columns[] = {{"principal", N_("Principal")}, {"user", N_("User")}, {NULL}};
 static const CtlField ladder_fields[] = {{"principal", N_("Principal")},
                                          {"verdict", N_("Verdict")},
@@ -556,6 +564,16 @@ const CtlCommand ctl_commands[] = {
      NULL, "laresctl mapping test ada@HOME.LAN"},
     {"mapping delete", "mapping.delete", N_("remove a mapping"), NULL, mapping_name, NULL, NULL,
      N_("The mapping of %s is removed."), NULL, "laresctl mapping delete ada/laptop@HOME.LAN"},
+
+    {"domain list", "domain.list", N_("list the domains"), NULL, NULL, NULL, domain_columns, NULL,
+     N_("No user of an Active Directory has logged in yet."), "laresctl domain list"},
+    {"sid list", "sid.list", N_("list users and groups of domains with their SIDs and numbers"), NULL, NULL, NULL,
+     sid_columns, NULL, N_("No user of an Active Directory has logged in yet."), "laresctl sid list"},
+    {"sid name", "sid.name", N_("give a group of a domain its name"),
+     N_("A ticket tells which groups a user is in, but not what they are called. The group is REALM/NAME from then "
+        "on."),
+     sid_and_name, NULL, NULL, N_("The group %s has its name."), NULL,
+     "laresctl sid name S-1-5-21-1004336348-1177238915-682003330-1110 Staff"},
 
     {"session list", "session.list", N_("list the clients that are connected"), NULL, NULL, NULL, session_columns, NULL,
      N_("Nobody is connected."), "laresctl session list"},

@@ -106,9 +106,10 @@ action_of(const LaresVerb *verb)
 {
     static const struct {
         const char *prefix, *action;
-    } kinds[] = {{"share.", "manage-shares"},   {"user.", "manage-users"},       {"group.", "manage-users"},
-                 {"mapping.", "manage-users"},  {"session.", "manage-sessions"}, {"module.", "manage-modules"},
-                 {"server.", "manage-modules"}, {"realm.", "manage-realm"},      {"token.", "manage-tokens"}};
+    } kinds[] = {{"share.", "manage-shares"},   {"user.", "manage-users"},     {"group.", "manage-users"},
+                 {"mapping.", "manage-users"},  {"sid.", "manage-users"},      {"session.", "manage-sessions"},
+                 {"module.", "manage-modules"}, {"server.", "manage-modules"}, {"realm.", "manage-realm"},
+                 {"token.", "manage-tokens"}};
     /* A read right is enough for tokens of one's own; who is known by an account only has none. */
     gboolean token = g_str_has_prefix(verb->name, "token.");
     if (verb->right == LARES_RIGHT_READ && !token)

@@ -70,6 +70,10 @@ const RestRoute rest_routes[] = {
 
     SHOW("/principals/{principal}", "mapping.test"),
 
+    LIST("/domains", "domain.list", "sid"),
+    LIST("/sids", "sid.list", "sid"),
+    CHANGE("PUT", "/sids/{sid}", "sid.name", NULL),
+
     LIST("/sessions", "session.list", "id"),
     CHANGE("DELETE", "/sessions/{id}", "session.end", NULL),
 

@@ -199,7 +199,7 @@ def test_numbers_stay_over_a_restart():
 # ---- Lists of access ------------------------------------------------------------------------------------------------
 
 def smbcacls(name, *args, user="ada"):
-    r = server.run(["smbcacls", f"//{HOST}/share", name, "-I", "127.0.0.1", "-s", server.conf,
+    r = server.run(["smbcacls", f"//{HOST}/share", name, "-s", server.conf,
                     *server.login(ccache=ccache(user)), *args], ccache(user))
     assert r.returncode == 0, r.stdout
     return r.stdout

@@ -2,10 +2,12 @@
 /* A ticket made with the service's own key, as a KDC would make it: with the PAC, the size, the life or the clock that
  * a test wants.
  *
- *     forge-ticket KEYTAB CLIENT SERVICE CCACHE [pac=BYTES] [data=BYTES] [life=SECONDS] [skew=SECONDS]
+ *     forge-ticket KEYTAB CLIENT SERVICE CCACHE [pac=FILE] [pad=BYTES] [signed=0|1] [data=BYTES] [life=SECONDS]
+ *                  [skew=SECONDS]
  *
- * pac: a signed PAC whose LOGON_INFO has that many bytes, as Active Directory's; data: authorization data of no known
- * kind; skew: how far the client's clock is ahead. Spec: RFC 4120 5.3, [MS-PAC] 2. */
+ * pac: a PAC whose LOGON_INFO is that file, as Active Directory's; pad: a buffer of another kind in it; signed: 0 for
+ * one that another key than the service's signed; data: authorization data of no known kind; skew: how far the client's
+ * clock is ahead. Spec: RFC 4120 5.3, [MS-PAC] 2. */
 #include <krb5/krb5.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,18 +39,54 @@ option(char **argv, const char *name)
     return 0;
 }
 
+static const char *
+text_option(char **argv, const char *name)
+{
+    size_t n = strlen(name);
+    for (; *argv; argv++)
+        if (strncmp(*argv, name, n) == 0 && (*argv)[n] == '=')
+            return *argv + n + 1;
+    return NULL;
+}
+
+static krb5_data
+read_file(const char *path)
+{
+    krb5_data bytes = {0, 0, calloc(1, 65536)};
+    FILE *f = fopen(path, "rb");
+    if (f) {
+        bytes.length = (unsigned)fread(bytes.data, 1, 65536, f);
+        fclose(f);
+    }
+    return bytes;
+}
+
+/* In front of the server's checksum: no kind that anybody reads. */
+#define PAC_OF_NO_KIND 0x4711
+
 static krb5_authdata *
-make_pac(long bytes, krb5_timestamp when, krb5_principal client, const krb5_keyblock *key)
+make_pac(char **argv, krb5_timestamp when, krb5_principal client, const krb5_keyblock *key)
 {
     krb5_authdata *element = calloc(1, sizeof *element);
-    krb5_data buffer = {0, (unsigned)bytes, calloc(1, (size_t)bytes + 1)}, out;
+    const char *path = text_option(argv, "pac"), *own = text_option(argv, "signed");
+    krb5_data pad = {0, (unsigned)option(argv, "pad"), calloc(1, (size_t)option(argv, "pad") + 1)}, info, out;
+    krb5_keyblock another;
     krb5_pac pac;
     must(krb5_pac_init(context, &pac), "krb5_pac_init");
-    must(krb5_pac_add_buffer(context, pac, KRB5_PAC_LOGON_INFO, &buffer), "krb5_pac_add_buffer");
+    if (path) {
+        info = read_file(path);
+        must(krb5_pac_add_buffer(context, pac, KRB5_PAC_LOGON_INFO, &info), "krb5_pac_add_buffer");
+        free(info.data);
+    }
+    if (pad.length)
+        must(krb5_pac_add_buffer(context, pac, PAC_OF_NO_KIND, &pad), "krb5_pac_add_buffer");
+    must(krb5_c_make_random_key(context, key->enctype, &another), "another key");
+    if (own && *own == '0')
+        key = &another;
     must(krb5_pac_sign(context, pac, when, client, key, key, &out), "krb5_pac_sign");
     *element = (krb5_authdata){.ad_type = KRB5_AUTHDATA_WIN2K_PAC, .length = out.length, .contents = (void *)out.data};
     krb5_pac_free(context, pac);
-    free(buffer.data);
+    free(pad.data);
     return element;
 }
 
@@ -59,8 +97,8 @@ authorization(char **argv, krb5_timestamp when, krb5_principal client, const krb
     static krb5_authdata filler;
     krb5_authdata *inside[3] = {NULL}, **wrapped;
     int n = 0;
-    if (option(argv, "pac"))
-        inside[n++] = make_pac(option(argv, "pac"), when, client, key);
+    if (text_option(argv, "pac") || option(argv, "pad"))
+        inside[n++] = make_pac(argv, when, client, key);
     if (option(argv, "data")) {
         filler.ad_type = 4711;
         filler.length = (unsigned)option(argv, "data");

@@ -10,6 +10,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from smb2rig import Rig, run  # noqa: E402
+import pac  # noqa: E402
 import smb2ops as ops  # noqa: E402
 import smb2raw as smb  # noqa: E402
 
@@ -22,7 +23,7 @@ class Checks(Rig):
         """A ccache with a ticket of alice's (or another's)."""
         cache = os.path.join(self.home, "cc-forged")
         r = subprocess.run([os.environ["FORGE_TICKET"], str(self.kdc.service_keytab), name + "@LARES.TEST", SERVICE,
-                            "FILE:" + cache] + ["%s=%d" % o for o in options.items()], capture_output=True, text=True,
+                            "FILE:" + cache] + ["%s=%s" % o for o in options.items()], capture_output=True, text=True,
                            env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))  # the forger's leaks are nobody's
         assert r.returncode == 0, r.stderr
         return cache
@@ -73,19 +74,57 @@ class Checks(Rig):
             self.kdc.stop()
             self.kdc.start()
 
+    def pac(self, **more):
+        path = os.path.join(self.home, "logon-info")
+        with open(path, "wb") as f:
+            f.write(pac.logon_info(**more))
+        return path
+
+    def groups(self):
+        return {a["sid"]: a for a in self.verb("sid.list")}
+
     def check_a_pac_as_of_active_directory(self):
         small = self.works(self.forge())
-        assert self.works(self.forge(pac=1000)) > small + 1000
-        assert self.works(self.forge(pac=12000)) > small + 12000
+        assert self.works(self.forge(pac=self.pac())) > small + 300
+        assert self.works(self.forge(pac=self.pac(), pad=12000)) > small + 12000
+        (domain,) = self.verb("domain.list")
+        assert domain == {"sid": "S-1-5-21-1-2-3", "realm": "LARES.TEST", "name": "CORP"}, domain
+
+    def check_a_thousand_groups(self):
+        self.works(self.forge(pac=self.pac(groups=range(5000, 6015))))
+        assert sum(a["kind"] == "group" for a in self.groups().values()) >= 1015
+
+    def check_groups_beside_the_domains(self):
+        """Extra SIDs, and groups of the server's own domain."""
+        self.works(self.forge(pac=self.pac(extra=[(9, 7001)], resource=(8, [7002]))))
+        assert "S-1-5-21-9-2-3-7001" in self.groups() and "S-1-5-21-8-2-3-7002" in self.groups()
+
+    def check_a_pac_that_another_key_signed(self):
+        _, r = self.login(self.forge(pac=self.pac(groups=[8001]), signed=0))
+        self.refused(r, "does not have the KDC's signature")
+        assert "S-1-5-21-1-2-3-8001" not in self.groups()
+        self.works(self.forge(pad=100, signed=0))  # without logon information it says nothing
+
+    def check_a_pac_that_is_cut_off(self):
+        whole = pac.logon_info(groups=[8002])
+        path = os.path.join(self.home, "logon-info")
+        for n in (0, 1, 20, 200, len(whole) - 12):
+            with open(path, "wb") as f:
+                f.write(whole[:n])
+            start = len(self.laresd.log())
+            _, r = self.login(self.forge(pac=path))
+            assert r.status == smb.LOGON_FAILURE, (n, hex(r.status))
+            assert "cannot be read" in self.laresd.wait_log("verdict=refused", start=start), n
+        assert "S-1-5-21-1-2-3-8002" not in self.groups()
 
     def check_authorization_data_of_other_kinds(self):
         self.works(self.forge(data=500))
-        self.works(self.forge(data=500, pac=500))
+        self.works(self.forge(data=500, pac=self.pac()))
 
     def check_tokens_up_to_64_kib(self):
-        n = self.works(self.forge(pac=30000, data=30000))
+        n = self.works(self.forge(pad=30000, data=30000))
         assert 60000 < n < 65536, n
-        assert self.works(self.forge(pac=63500)) > 63500
+        assert self.works(self.forge(pad=63000, pac=self.pac())) > 63000
 
     # ---- time
 

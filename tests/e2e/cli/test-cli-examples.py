@@ -29,7 +29,7 @@ ORDER = """
     realm user add | realm user passwd | realm user disable | realm user enable | realm host add | realm host keytab |
     realm host list | user add | user passwd | user import | realm user show | user list | user show | user set | user disable | user enable |
     user ntlm enable | user ntlm list | user ntlm disable | group add |
-    group add-member | group list | group show | token create | token list | group remove-member | group set | mapping set | mapping list | mapping test | share create | share list |
+    group add-member | group list | group show | token create | token list | group remove-member | group set | mapping set | mapping list | mapping test | domain list | sid list | sid name | share create | share list |
     share show | share set | share security set | share security show | share disable | share enable | session list |
     open list | lock list | realm keytab | kerberos init show | kerberos init | kerberos test | doctor show | doctor |
     session end | realm client-config | completion | share remove | mapping delete | group delete | user delete |
@@ -54,7 +54,8 @@ print([f["content"] for f in json.load(sys.stdin)["files"] if f["path"] == "/etc
     "share create media": "mkdir -p /srv/media",
 }
 # A session and a token that nobody has: a sentence and the code for it.
-NOT_THERE = ("session end 65f2a1b000000001", "token revoke 3VvYQxZ1")
+NOT_THERE = ("session end 65f2a1b000000001", "sid name S-1-5-21-1004336348-1177238915-682003330-1110 Staff",
+             "token revoke 3VvYQxZ1")
 # A realm that nobody has.
 FAILS = ("kerberos init --admin ada/admin@EXAMPLE.ORG",)
 # The doctor's examples work also when they tell about something: the test's own realm is not on the usual ports.
