@@ -271,7 +271,7 @@ take_pac(LaresKrb5Context *self, gss_name_t source, char **reason)
 {
     if (!lares_krb5_provider_uses_pac(self->provider))
         return TRUE;
-    if (!krb5_pac_take(source, self->peer.realm, &self->logon, reason))
+    if (!krb5_pac_take(self->gss, source, self->peer.realm, &self->logon, reason))
         return FALSE;
     if (self->logon != NULL)
         self->sids = (LaresAuthSids){.vouching = self->vouching,

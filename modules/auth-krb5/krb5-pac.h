@@ -16,5 +16,5 @@
 #include <gssapi/gssapi.h>
 
 /* FALSE with a newly allocated reason: the login has to be refused. *logon stays NULL where the ticket says nothing.
- * `realm`: the client's. */
-gboolean krb5_pac_take(gss_name_t source, const char *realm, Krb5Logon **logon, char **reason);
+ * `realm`: the client's. `gss`: the established context; `source`: the client's name as it came out of it. */
+gboolean krb5_pac_take(gss_ctx_id_t gss, gss_name_t source, const char *realm, Krb5Logon **logon, char **reason);

@@ -13,7 +13,8 @@ accounts is text for the helper below, one account a line, made before the contr
     member GROUP NAME...       a GROUP ending in * is all of a prefix
     service NAME SPN...        an account with these names; their AES keys in service.keytab
 
-The attributes name, krb5_conf, service_keytab and env() are those of realm.Realm."""
+sids is what the domain calls each user and group, by its name. The attributes name, krb5_conf, service_keytab and env() are those of realm.Realm."""
+import json
 import os
 import pathlib
 import shutil
@@ -29,10 +30,12 @@ ADDRESS = "10.53.0.1"
 PYTHON = "/usr/bin/python3"  # Debian's, which has Samba's modules
 
 MAKE_ACCOUNTS = r"""
-import sys
+import json, sys
 from samba.auth import system_session
 from samba.param import LoadParm
 from samba.samdb import SamDB
+from samba.ndr import ndr_unpack
+from samba.dcerpc.security import dom_sid
 from samba import dckeytab  # gives Net its export_keytab
 from samba.net import Net
 from samba.dsdb import GTYPE_SECURITY_GLOBAL_GROUP, GTYPE_SECURITY_UNIVERSAL_GROUP, GTYPE_SECURITY_DOMAIN_LOCAL_GROUP
@@ -84,6 +87,8 @@ for line in sys.stdin:
 net = Net(None, lp)
 for keytab, principal in exports:
     net.export_keytab(keytab=folder + "/" + keytab, principal=principal + "@" + realm)
+found = db.search(expression="(|(objectClass=user)(objectClass=group))", attrs=["samAccountName", "objectSid"])
+print(json.dumps({str(a["samAccountName"]): str(ndr_unpack(dom_sid, a["objectSid"][0])) for a in found}))
 """
 
 
@@ -108,6 +113,7 @@ class SambaAd:
         self.service_keytab = self.dir / "service.keytab"
         self.users_keytab = self.dir / "users.keytab"
         self.host_domain = host_domain or name.lower()
+        self.sids = {}
         self.process = None
 
     def env(self, ccache=None):
@@ -154,8 +160,9 @@ class SambaAd:
         self._run(["samba-tool", "domain", "provision", f"--targetdir={self.dir}", f"--realm={self.name}",
                    f"--domain={self.domain}", "--server-role=dc", "--host-name=dc1", f"--host-ip={ADDRESS}",
                    "--dns-backend=NONE", f"--adminpass={PASSWORD}", *(f"--option={k}={v}" for k, v in options.items())])
-        self._run([PYTHON, "-c", MAKE_ACCOUNTS, self.conf, self.dir / "private" / "sam.ldb", PASSWORD, self.name, self.dir],
-                  self.accounts)
+        out = self._run([PYTHON, "-c", MAKE_ACCOUNTS, self.conf, self.dir / "private" / "sam.ldb", PASSWORD, self.name,
+                         self.dir], self.accounts)
+        self.sids = json.loads(out.splitlines()[-1])
         return self
 
     def start(self):
@@ -189,10 +196,6 @@ class SambaAd:
 
     def __exit__(self, *_):
         self.stop()
-
-    def tool(self, *words):
-        """samba-tool on the controller's own database."""
-        return self._run(["samba-tool", *words, "-s", self.conf])
 
     def kinit(self, user, ccache, pac=True):
         """A ticket-granting ticket; without a PAC where that is asked for."""

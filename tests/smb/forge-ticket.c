@@ -2,11 +2,12 @@
 /* A ticket made with the service's own key, as a KDC would make it: with the PAC, the size, the life or the clock that
  * a test wants.
  *
- *     forge-ticket KEYTAB CLIENT SERVICE CCACHE [pac=FILE] [pad=BYTES] [signed=0|1] [data=BYTES] [life=SECONDS]
- *                  [skew=SECONDS]
+ *     forge-ticket KEYTAB CLIENT SERVICE CCACHE [pac=FILE] [pad=BYTES] [signed=0] [spoiled=1] [of=CLIENT] [data=BYTES]
+ *                  [life=SECONDS] [skew=SECONDS]
  *
  * pac: a PAC whose LOGON_INFO is that file, as Active Directory's; pad: a buffer of another kind in it; signed: 0 for
- * one that another key than the service's signed; data: authorization data of no known kind; skew: how far the client's
+ * one that another key than the service's signed; spoiled: a bit of it is another after it was signed; of: whose it is,
+ * if not the ticket's client's; data: authorization data of no known kind; skew: how far the client's
  * clock is ahead. Spec: RFC 4120 5.3, [MS-PAC] 2. */
 #include <krb5/krb5.h>
 #include <stdio.h>
@@ -70,6 +71,7 @@ make_pac(char **argv, krb5_timestamp when, krb5_principal client, const krb5_key
     krb5_authdata *element = calloc(1, sizeof *element);
     const char *path = text_option(argv, "pac"), *own = text_option(argv, "signed");
     krb5_data pad = {0, (unsigned)option(argv, "pad"), calloc(1, (size_t)option(argv, "pad") + 1)}, info, out;
+    const char *of = text_option(argv, "of");
     krb5_keyblock another;
     krb5_pac pac;
     must(krb5_pac_init(context, &pac), "krb5_pac_init");
@@ -83,7 +85,11 @@ make_pac(char **argv, krb5_timestamp when, krb5_principal client, const krb5_key
     must(krb5_c_make_random_key(context, key->enctype, &another), "another key");
     if (own && *own == '0')
         key = &another;
+    if (of)
+        must(krb5_parse_name(context, of, &client), "the PAC's client");
     must(krb5_pac_sign(context, pac, when, client, key, key, &out), "krb5_pac_sign");
+    if (option(argv, "spoiled"))
+        out.data[out.length / 2] ^= 1;
     *element = (krb5_authdata){.ad_type = KRB5_AUTHDATA_WIN2K_PAC, .length = out.length, .contents = (void *)out.data};
     krb5_pac_free(context, pac);
     free(pad.data);

@@ -99,10 +99,17 @@ class Checks(Rig):
         self.works(self.forge(pac=self.pac(extra=[(9, 7001)], resource=(8, [7002]))))
         assert "S-1-5-21-9-2-3-7001" in self.groups() and "S-1-5-21-8-2-3-7002" in self.groups()
 
-    def check_a_pac_that_another_key_signed(self):
-        _, r = self.login(self.forge(pac=self.pac(groups=[8001]), signed=0))
-        self.refused(r, "does not have the KDC's signature")
-        assert "S-1-5-21-1-2-3-8001" not in self.groups()
+    def check_a_pac_that_the_kdc_did_not_sign(self):
+        """Neither access nor a group, whatever is wrong with it."""
+        for i, wrong in enumerate(({"signed": 0}, {"spoiled": 1}, {"of": "bob@LARES.TEST"})):
+            start = len(self.laresd.log())
+            _, r = self.login(self.forge(pac=self.pac(groups=[8010 + i]), **wrong))
+            assert not isinstance(r, smb.Session), wrong
+            assert r.status == smb.LOGON_FAILURE, (wrong, hex(r.status))
+            assert "does not have the KDC's signature" in self.laresd.wait_log("verdict=refused", start=start), wrong
+            assert "S-1-5-21-1-2-3-%d" % (8010 + i) not in self.groups(), wrong
+        self.works(self.forge(pac=self.pac(groups=[8010])))
+        assert "S-1-5-21-1-2-3-8010" in self.groups()
         self.works(self.forge(pad=100, signed=0))  # without logon information it says nothing
 
     def check_a_pac_that_is_cut_off(self):
