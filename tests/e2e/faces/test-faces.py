@@ -124,7 +124,7 @@ def test_arguments_on_the_bus_are_those_of_the_verb():
 def test_options_of_laresctl_say_all_arguments():
     """Whatever a verb can be told, laresctl can tell it: a word, an option, or the password that it asks for."""
     with open(os.path.join(TOP, "cli", "commands.c")) as f:
-        table = f.read()
+        table = f.read().replace("\\\n", " ")  # macros
     # {"name", "param", … of options and {"param", N_("TITLE") … of words.
     sent = set(re.findall(r'\{\s*"[\w-]+",\s*"([\w-]+)",\s*CTL_', table)) | set(re.findall(r'\{"([\w-]+)", N_\("', table))
     for verb, params in found()["verbs"].items():
