@@ -270,17 +270,29 @@ smb2_making_ref(Smb2Making *making)
     return making;
 }
 
-void
-smb2_making_unref(Smb2Making *making)
+static void
+making_drop(Smb2Making *making, gboolean over)
 {
     if (!making)
         return;
     Smb2Opens *opens = making->opens;
     g_mutex_lock(&opens->lock);
     gboolean last = --making->ref == 0;
-    if (last)
+    if ((last || over) && g_hash_table_lookup(opens->making, making->key) == making)
         g_hash_table_remove(opens->making, making->key);
     g_mutex_unlock(&opens->lock);
     if (last)
         g_free(making);
+}
+
+void
+smb2_making_unref(Smb2Making *making)
+{
+    making_drop(making, FALSE);
+}
+
+void
+smb2_making_end(Smb2Making *making)
+{
+    making_drop(making, TRUE);
 }

@@ -530,7 +530,10 @@ smb2_op_create(Smb2Op *op)
         op->chain->failed = status;
     if (c.open)
         smb2_open_unref(c.open);
-    smb2_making_unref(c.making);
+    if (status == STATUS_PENDING)
+        smb2_making_unref(c.making);
+    else
+        smb2_making_end(c.making);
     lares_object_clear(&c.base);
     smb2_target_clear(&c.target);
     return status;

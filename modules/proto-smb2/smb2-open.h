@@ -127,6 +127,9 @@ typedef struct _Smb2Making Smb2Making;
 Smb2Making *smb2_making_begin(Smb2Opens *opens, const Smb2Op *op, const uint8_t guid[16]);
 Smb2Making *smb2_making_ref(Smb2Making *making);
 void smb2_making_unref(Smb2Making *making); /* may be NULL */
+/* Likewise, when its outcome is known, and before the client is told: a replay from then on is not under way. What it
+ * was parked with may hold a reference for longer. */
+void smb2_making_end(Smb2Making *making);
 /* An open whose first lease is this one and whose client can be reached: a reference to its session, or NULL. */
 Smb2Session *smb2_opens_session_of_lease(Smb2Opens *opens, const Smb2Lease *lease, Smb2Open **open);
 /* This file is to be deleted: closes its opens whose clients are away. smb2-durable.c */
