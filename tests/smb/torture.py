@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Samba's smbtorture against laresd, one test at a time on an empty share and with a time-out, several side by side.
+"""Samba's smbtorture against laresd, a few tests at a time on an empty share and with a time-out, several side by side.
 
     tests/smb/torture.py                    all of the classes core, durable and fs
     tests/smb/torture.py smb2.lock …        the tests whose names begin so, of any class
@@ -161,53 +161,83 @@ class Torture:
         os.chown(folder, 20001, -1)
         os.chmod(folder, 0o777)
 
-    def run(self, test):
-        """(verdict, what was said): pass, fail, skip, timeout, crash."""
-        settings, tickets = settings_of(test), bool(BLOCKING) and test.startswith(WITH_TICKETS)
+    def run(self, tests):
+        """Yields of each test (name, verdict, what was said); verdicts are pass, fail, skip, timeout, crash."""
+        if len(tests) == 1:
+            end, code, text = self.smbtorture(tests)
+            yield tests[0], end or verdict_of(code, text), text
+            return
+        # Starting smbtorture costs more than most tests. Who does not pass among others has another go alone.
+        end, _, text = self.smbtorture(tests)
+        passed = passed_of(tests, text)
+        rest = [t for t in tests if t not in passed]
+        for test in passed:
+            yield test, passed[test], text
+        if end == "crash":
+            yield (rest.pop(0) if rest else tests[-1]), end, text
+        for test in rest:
+            yield from self.run([test])
+
+    def smbtorture(self, tests):
+        """Runs them one after the other on one share. ("timeout", "crash" of the server or None; exit code; output)."""
+        name = tests[0]
+        settings, tickets = settings_of(name), bool(BLOCKING) and name.startswith(WITH_TICKETS)
         if self.server and self.settings != (settings, tickets):
             self.end()
         if not self.server:
             self.start(settings, tickets)
         self.share()
         s = self.server
-        target = ["--target=" + TARGETS[test]] if test in TARGETS else []
+        target = ["--target=" + TARGETS[name]] if name in TARGETS else []
         login = [f"//{HOST}/torture", "-U", f"ada@{s.realm.name}%password", "--use-kerberos=required"] if tickets else \
             ["//127.0.0.1/torture", "-U", "ada%" + PASSWORD, "--use-kerberos=off"]
-        argv = ["smbtorture", *login, "-s", s.conf, "-p", s.port, "--option=torture:progress=no", *BLOCKING, *target, test]
-        if test == WANTS_445 and BLOCKING:
+        argv = ["smbtorture", *login, "-s", s.conf, "-p", s.port, "--option=torture:progress=no", *BLOCKING, *target, *tests]
+        if name == WANTS_445 and BLOCKING:
             redirect_445(s.port, True)
         with open(self.work / "said", "w+", errors="replace") as said:
             p = subprocess.Popen([str(a) for a in argv], env=s.environ(), stdin=subprocess.DEVNULL, stdout=said,
                                  stderr=subprocess.STDOUT, cwd=s.client_dir, start_new_session=True)
             try:
-                p.wait(max(self.seconds, PATIENCE * self.takes.get(test, 0)))
-                late = False
+                p.wait(max(self.seconds, PATIENCE * self.takes.get(name, 0)))
+                end = None
             except subprocess.TimeoutExpired:
-                late = True
+                end = "timeout"
             try:
                 os.killpg(p.pid, signal.SIGKILL)  # it forks for some tests
             except ProcessLookupError:
                 pass
             p.wait()
-            if test == WANTS_445 and BLOCKING:
+            if name == WANTS_445 and BLOCKING:
                 redirect_445(s.port, False)
             said.seek(0)
             text = said.read()
-        if s.laresd.process.poll() is not None:
-            log = s.laresd.log()[-4000:]
-            self.end(died=True)
-            return "crash", text + log
+        log = s.laresd.log()[-4000:] if s.laresd.process.poll() is not None else ""
         try:
             s.laresd.check_log()
         except LaresdError as e:
+            log = str(e)
+        if log:
             self.end(died=True)
-            return "crash", text + str(e)
-        if late:
-            return "timeout", text
-        verdicts = {m.group(1) for m in RESULT.finditer(text)}
-        if p.returncode == 0 and "success" in verdicts and not verdicts & {"failure", "error"}:
-            return "pass", text
-        return ("skip" if verdicts and verdicts <= {"skip", "skip-testsuite"} else "fail"), text
+            return "crash", p.returncode, text + log
+        return end, p.returncode, text
+
+
+def verdict_of(code, text):
+    verdicts = {m.group(1) for m in RESULT.finditer(text)}
+    if code == 0 and "success" in verdicts and not verdicts & {"failure", "error"}:
+        return "pass"
+    return "skip" if verdicts and verdicts <= {"skip", "skip-testsuite"} else "fail"
+
+
+def passed_of(tests, text):
+    """Of several tests those that passed or were skipped, as far as the output's verdicts are those tests', in order."""
+    passed = {}
+    for test, m in zip(tests, RESULT.finditer(text)):
+        if not test.endswith("." + m.group(2)):
+            break
+        if m.group(1) in ("success", "skip"):
+            passed[test] = {"success": "pass", "skip": "skip"}[m.group(1)]
+    return passed
 
 
 def why(text):
@@ -237,6 +267,20 @@ def write_failures(failed, old):
     FAILURES.write_text("\n".join(head + [f"{t}\t{table[t]}" for t in sorted(table)]) + "\n")
 
 
+def batches(tests, most):
+    """Names of tests that can be one smbtorture's: those that sleep, or are known to fail, or want something, stay alone."""
+    failing, out, last = dict(rows(FAILURES)), [], None
+    for t in tests:
+        alone = t.seconds or t.name in failing or t.name in TARGETS or t.name in SETTINGS or t.name == WANTS_445 or \
+            t.name.startswith(WITH_TICKETS)
+        kind = None if alone else (t.group, settings_of(t.name))
+        if kind is None or kind != last or len(out[-1]) == most:
+            out.append([])
+        out[-1].append(t.name)
+        last = kind
+    return out
+
+
 def next_of(todo):
     try:
         return todo.get_nowait()
@@ -251,8 +295,8 @@ class Run:
         self.args = args
         self.takes = {t.name: t.seconds for t in tests}
         self.todo, self.with_tickets = queue.SimpleQueue(), queue.SimpleQueue()
-        for test in self.takes:
-            (self.with_tickets if test.startswith(WITH_TICKETS) else self.todo).put(test)
+        for together in batches(tests, args.batch):
+            (self.with_tickets if together[0].startswith(WITH_TICKETS) else self.todo).put(together)
         self.workers = [threading.Thread(target=self.work, args=[[self.with_tickets] * (i < REALMS) + [self.todo]])
                         for i in range(min(args.jobs, len(tests)))]
         self.expected = dict(rows(FAILURES))
@@ -282,10 +326,11 @@ class Run:
         try:
             own_network_of_a_thread()
             for todo in queues:
-                while (test := next_of(todo)):
+                while (tests := next_of(todo)):
                     began = time.monotonic()
-                    verdict, text = torture.run(test)
-                    self.note(test, verdict, text, time.monotonic() - began)
+                    for test, verdict, text in torture.run(tests):
+                        self.note(test, verdict, text, time.monotonic() - began)
+                        began = time.monotonic()
             torture.end()
         except Exception as e:  # a worker that ends without a word would look like a pass
             self.errors.append(e)
@@ -305,6 +350,7 @@ def main():
     p.add_argument("--all", action="store_true", help="every class")
     p.add_argument("--list", action="store_true")
     p.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1), help="tests at a time: they mostly wait")
+    p.add_argument("--batch", type=int, default=8, help="tests that one smbtorture may run; 1: each on an empty share")
     p.add_argument("--seconds", type=float, default=60, help="for each test")
     p.add_argument("--show", action="store_true", help="what smbtorture says about a failure")
     p.add_argument("--write-failures", action="store_true")
