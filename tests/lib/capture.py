@@ -76,7 +76,8 @@ class Capture:
         return text.splitlines()
 
 
-KEY_LINE = re.compile(r"^(?:(\w+ (?:Id|Key)) +)?\[([0-9A-F]{4})\] ((?:[0-9A-F]{2} +)+)")
+# At most 16 bytes, a second space after the eighth; what they are as characters stands after more, and may look the same.
+KEY_LINE = re.compile(r"^(?:(\w+ (?:Id|Key)) +)?\[([0-9A-F]{4})\] ((?:[0-9A-F]{2} {1,2}){1,16})")
 
 
 def session_keys(text):
