@@ -68,6 +68,12 @@ class Capture:
         """How many packets match."""
         return len(self.tshark("-Y", display_filter, "-T", "fields", "-e", "frame.number", **more).split())
 
+    def table(self, *fields, **more):
+        """Per packet the fields' values, each a list of words: what several questions need, read once."""
+        names = [word for field in fields for word in ("-e", field)]
+        lines = self.tshark("-T", "fields", "-E", "separator=\t", "-E", "aggregator=|", *names, **more).split("\n")
+        return [[[word for word in value.split("|") if word] for value in line.split("\t")] for line in lines if line]
+
     def complaints(self, unless=None, **more):
         """Lines about packets that Wireshark finds malformed or in error. unless: a filter for those that are meant."""
         wrong = f"({WRONG}) && !({unless})" if unless else WRONG
@@ -76,8 +82,8 @@ class Capture:
         return text.splitlines()
 
 
-# At most 16 bytes, a second space after the eighth; what they are as characters stands after more, and may look the same.
-KEY_LINE = re.compile(r"^(?:(\w+ (?:Id|Key)) +)?\[([0-9A-F]{4})\] ((?:[0-9A-F]{2} {1,2}){1,16})")
+# At most 16 bytes, more space after the eighth; what they are as characters stands far behind them, and may look the same.
+KEY_LINE = re.compile(r"^(?:(\w+ (?:Id|Key)) +)?\[([0-9A-F]{4})\] ((?:[0-9A-F]{2} {1,3}){1,16})")
 
 
 def session_keys(text):
