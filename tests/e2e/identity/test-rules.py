@@ -4,267 +4,36 @@
 REST (curl --negotiate), with tickets of two realms. NFS and SMB are judged by the owner of what was made, REST by the
 audit line. A session that lives stays open while the administrator changes his mind. Exit 77 without the programs."""
 import contextlib
-import json
 import os
 import pathlib
-import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 
-TESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-sys.path[:0] = [os.path.join(TESTS, "lib"), os.path.join(TESTS, "wire")]
+from world import HOME, HOST, NOBODY, PARTNER, Nfs, Rest, Smb, World, at_last, refused
 import tap
-from laresd import Laresd
-from lares_server import call_verb
 from realm import Realm, RealmError, tool
 
-HOME, PARTNER, HOST = "LARES.TEST", "PARTNER.ORG", "nas.lares.test"
-NOBODY = 65534
-IDENTITY = """
-[identity]
-realms=%s
-uid-min=610000
-uid-max=610999
-%s
-[control]
-readers=@kerberos-users
-"""
-SMB_CONF = """[global]
-    workgroup = WORKGROUP
-    client min protocol = SMB3_11
-    name resolve order = host
-    private dir = %(dir)s
-    lock directory = %(dir)s
-    state directory = %(dir)s
-    cache directory = %(dir)s
-    pid directory = %(dir)s
-    log file = %(dir)s/log
-    gensec_gssapi:requested_life_time = 0
-"""
 
-
-class Refused(Exception):
-    """The server let nobody in, or nobody do anything; the text is the client's."""
-
-
-class World:
+class Rules(World):
     """Two realms and a server that holds keys of both; one of them is its own."""
 
     def __init__(self, work):
-        self.work, self.folder, self.count = work, work / "share", 0
-        self.folder.mkdir()
-        os.chmod(self.folder, 0o777)
         services = [f"{s}/{h}" for s in ("nfs", "cifs", "HTTP") for h in (HOST, "localhost")]
-        self.realms = {HOME: Realm(work / "home", name=HOME, services=services,
-                                   users=["ada", "ben", "ada/admin", "daemon", "host/pad." + HOST, "nfs/pad." + HOST, "PAD$"]),
-                       PARTNER: Realm(work / "partner", name=PARTNER, users=["ada", "pat"])}
-        self.ccaches = {}
+        super().__init__(work, [
+            Realm(work / "home", name=HOME, services=services,
+                  users=["ada", "ben", "ada/admin", "daemon", "host/pad." + HOST, "nfs/pad." + HOST, "PAD$"]),
+            Realm(work / "partner", name=PARTNER, users=["ada", "pat"])], f"realms={HOME}\n")
 
-    def __enter__(self):
-        self.stack = contextlib.ExitStack()
-        for realm in self.realms.values():
-            self.stack.enter_context(realm)
+    def prepare(self):
         home, partner = self.realms[HOME], self.realms[PARTNER]
-        partner.add_services([s for s in home.services], keytab=home.service_keytab)
+        partner.add_services(home.services, keytab=home.service_keytab)
         conf = partner.krb5_conf.read_text()
         partner.krb5_conf.write_text(conf.replace("[domain_realm]\n", f"[domain_realm]\n    {HOST} = {PARTNER}\n"))
-        home.krb5_conf.write_text(home.krb5_conf.read_text().replace(
-            "[libdefaults]\n", "[libdefaults]\n    ignore_acceptor_hostname = true\n", 1))
-        server = self.work / "server"
-        server.mkdir()
-        self.d = Laresd({"auth-sys": {}, "store-posix": {}, "auth-krb5": {"keytab": home.service_keytab},
-                         "proto-nfs4": {"listen": "127.0.0.1:@PORT@", "grace-time": "1s"},
-                         "proto-smb2": {"listen": "127.0.0.1:@PORT2@"}, "proto-rest": {"http": "127.0.0.1:@PORT3@"}},
-                        server={"host-name": HOST, "aliases": "localhost"}, raw=IDENTITY % (HOME, ""), env=home.env(),
-                        directory=str(server), keep=True)
-        self.stack.enter_context(self.d)
-        self.verb("share.create", name="share", path=str(self.folder), sec=["krb5", "krb5i", "krb5p"], squash="none")
-        return self
-
-    def __exit__(self, *what):
-        self.stack.__exit__(*what)
-
-    def verb(self, verb, **args):
-        return call_verb(self.d.control, verb, **args)
-
-    def env(self, principal):
-        """The environment of a client with a ticket of the principal."""
-        name, realm = principal.rsplit("@", 1)
-        if principal not in self.ccaches:
-            self.ccaches[principal] = self.realms[realm].kinit(name, self.work / f"cc-{len(self.ccaches)}")
-        return self.realms[realm].env(ccache=self.ccaches[principal])
-
-    def new_name(self):
-        self.count += 1
-        return f"made{self.count}"
-
-    def owner(self, name):
-        return os.stat(self.folder / name).st_uid
-
-    def user(self, name):
-        return self.verb("user.show", name=name)
-
-    def have(self, name):
-        return name in [u["name"] for u in self.verb("user.list")]
-
-    def configure(self, extra):
-        """Another [identity], while everybody is connected."""
-        path = pathlib.Path(self.d.config)
-        text = path.read_text()
-        path.write_text(text[:text.index("\n[identity]")] + IDENTITY % (HOME, extra))
-        self.verb("server.reload")
-
-
-# ---- The three protocols: enter() gives the uid somebody acts with, live() a session whose works() can be asked again.
-
-class Nfs:
-    def __init__(self, world):
-        self.w = world
-
-    def connect(self, principal):
-        import nfsgss
-        from nfsraw import RpcError, NfsError, Session
-        os.environ.update({k: v for k, v in self.w.env(principal).items() if k.startswith("KRB5")})
-        try:
-            conn = nfsgss.GssConn("127.0.0.1", self.w.d.ports[1], spn="nfs@localhost", service=nfsgss.PRIVACY)
-            return Session(conn)
-        except (nfsgss.GssError, RpcError, NfsError) as e:
-            raise Refused(e) from None
-
-    def make(self, session):
-        from nfsgss import GssError
-        from nfsraw import NfsError, RpcError
-        name = self.w.new_name()
-        try:
-            session.mkdir(session.walk("/share"), name)
-        except (GssError, RpcError, NfsError, ConnectionError) as e:
-            raise Refused(e) from None
-        return self.w.owner(name)
-
-    def enter(self, principal):
-        return self.make(self.connect(principal))
-
-    def live(self, principal):
-        session = self.connect(principal)
-        return lambda: self.make(session)
-
-
-class Smb:
-    def __init__(self, world):
-        self.w = world
-        self.dir = world.work / "smb"
-        self.dir.mkdir(exist_ok=True)
-        (self.dir / "smb.conf").write_text(SMB_CONF % {"dir": self.dir})
-        (self.dir / "some").write_text("bytes")
-
-    def start(self, principal):
-        env = self.w.env(principal)
-        ccache = env["KRB5CCNAME"]
-        return subprocess.Popen(["smbclient", f"//{HOST}/share", "-I", "127.0.0.1", "-s", self.dir / "smb.conf", "-p",
-                                 str(self.w.d.ports[2]), "--use-kerberos=required", f"--use-krb5-ccache={ccache}"],
-                                env=dict(env, LC_ALL="C.UTF-8"), cwd=self.dir, stdin=subprocess.PIPE,
-                                stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, text=True)
-
-    def put(self, client):
-        """Told to a client that runs. It looks at a pipe once for each line, so it is given lines until the shell command
-        behind the one that counts has answered."""
-        name = self.w.new_name()
-        done = self.dir / (name + ".done")
-        end = time.monotonic() + 40
-        line = f"put some {name}\n"
-        while not done.exists():
-            assert time.monotonic() < end, "smbclient does not go on"
-            try:
-                client.stdin.write(line)
-                client.stdin.flush()
-                client.wait(0.05)
-            except (BrokenPipeError, subprocess.TimeoutExpired) as e:
-                if isinstance(e, BrokenPipeError):
-                    break
-            else:
-                break
-            line = f"!touch {done}\n"
-        if not (self.w.folder / name).exists():
-            raise Refused("smbclient could not write")
-        return self.w.owner(name)
-
-    def end(self, client):
-        with contextlib.suppress(BrokenPipeError):
-            client.stdin.close()
-        client.wait(20)
-
-    def enter(self, principal):
-        client = self.start(principal)
-        try:
-            return self.put(client)
-        finally:
-            self.end(client)
-
-    def live(self, principal):
-        client = self.start(principal)
-        self.put(client)
-        self.w.stack.callback(self.end, client)
-        return lambda: self.put(client)
-
-
-class Rest:
-    def __init__(self, world):
-        self.w = world
-
-    def curl(self, env, *words):
-        url = f"http://localhost:{self.w.d.ports[3]}/api/v1"
-        # An address of its own: of one peer so many refusals are written in ten seconds, and SMB has had some of them.
-        r = subprocess.run(["curl", "-s", "--interface", "127.0.0.2", "-w", "\n%{http_code}", *words[:-1], url + words[-1]],
-                           env=env, capture_output=True, text=True, timeout=60)
-        body, _, status = r.stdout.rpartition("\n")
-        return int(status), json.loads(body) if body else {}
-
-    def enter(self, principal):
-        start = len(self.w.d.log())
-        self.curl(self.w.env(principal), "--negotiate", "-u", ":", "/status")
-        line = re.search(r'event=auth principal="?%s"?.* protocol=http verdict=.*' % re.escape(principal),
-                         self.w.d.wait_log("protocol=http verdict", start=start)).group(0)
-        if "verdict=accepted" not in line:
-            raise Refused(line)
-        user = re.search(r' user="?([^" ]+)', line).group(1)
-        return NOBODY if user == "nobody" else self.w.user(user)["uid"]
-
-    def live(self, principal):
-        status, token = self.curl(self.w.env(principal), "--negotiate", "-u", ":", "-X", "POST", "/tokens")
-        assert status == 201, token
-
-        def works():
-            status, answer = self.curl(os.environ, "-H", "Authorization: Bearer " + token["token"], "/status")
-            if status != 200:
-                raise Refused(answer)
-            return self.w.user(principal.split("@")[0])["uid"]
-        return works
 
 
 # ---- The rules
-
-def refused(ask, principal=None):
-    try:
-        uid = ask(principal) if principal else ask()
-    except Refused as e:
-        return str(e)
-    raise AssertionError(f"{principal or 'the live session'} still gets in, as {uid}")
-
-
-def at_last(ask, uid):
-    """A client may have to find its way back."""
-    end = time.monotonic() + 20
-    while True:
-        try:
-            assert ask() == uid
-            return
-        except Refused:
-            assert time.monotonic() < end
-            time.sleep(0.2)
-
 
 def rule_first_login_makes_the_user(w, p):
     uid = p.enter("ada@" + HOME)
@@ -438,7 +207,7 @@ def main():
     work = pathlib.Path(tempfile.mkdtemp(prefix="rules-"))
     os.chmod(work, 0o755)
     try:
-        with World(work) as w:
+        with Rules(work) as w:
             WORLD.append(w)
             with contextlib.suppress(SystemExit):
                 tap.main(globals())
