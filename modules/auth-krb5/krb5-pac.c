@@ -10,17 +10,28 @@
 #define AD_WIN2K_PAC   128 /* RFC 4120 7.5.4 */
 #define PAC_LOGON_INFO 1   /* [MS-PAC] 2.4 */
 
+/* MIT's library gives a buffer of no bytes memory of its own, and does not take it back. */
+static void
+release(gss_buffer_t buffer)
+{
+    OM_uint32 ignored;
+
+    if (buffer->value != NULL && buffer->length == 0)
+        buffer->length = 1;
+    gss_release_buffer(&ignored, buffer);
+}
+
 /* One buffer of the PAC. FALSE: there is none. */
 static gboolean
 get_buffer(gss_name_t source, const char *name, gss_buffer_t value, gboolean *verified)
 {
     gss_buffer_desc attribute = {strlen(name), (void *)name}, display = GSS_C_EMPTY_BUFFER;
     int authenticated = 0, complete = 0, more = -1;
-    OM_uint32 minor, major, ignored;
+    OM_uint32 minor, major;
 
     *value = (gss_buffer_desc)GSS_C_EMPTY_BUFFER;
     major = gss_get_name_attribute(&minor, source, &attribute, &authenticated, &complete, value, &display, &more);
-    gss_release_buffer(&ignored, &display);
+    release(&display);
     *verified = authenticated != 0;
     return major == GSS_S_COMPLETE;
 }
@@ -31,10 +42,9 @@ has_buffer(gss_name_t source, const char *name)
 {
     gss_buffer_desc value;
     gboolean verified;
-    OM_uint32 minor;
     gboolean there = get_buffer(source, name, &value, &verified);
 
-    gss_release_buffer(&minor, &value);
+    release(&value);
     return there;
 }
 
@@ -111,7 +121,6 @@ krb5_pac_take(gss_ctx_id_t gss, gss_name_t source, const char *realm, Krb5Logon 
     gboolean verified = FALSE, names_verified = FALSE;
     const char *why = NULL;
     g_autoptr(Krb5Logon) found = NULL;
-    OM_uint32 minor;
 
     if (get_buffer(source, "urn:mspac:logon-info", &info, &verified))
         get_buffer(source, "urn:mspac:upn-dns-info", &names, &names_verified);
@@ -123,8 +132,8 @@ krb5_pac_take(gss_ctx_id_t gss, gss_name_t source, const char *realm, Krb5Logon 
         found = krb5_logon_read(info.value, info.length, names.value, names.length, &why);
     if (found != NULL)
         why = check(found, realm);
-    gss_release_buffer(&minor, &info);
-    gss_release_buffer(&minor, &names);
+    release(&info);
+    release(&names);
     if (why != NULL)
         *reason = g_strdup(why);
     else
