@@ -39,7 +39,7 @@ get_attribute(PosixNode *node, const char *name, void *buf, size_t size)
 {
     char path[POSIX_FD_PATH];
     if (node->fd_reads)
-        return fgetxattr(node->fd, name, buf, size);
+        return fgetxattr(g_atomic_int_get(&node->fd), name, buf, size);
     int fd = posix_node_fd(node);
     if (fd < 0)
         return -1;

@@ -118,7 +118,7 @@ posix_statfs(LaresStore *base, LaresNode *lnode, LaresSpace *space)
     LaresStatus status = posix_node_ready(node);
     if (status != LARES_OK)
         return status;
-    if (fstatfs(node->fd, &fs) != 0)
+    if (fstatfs(g_atomic_int_get(&node->fd), &fs) != 0)
         return lares_status_from_errno(errno);
     uint64_t unit = fs.f_frsize ? (uint64_t)fs.f_frsize : (uint64_t)fs.f_bsize;
     uint32_t type = (uint32_t)fs.f_type;
@@ -228,12 +228,12 @@ posix_chmod(PosixStore *store, PosixNode *node, uint32_t mode)
 {
     char number[16];
     if (node->fd_reads)
-        return fchmod(node->fd, mode);
-    if (syscall(SYS_fchmodat2, node->fd, "", mode, AT_EMPTY_PATH) == 0)
+        return fchmod(g_atomic_int_get(&node->fd), mode);
+    if (syscall(SYS_fchmodat2, g_atomic_int_get(&node->fd), "", mode, AT_EMPTY_PATH) == 0)
         return 0;
     if (errno != ENOSYS && errno != EPERM && errno != EINVAL)
         return -1;
-    snprintf(number, sizeof number, "%d", node->fd);
+    snprintf(number, sizeof number, "%d", g_atomic_int_get(&node->fd));
     return fchmodat(store->proc_fd, number, mode, 0);
 }
 
@@ -266,7 +266,8 @@ set_times(PosixNode *node, const LaresSetAttrs *set)
 {
     struct timespec times[2] = {timespec_of(set->mask, LARES_SET_ATIME_NOW, LARES_ATTR_ATIME, &set->atime),
                                 timespec_of(set->mask, LARES_SET_MTIME_NOW, LARES_ATTR_MTIME, &set->mtime)};
-    return utimensat(node->fd, "", times, AT_EMPTY_PATH) == 0 ? LARES_OK : lares_status_from_errno(errno);
+    return utimensat(g_atomic_int_get(&node->fd), "", times, AT_EMPTY_PATH) == 0 ? LARES_OK
+                                                                                 : lares_status_from_errno(errno);
 }
 
 /* As the caller already. */
@@ -275,13 +276,13 @@ apply(PosixStore *store, PosixNode *node, const LaresSetAttrs *set, const LaresA
 {
     char number[16];
     LaresStatus status = LARES_OK;
-    snprintf(number, sizeof number, "%d", node->fd);
+    snprintf(number, sizeof number, "%d", g_atomic_int_get(&node->fd));
     if (set->mask & LARES_ATTR_SIZE)
         status = set_size(store, node, number, set->size);
     if (status == LARES_OK && set->mask & (LARES_ATTR_UID | LARES_ATTR_GID)) {
         uid_t uid = set->mask & LARES_ATTR_UID ? (uid_t)set->uid : (uid_t)-1;
         gid_t gid = set->mask & LARES_ATTR_GID ? (gid_t)set->gid : (gid_t)-1;
-        if (fchownat(node->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0)
+        if (fchownat(g_atomic_int_get(&node->fd), "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0)
             status = lares_status_from_errno(errno);
     }
     if (status == LARES_OK && set->mask & LARES_ATTR_MODE)

@@ -80,7 +80,7 @@ open_fd(PosixStore *store, const LaresCred *cred, PosixNode *node, uint32_t acce
     int flags = access & LARES_ACCESS_WRITE ? (access & LARES_ACCESS_READ ? O_RDWR : O_WRONLY) : O_RDONLY;
     if (status != LARES_OK)
         return status;
-    snprintf(number, sizeof number, "%d", node->fd);
+    snprintf(number, sizeof number, "%d", g_atomic_int_get(&node->fd));
     if (!node->mount->plain) {
         status = posix_cred_enter(store, cred);
         if (status == LARES_OK)
@@ -323,7 +323,7 @@ posix_sync(LaresStore *base, LaresNode *lnode)
     PosixNode *node = posix_node(lnode);
     char number[16];
     if (node->fd_reads)
-        return fsync(node->fd) == 0 ? LARES_OK : lares_status_from_errno(errno);
+        return fsync(g_atomic_int_get(&node->fd)) == 0 ? LARES_OK : lares_status_from_errno(errno);
     if (lnode->type != LARES_TYPE_REGULAR && lnode->type != LARES_TYPE_DIRECTORY)
         return LARES_OK;
     int own = posix_node_fd(node);

@@ -96,7 +96,8 @@ kernel_bits(PosixStore *store, const LaresCred *cred, PosixNode *node, uint32_t 
         return status;
     *bits = 0;
     for (guint i = 0; i < G_N_ELEMENTS(ask); i++)
-        if (wanted & ask[i].mask && syscall(SYS_faccessat2, node->fd, "", ask[i].mode, AT_EACCESS | AT_EMPTY_PATH) == 0)
+        if (wanted & ask[i].mask &&
+            syscall(SYS_faccessat2, g_atomic_int_get(&node->fd), "", ask[i].mode, AT_EACCESS | AT_EMPTY_PATH) == 0)
             *bits |= ask[i].bit;
     posix_cred_leave(store);
     return LARES_OK;

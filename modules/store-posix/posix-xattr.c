@@ -178,7 +178,7 @@ posix_listxattr(LaresStore *base, const LaresCred *cred, LaresNode *lnode, char 
         status = posix_guard(store, cred, node, LARES_MASK_READ_DATA, NULL, 0);
     if (status != LARES_OK)
         return status;
-    posix_fd_path(node->fd, path);
+    posix_fd_path(g_atomic_int_get(&node->fd), path);
     ssize_t n = listxattr(path, few, sizeof few);
     if (n < 0 && errno == ERANGE) {
         all = many = g_malloc(LIST_MAX);
