@@ -39,7 +39,7 @@ class Quickstart:
         self.output = ""
         self.process = subprocess.Popen([os.path.join(TOP, "quickstart"), *([self.folder] if self.folder else []), *self.more],
                                         cwd=self.dir, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=self.preexec)
+                                        stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=self.before_exec)
         os.set_blocking(self.process.stdout.fileno(), False)
         end = time.monotonic() + timeout
         while END not in self.output:
@@ -51,6 +51,11 @@ class Quickstart:
                 raise QuickstartError(self.output)
         self.said = {k: v.strip() for k, v in re.findall(r"^  (Share|Server|Realm|User|Password) +(.*)$", self.output, re.M)}
         return self
+
+    def before_exec(self):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would be ignored, and no shell could trap it
+        if self.preexec:
+            self.preexec()
 
     def read(self, seconds):
         """Takes over what it has said by now."""

@@ -50,6 +50,8 @@ SETTINGS = {
     # begins: requests of a connection run side by side here, unless there is one worker only.
     "smb2.lease.rename_wait": {"server": {"workers": 1, "max-workers": 1}},
     "smb2.notify": {"server": {"workers": 1, "max-workers": 1}},
+    "smb2.session.expire2s": {"server": {"workers": 1, "max-workers": 1}},
+    "smb2.session.expire2e": {"server": {"workers": 1, "max-workers": 1}},
     "smb2.secleak": {"ntlm": {"guest": "false"}},  # a name that nobody has is refused
 }
 # These log in with tickets that end soon; they need the server by its name, which only a network of its own gives them.

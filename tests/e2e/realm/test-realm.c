@@ -460,6 +460,7 @@ main(int argc, char **argv)
         gboolean created;
         return realm_create(conf, NULL, &created, NULL) ? 0 : 1;
     }
+    signal(SIGPIPE, SIG_IGN); /* kinit may be gone before it has its password, as the daemon's helpers may */
     g_test_init(&argc, &argv, NULL);
     if (!g_getenv("LARES_REALM_HELPER")) {
         g_printerr("set LARES_REALM_HELPER to the path of lares-realm-helper\n");
