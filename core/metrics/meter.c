@@ -34,16 +34,19 @@ give_back(void *data)
     __atomic_fetch_and(&taken, ~(UINT64_C(1) << (slot - 1)), __ATOMIC_RELEASE);
 }
 
+static void
+make_key(void)
+{
+    has_key = pthread_key_create(&at_end, give_back) == 0;
+}
+
 static guint
 choose_slot(void)
 {
-    static gsize once;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     uint64_t now = __atomic_load_n(&taken, __ATOMIC_ACQUIRE);
     guint slot = SHARED;
-    if (g_once_init_enter(&once)) {
-        has_key = pthread_key_create(&at_end, give_back) == 0;
-        g_once_init_leave(&once, 1);
-    }
+    pthread_once(&once, make_key);
     while (has_key && slot == SHARED && ~now) {
         guint bit = (guint)__builtin_ctzll(~now);
         if (__atomic_compare_exchange_n(&taken, &now, now | UINT64_C(1) << bit, FALSE, __ATOMIC_ACQ_REL,
