@@ -15,7 +15,7 @@ smb2_op_close(Smb2Op *op)
     if (status != STATUS_SUCCESS)
         return status;
     uint64_t seen = 0;
-    if (op->open->delete_on_close && op->open->open &&
+    if (g_atomic_int_get(&op->open->delete_on_close) && op->open->open &&
         lares_files_contend_name(op->service->files, &op->open->object, op->open->open, &seen) == LARES_DELAY)
         return smb2_park_on(op, op->open->object.node, seen, NULL, 0);
     if (tell && smb2_basic_get(op, op->open, &basic) != STATUS_SUCCESS)

@@ -477,7 +477,7 @@ static void
 take_back(Smb2Create *c)
 {
     if (c->open->action == SMB2_ACTION_CREATED)
-        c->open->delete_on_close = c->open->open != NULL;
+        g_atomic_int_set(&c->open->delete_on_close, c->open->open != NULL); /* its tree may be closing it just now */
     smb2_open_close(c->open);
 }
 

@@ -374,7 +374,7 @@ smb2_open_close(Smb2Open *open)
     if (notify && notify_free)
         notify_free(notify);
     if (open->open) {
-        if (open->delete_on_close)
+        if (g_atomic_int_get(&open->delete_on_close))
             mark_for_deletion(open);
         lares_open_close(open->open);
     }

@@ -36,12 +36,12 @@ struct _Smb2Open {
     uint64_t allocation;   /* that was asked for */
     uint32_t action;       /* SMB2_ACTION_…: a replayed CREATE is answered with it */
     gboolean is_directory;
-    gboolean delete_on_close; /* FILE_DELETE_ON_CLOSE was asked for */
-    LaresObject base;         /* of a stream: the file it belongs to */
-    LaresOpen *base_open;     /* likewise: what keeps that file there while the stream is open */
-    Smb2Lease *lease;         /* a reference, also for an oplock; NULL: none */
-    uint8_t oplock;  /* SMB2_OPLOCK_LEVEL_… asked for: LEASE, or what kind of oplock; see smb2_open_oplock() */
-    char *principal; /* who may come back to it */
+    gint delete_on_close; /* atomic: FILE_DELETE_ON_CLOSE was asked for, or a CREATE failed late */
+    LaresObject base;     /* of a stream: the file it belongs to */
+    LaresOpen *base_open; /* likewise: what keeps that file there while the stream is open */
+    Smb2Lease *lease;     /* a reference, also for an oplock; NULL: none */
+    uint8_t oplock;       /* SMB2_OPLOCK_LEVEL_… asked for: LEASE, or what kind of oplock; see smb2_open_oplock() */
+    char *principal;      /* who may come back to it */
     uint8_t client_guid[16];
     Smb2Durability durability;
     gboolean persistent; /* of the guid below: it was in the table of guids, */
