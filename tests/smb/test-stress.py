@@ -237,7 +237,7 @@ def nothing_is_held(s):
             if r.status == smb.SUCCESS or time.monotonic() > end:
                 break
             time.sleep(0.3)
-        assert r.status == smb.SUCCESS, (name, hex(r.status))
+        assert r.status == smb.SUCCESS, (name, hex(r.status), s.verb("open.list"), s.verb("session.list"))
         assert ch.ask(smb.LOCK, ops.lock(r.file, (0, 1 << 20, ops.LOCK_EXCLUSIVE | ops.LOCK_NOW)), tree).status == smb.SUCCESS
         assert ch.ask(smb.CLOSE, ops.close(r.file), tree).status == smb.SUCCESS
     ch.close()
