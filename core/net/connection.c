@@ -24,6 +24,7 @@ take_spare(LaresNet *net)
     if (!c) {
         c = g_new0(LaresConnection, 1);
         g_mutex_init(&c->lock);
+        c->event = LARES_EVENT_CONNECTION; /* for good: an event that is late may still be read in recycled memory */
     }
     g_atomic_int_inc(&net->held);
     return c;
@@ -36,7 +37,6 @@ lares_connection_new(LaresListener *listener, int fd, const LaresPeer *peer)
     LaresNet *net = listener->net;
     LaresConnection *c = take_spare(net);
     g_mutex_lock(&c->lock);
-    c->event = LARES_EVENT_CONNECTION;
     c->net = net;
     c->listener = listener;
     c->service = listener->service;

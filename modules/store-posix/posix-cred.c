@@ -50,7 +50,7 @@ thread_cred_free(gpointer data)
 
 static GPrivate key = G_PRIVATE_INIT(thread_cred_free);
 static __thread ThreadCred *mine;
-static gboolean lower_by_hand;
+static gint lower_by_hand; /* atomic: set by each new store, to the same */
 
 #define BIT(cap) (UINT32_C(1) << (cap))
 /* The capabilities that let a thread pass file permissions (capabilities(7), "file system UID"). All are below 32. */
@@ -144,7 +144,7 @@ become(PosixStore *store, ThreadCred *me, const LaresCred *cred)
         g_error("a thread was left as uid %u", was);
     if (!done)
         return FALSE;
-    if (lower_by_hand && cred->uid != 0) {
+    if (g_atomic_int_get(&lower_by_hand) && cred->uid != 0) {
         me->lowered = TRUE;
         return change_caps(0, FILE_CAPS);
     }
@@ -216,9 +216,10 @@ posix_cred_probe(GError **error)
     const uint32_t stranger = 65534;
     uint32_t self = current_fsuid(), was;
     gboolean there = set_fsuid(stranger, &was);
-    lower_by_hand = there && has_caps(FILE_CAPS);
-    gboolean lowered = !lower_by_hand || (change_caps(0, FILE_CAPS) && !has_caps(FILE_CAPS));
-    gboolean back = set_fsuid(self, &was) && (!lower_by_hand || change_caps(FILE_CAPS, 0));
+    gboolean by_hand = there && has_caps(FILE_CAPS);
+    g_atomic_int_set(&lower_by_hand, by_hand);
+    gboolean lowered = !by_hand || (change_caps(0, FILE_CAPS) && !has_caps(FILE_CAPS));
+    gboolean back = set_fsuid(self, &was) && (!by_hand || change_caps(FILE_CAPS, 0));
     if (there && lowered && back && has_caps(BIT(CAP_DAC_OVERRIDE)))
         return TRUE;
     g_set_error(error, LARES_ERROR, LARES_ERROR_FAILED,
