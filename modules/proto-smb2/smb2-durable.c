@@ -50,7 +50,8 @@ scavenge_free(gpointer data)
 static gboolean
 survives(Smb2Open *open)
 {
-    if (!open->durability || !open->lease || (open->open && lares_open_delete_pending(open->open)))
+    if (!open->durability || !open->lease || (open->open && lares_open_delete_pending(open->open)) ||
+        (open->base_open && lares_open_delete_pending(open->base_open)))
         return FALSE;
     gboolean breaking;
     uint32_t state = lares_lease_state(open->lease->core, NULL, &breaking);

@@ -157,19 +157,20 @@ def test_share_modes_of_both():
 
 def test_what_is_to_be_deleted_waits_for_no_lost_client():
     """A durable open is not kept, or does not stay, when its file was marked for deletion under the same lease."""
-    def lost(b, name, marked, durable_first):
+    def lost(b, name, marked, durable_first, stream=False):
         c = b.channel()
         tree = c.connect_tree("data")
         contexts = [ops.lease_context(b"K" * 16, ops.R | ops.W | ops.H)]
 
         def durable():
-            r = c.ask(smb.CREATE, ops.create(name, oplock=ops.LEASE, contexts=contexts + [ops.context(b"DHnQ", bytes(16))]),
+            r = c.ask(smb.CREATE, ops.create(name + ":more" * stream, oplock=ops.LEASE, contexts=contexts + [ops.context(b"DHnQ", bytes(16))]),
                       tree)
             assert r.status == smb.SUCCESS and b"DHnQ" in r.body, "the open is not durable"
 
         def other():
             options = 0 if marked else ops.DELETE_ON_CLOSE
-            fid = c.ask(smb.CREATE, ops.create(name, options=options, oplock=ops.LEASE, contexts=contexts), tree).file
+            oplock = {"oplock": 0} if stream else {"oplock": ops.LEASE, "contexts": contexts}
+            fid = c.ask(smb.CREATE, ops.create(name, options=options, **oplock), tree).file
             if marked:
                 assert c.ask(smb.SET_INFO, ops.set_delete(fid), tree).status == smb.SUCCESS
         for step in (durable, other) if durable_first else (other, durable):
@@ -184,6 +185,8 @@ def test_what_is_to_be_deleted_waits_for_no_lost_client():
         lost(b, "marked", True, True)
         lost(b, "on-close", False, True)
         lost(b, "on-close-first", False, False)
+        lost(b, "stream-marked", True, True, stream=True)
+        lost(b, "stream-on-close", False, True, stream=True)
 
 
 def test_locks_of_both():
