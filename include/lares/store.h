@@ -83,7 +83,7 @@ typedef struct {
     uint64_t change; /* moves with every change of data or metadata, never goes back while the process lives */
 } LaresAttrs;
 
-/* mask: MODE, UID, GID, SIZE, ATIME, MTIME, BTIME (where the store can), SET_*_NOW. */
+/* mask: MODE, UID, GID, SIZE, ATIME, MTIME, SET_*_NOW; above the stores also BTIME, which the core keeps in a note. */
 typedef struct {
     uint32_t mask;
     uint32_t mode;

@@ -125,19 +125,32 @@ smb2_opens_of_session_disconnect(Smb2Session *session)
     smb2_session_drop_holder(session);
 }
 
+static void
+close_if_away(Smb2Open *open)
+{
+    g_mutex_lock(&open->lock);
+    gboolean away = !open->session;
+    g_mutex_unlock(&open->lock);
+    if (away)
+        smb2_open_close(open);
+}
+
+void
+smb2_opens_close_disconnected(Smb2Opens *opens, const Smb2Lease *lease)
+{
+    g_autoptr(GPtrArray) found = smb2_opens_collect(opens, &lease->opens);
+    for (guint i = 0; i < found->len; i++)
+        close_if_away(found->pdata[i]);
+}
+
 void
 smb2_opens_away_give_way(Smb2Opens *opens, const LaresNode *node)
 {
     g_autoptr(GPtrArray) away = smb2_opens_away(opens);
     for (guint i = 0; i < away->len; i++) {
         Smb2Open *open = away->pdata[i];
-        if (open->object.node != node && open->base.node != node)
-            continue;
-        g_mutex_lock(&open->lock);
-        gboolean still_away = !open->session;
-        g_mutex_unlock(&open->lock);
-        if (still_away)
-            smb2_open_close(open);
+        if (open->object.node == node || open->base.node == node)
+            close_if_away(open);
     }
 }
 

@@ -526,20 +526,6 @@ smb2_opens_of_session_close(Smb2Session *session)
 }
 
 void
-smb2_opens_close_disconnected(Smb2Opens *opens, const Smb2Lease *lease)
-{
-    g_autoptr(GPtrArray) found = smb2_opens_collect(opens, &lease->opens);
-    for (guint i = 0; i < found->len; i++) {
-        Smb2Open *open = found->pdata[i];
-        g_mutex_lock(&open->lock);
-        gboolean away = !open->session;
-        g_mutex_unlock(&open->lock);
-        if (away)
-            smb2_open_close(open);
-    }
-}
-
-void
 smb2_opens_free(Smb2Opens *opens)
 {
     GHashTableIter iter;

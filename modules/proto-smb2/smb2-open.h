@@ -134,7 +134,7 @@ void smb2_making_end(Smb2Making *making);
 Smb2Session *smb2_opens_session_of_lease(Smb2Opens *opens, const Smb2Lease *lease, Smb2Open **open);
 /* This file is to be deleted: closes its opens whose clients are away. smb2-durable.c */
 void smb2_opens_away_give_way(Smb2Opens *opens, const LaresNode *node);
-/* Closes all opens with this lease whose client is away. */
+/* Closes all opens with this lease whose client is away. smb2-durable.c */
 void smb2_opens_close_disconnected(Smb2Opens *opens, const Smb2Lease *lease);
 /* The oldest open of something below this directory, other than the directory itself; a reference or NULL. */
 Smb2Open *smb2_opens_below(Smb2Opens *opens, uint32_t share_id, const char *path);

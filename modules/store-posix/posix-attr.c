@@ -158,8 +158,6 @@ time_is_valid(const LaresTime *t)
 static LaresStatus
 check(PosixNode *node, const LaresSetAttrs *set)
 {
-    if (set->mask & LARES_ATTR_BTIME)
-        return LARES_NOTSUPP; /* Linux has no call that sets it */
     if ((set->mask & LARES_ATTR_ATIME && !time_is_valid(&set->atime)) ||
         (set->mask & LARES_ATTR_MTIME && !time_is_valid(&set->mtime)))
         return LARES_INVAL;
