@@ -16,6 +16,7 @@ struct _LaresControl {
     GHashTable *entries; /* verb name -> Entry */
     GArray *watches;     /* of Watch; a removed one has no function until nobody is being told */
     guint last_watch, telling;
+    LaresControlPage *page; /* of the verb that runs; NULL: it is asked for everything */
     /* [control]; NULL-ended, NULL before lares_control_configure() */
     char **by_right[LARES_RIGHT_ADMIN + 1];
     gint64 token_lifetime, token_max_lifetime;
@@ -25,6 +26,9 @@ struct _LaresControl {
 
 void lares_tokens_free(LaresTokens *tokens);
 void lares_doctor_room_free(LaresDoctorRoom *room);
+
+/* The page of a list of which the verb made everything. */
+GVariant *lares_control_cut(GVariant *list, LaresControlPage *page);
 
 /* Verbs of a file each: open.list and lock.list; metrics; health and version. */
 gboolean lares_control_add_state(LaresControl *control, GError **error);

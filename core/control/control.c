@@ -291,9 +291,21 @@ find_entry(LaresControl *control, const char *verb, GError **error)
     return NULL;
 }
 
+/* A verb may call others, which know nothing of its page. */
+static GVariant *
+run(LaresControl *control, Entry *entry, const LaresControlCaller *caller, GVariant *args, LaresControlPage *page,
+    GError **error)
+{
+    LaresControlPage *outer = control->page;
+    control->page = page;
+    GVariant *result = entry->verb->func(control->host, caller, args, entry->user, error);
+    control->page = outer;
+    return result && page && !page->taken ? lares_control_cut(result, page) : result;
+}
+
 GVariant *
-lares_control_call(LaresControl *control, const LaresControlCaller *caller, const char *verb, GVariant *args,
-                   GError **error)
+lares_control_call_page(LaresControl *control, const LaresControlCaller *caller, const char *verb, GVariant *args,
+                        LaresControlPage *page, GError **error)
 {
     g_autoptr(GVariant) owned = g_variant_ref_sink(args ? args : g_variant_new("a{sv}", NULL));
     g_autoptr(GError) local = NULL;
@@ -309,7 +321,7 @@ lares_control_call(LaresControl *control, const LaresControlCaller *caller, cons
     }
     if (!check_args(entry->verb, owned, error))
         return NULL;
-    GVariant *result = entry->verb->func(control->host, caller, owned, entry->user, &local);
+    GVariant *result = run(control, entry, caller, owned, page, &local);
     if (entry->verb->right > LARES_RIGHT_READ) {
         audit(caller, verb, object, local ? "failed" : "done", local ? local->message : NULL);
         if (!local)
@@ -318,4 +330,11 @@ lares_control_call(LaresControl *control, const LaresControlCaller *caller, cons
     if (local)
         g_propagate_error(error, g_steal_pointer(&local));
     return result ? g_variant_take_ref(result) : NULL;
+}
+
+GVariant *
+lares_control_call(LaresControl *control, const LaresControlCaller *caller, const char *verb, GVariant *args,
+                   GError **error)
+{
+    return lares_control_call_page(control, caller, verb, args, NULL, error);
 }

@@ -170,10 +170,7 @@ remember_user(LaresDirectory *d, const LaresUserCopy *copy, const char *full_nam
     user->principal = g_strdup(principal ? principal : "");
     user->created = g_get_real_time() / G_USEC_PER_SEC;
     g_rw_lock_writer_lock(&d->lock);
-    g_hash_table_replace(d->tables.users, user->name, user);
-    const LaresUser *other = g_hash_table_lookup(d->tables.by_uid, GUINT_TO_POINTER(user->uid));
-    if (!other || !other->disabled)
-        g_hash_table_insert(d->tables.by_uid, GUINT_TO_POINTER(user->uid), user);
+    lares_tables_put_user(&d->tables, user);
     g_rw_lock_writer_unlock(&d->lock);
 }
 

@@ -38,6 +38,9 @@ typedef struct {
     GHashTable *by_gid;   /* gid -> LaresGroup */
     GHashTable *mappings; /* pattern -> LaresMapping */
     GPtrArray *patterns;  /* LaresMapping with '*', most specific first; borrowed */
+    /* The three tables in the order (strcmp) of their keys; borrowed. */
+    GTree *users_sorted, *groups_sorted, *mappings_sorted;
+    GHashTable *memberships; /* user name -> GPtrArray of LaresGroup, in the order of their names; borrowed */
     /* Of Active Directory (directory-sid.h). */
     GHashTable *sids;       /* LaresSid -> LaresSidEntry, owned */
     GHashTable *user_sids;  /* name -> LaresSidEntry, the youngest */
@@ -63,6 +66,10 @@ typedef struct {
     LaresUserSource source;
     gboolean disabled;
 } LaresUserCopy;
+
+/* Adds to the tables (or replaces) what they then own. Whoever has the lock for writing, or the only reference. */
+void lares_tables_put_user(LaresTables *t, LaresUser *user);
+void lares_tables_put_group(LaresTables *t, LaresGroup *group);
 
 const char *lares_user_source_name(LaresUserSource source);
 gboolean lares_user_source_is(const char *name);

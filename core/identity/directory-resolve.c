@@ -34,15 +34,10 @@ refuse(Ask *ask, LaresStatus status, const char *reason)
 static void
 add_directory_groups(LaresDirectory *d, const char *name, GArray *to)
 {
-    GHashTableIter iter;
-    gpointer value;
     g_rw_lock_reader_lock(&d->lock);
-    g_hash_table_iter_init(&iter, d->tables.groups);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        const LaresGroup *group = value;
-        if (g_hash_table_contains(group->members, name))
-            g_array_append_val(to, group->gid);
-    }
+    const GPtrArray *groups = g_hash_table_lookup(d->tables.memberships, name);
+    for (guint i = 0; groups && i < groups->len; i++)
+        g_array_append_val(to, ((const LaresGroup *)groups->pdata[i])->gid);
     g_rw_lock_reader_unlock(&d->lock);
 }
 

@@ -197,11 +197,8 @@ remember(Learn *l)
     LaresTables *t = &l->d->tables;
     g_rw_lock_writer_lock(&l->d->lock);
     g_hash_table_replace(t->domains, &l->domain->sid, l->domain);
-    for (guint i = 0; i < l->made->len; i++) {
-        LaresGroup *group = l->made->pdata[i];
-        g_hash_table_replace(t->groups, group->name, group);
-        g_hash_table_insert(t->by_gid, GUINT_TO_POINTER(group->gid), group);
-    }
+    for (guint i = 0; i < l->made->len; i++)
+        lares_tables_put_group(t, l->made->pdata[i]);
     for (guint i = 0; i < l->entries->len; i++)
         lares_sid_tables_put(t, l->entries->pdata[i]);
     g_rw_lock_writer_unlock(&l->d->lock);

@@ -51,28 +51,43 @@ strings_variant(GPtrArray *strings)
     return g_variant_new_strv((const char *const *)strings->pdata, strings->len);
 }
 
-/* User name -> names of the directory's groups (GPtrArray, borrowed, sorted): one walk for a list of any length. With
- * the lock held. */
-static GHashTable *
-memberships(LaresDirectory *d)
+/* The names of the directory's groups that somebody is in. With the lock held; borrowed. */
+static GPtrArray *
+groups_of(LaresDirectory *d, const char *name)
 {
-    GHashTable *of = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)g_ptr_array_unref);
-    g_autoptr(GPtrArray) names = sorted_keys(d->tables.groups);
-    for (guint i = 0; i < names->len; i++) {
-        const LaresGroup *group = g_hash_table_lookup(d->tables.groups, names->pdata[i]);
-        GHashTableIter iter;
-        gpointer member;
-        g_hash_table_iter_init(&iter, group->members);
-        while (g_hash_table_iter_next(&iter, &member, NULL)) {
-            GPtrArray *groups = g_hash_table_lookup(of, member);
-            if (!groups) {
-                groups = g_ptr_array_new();
-                g_hash_table_insert(of, member, groups);
-            }
-            g_ptr_array_add(groups, group->name);
-        }
+    const GPtrArray *groups = g_hash_table_lookup(d->tables.memberships, name);
+    GPtrArray *names = g_ptr_array_new();
+    for (guint i = 0; groups && i < groups->len; i++)
+        g_ptr_array_add(names, ((const LaresGroup *)groups->pdata[i])->name);
+    return names;
+}
+
+/* ---- Lists ----------------------------------------------------------------------------------------------------- */
+
+/* How one item of a table is told, and whether it is among those that are asked for. With the lock held. */
+typedef GVariant *(*Tell)(LaresDirectory *d, gconstpointer item);
+typedef gboolean (*Takes)(LaresDirectory *d, gconstpointer filter, gconstpointer item);
+
+/* A page costs its own items. Only what a filter leaves has to be looked for, and counted, in the whole table. */
+static GVariant *
+list_of(LaresDirectory *d, GTree *table, LaresControlPage *page, Takes takes, gconstpointer filter, Tell tell)
+{
+    GVariantBuilder list;
+    gboolean seek = page && page->after && !takes;
+    GTreeNode *at = seek ? g_tree_upper_bound(table, page->after) : g_tree_node_first(table);
+    g_variant_builder_init(&list, G_VARIANT_TYPE("aa{sv}"));
+    for (; at; at = g_tree_node_next(at)) {
+        gconstpointer item = g_tree_node_value(at);
+        if (takes && !takes(d, filter, item))
+            continue;
+        if (lares_control_page_has(page, g_tree_node_key(at)))
+            g_variant_builder_add_value(&list, tell(d, item));
+        else if (page->more && !takes)
+            break;
     }
-    return of;
+    if (page && !takes)
+        page->total = g_tree_nnodes(table);
+    return g_variant_builder_end(&list);
 }
 
 /* With the lock held. */
@@ -91,7 +106,7 @@ user_variant(LaresDirectory *d, const LaresUser *user, GPtrArray *groups)
     add_text(&b, "full-name", user->full_name);
     add_text(&b, "principal", user->principal);
     g_variant_builder_add(&b, "{sv}", "created", g_variant_new_int64(user->created));
-    g_variant_builder_add(&b, "{sv}", "groups", groups ? strings_variant(groups) : g_variant_new_strv(NULL, 0));
+    g_variant_builder_add(&b, "{sv}", "groups", strings_variant(groups));
     return g_variant_builder_end(&b);
 }
 
@@ -101,6 +116,12 @@ typedef struct {
     const char *source, *group;
     int disabled;
 } Filter;
+
+static gboolean
+filter_is_empty(const Filter *filter)
+{
+    return !filter->match && !filter->source && !filter->group && filter->disabled < 0;
+}
 
 static gboolean
 filter_init(Filter *filter, GVariant *args, GError **error)
@@ -127,10 +148,11 @@ has_part(const char *text, const char *part)
     return strstr(folded, part) != NULL;
 }
 
-/* With the lock held. */
 static gboolean
-filter_takes(LaresDirectory *d, const Filter *filter, const LaresUser *user)
+filter_takes(LaresDirectory *d, gconstpointer data, gconstpointer item)
 {
+    const Filter *filter = data;
+    const LaresUser *user = item;
     const LaresGroup *group = filter->group ? g_hash_table_lookup(d->tables.groups, filter->group) : NULL;
     if (filter->source && !g_str_equal(filter->source, lares_user_source_name(user->source)))
         return FALSE;
@@ -142,10 +164,17 @@ filter_takes(LaresDirectory *d, const Filter *filter, const LaresUser *user)
 }
 
 static GVariant *
+tell_user(LaresDirectory *d, gconstpointer item)
+{
+    const LaresUser *user = item;
+    g_autoptr(GPtrArray) groups = groups_of(d, user->name);
+    return user_variant(d, user, groups);
+}
+
+static GVariant *
 user_list(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
 {
     LaresDirectory *d = user;
-    GVariantBuilder list;
     Filter filter;
     if (!filter_init(&filter, args, error))
         return NULL;
@@ -154,18 +183,12 @@ user_list(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpo
         g_set_error(error, LARES_ERROR, LARES_ERROR_NOT_FOUND, "there is no group \"%s\"", filter.group);
         return NULL;
     }
-    g_variant_builder_init(&list, G_VARIANT_TYPE("aa{sv}"));
     g_rw_lock_reader_lock(&d->lock);
-    g_autoptr(GPtrArray) names = sorted_keys(d->tables.users);
-    g_autoptr(GHashTable) groups = memberships(d);
-    for (guint i = 0; i < names->len; i++) {
-        const LaresUser *one = g_hash_table_lookup(d->tables.users, names->pdata[i]);
-        if (filter_takes(d, &filter, one))
-            g_variant_builder_add_value(&list, user_variant(d, one, g_hash_table_lookup(groups, one->name)));
-    }
+    GVariant *list = list_of(d, d->tables.users_sorted, lares_control_wanted_page(host),
+                             filter_is_empty(&filter) ? NULL : filter_takes, &filter, tell_user);
     g_rw_lock_reader_unlock(&d->lock);
     g_free(filter.match);
-    return g_variant_builder_end(&list);
+    return list;
 }
 
 /* The groups that the host says an account is in, behind those of the directory. */
@@ -188,12 +211,9 @@ lares_directory_show_user(LaresDirectory *d, const char *name, GError **error)
     GVariant *variant = NULL;
     g_autoptr(GPtrArray) groups = g_ptr_array_new_with_free_func(g_free);
     g_rw_lock_reader_lock(&d->lock);
-    g_autoptr(GPtrArray) all = sorted_keys(d->tables.groups);
-    for (guint i = 0; i < all->len; i++) {
-        const LaresGroup *group = g_hash_table_lookup(d->tables.groups, all->pdata[i]);
-        if (g_hash_table_contains(group->members, name))
-            g_ptr_array_add(groups, g_strdup(group->name));
-    }
+    g_autoptr(GPtrArray) own = groups_of(d, name);
+    for (guint i = 0; i < own->len; i++)
+        g_ptr_array_add(groups, g_strdup(own->pdata[i]));
     g_rw_lock_reader_unlock(&d->lock);
     /* Not under the lock: the host may take its time. */
     if (lares_directory_copy_user(d, name, &copy) && copy.source == LARES_USER_HOST)
@@ -237,23 +257,37 @@ group_variant(const LaresGroup *group)
     return g_variant_builder_end(&b);
 }
 
+typedef struct {
+    const char *part /* folded */, *member;
+} GroupFilter;
+
+static gboolean
+group_filter_takes(LaresDirectory *d, gconstpointer data, gconstpointer item)
+{
+    const GroupFilter *filter = data;
+    const LaresGroup *group = item;
+    return (!filter->part || has_part(group->name, filter->part)) &&
+           (!filter->member || g_hash_table_contains(group->members, filter->member));
+}
+
+static GVariant *
+tell_group(LaresDirectory *d, gconstpointer item)
+{
+    return group_variant(item);
+}
+
 static GVariant *
 group_list(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
 {
     LaresDirectory *d = user;
-    GVariantBuilder list;
-    const char *match = text_arg(args, "match"), *member = text_arg(args, "member");
+    const char *match = text_arg(args, "match");
     g_autofree char *part = match && *match ? g_utf8_casefold(match, -1) : NULL;
-    g_variant_builder_init(&list, G_VARIANT_TYPE("aa{sv}"));
+    GroupFilter filter = {part, text_arg(args, "member")};
     g_rw_lock_reader_lock(&d->lock);
-    g_autoptr(GPtrArray) names = sorted_keys(d->tables.groups);
-    for (guint i = 0; i < names->len; i++) {
-        const LaresGroup *group = g_hash_table_lookup(d->tables.groups, names->pdata[i]);
-        if ((!part || has_part(group->name, part)) && (!member || g_hash_table_contains(group->members, member)))
-            g_variant_builder_add_value(&list, group_variant(group));
-    }
+    GVariant *list = list_of(d, d->tables.groups_sorted, lares_control_wanted_page(host),
+                             filter.part || filter.member ? group_filter_takes : NULL, &filter, tell_group);
     g_rw_lock_reader_unlock(&d->lock);
-    return g_variant_builder_end(&list);
+    return list;
 }
 
 static GVariant *
@@ -314,23 +348,24 @@ group_remove_member(LaresHost *host, const LaresControlCaller *caller, GVariant 
 /* ---- Mappings -------------------------------------------------------------------------------------------------- */
 
 static GVariant *
+tell_mapping(LaresDirectory *d, gconstpointer item)
+{
+    const LaresMapping *mapping = item;
+    GVariantBuilder b;
+    g_variant_builder_init(&b, G_VARIANT_TYPE_VARDICT);
+    add_text(&b, "principal", mapping->pattern);
+    add_text(&b, "user", mapping->user);
+    return g_variant_builder_end(&b);
+}
+
+static GVariant *
 mapping_list(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
 {
     LaresDirectory *d = user;
-    GVariantBuilder list;
-    g_variant_builder_init(&list, G_VARIANT_TYPE("aa{sv}"));
     g_rw_lock_reader_lock(&d->lock);
-    g_autoptr(GPtrArray) patterns = sorted_keys(d->tables.mappings);
-    for (guint i = 0; i < patterns->len; i++) {
-        GVariantBuilder b;
-        const LaresMapping *mapping = g_hash_table_lookup(d->tables.mappings, g_ptr_array_index(patterns, i));
-        g_variant_builder_init(&b, G_VARIANT_TYPE_VARDICT);
-        add_text(&b, "principal", mapping->pattern);
-        add_text(&b, "user", mapping->user);
-        g_variant_builder_add_value(&list, g_variant_builder_end(&b));
-    }
+    GVariant *list = list_of(d, d->tables.mappings_sorted, lares_control_wanted_page(host), NULL, NULL, tell_mapping);
     g_rw_lock_reader_unlock(&d->lock);
-    return g_variant_builder_end(&list);
+    return list;
 }
 
 static GVariant *

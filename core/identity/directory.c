@@ -75,6 +75,12 @@ mapping_free(gpointer data)
     g_free(mapping);
 }
 
+static int
+compare_keys(gconstpointer a, gconstpointer b, gpointer user)
+{
+    return strcmp(a, b);
+}
+
 static void
 tables_init(LaresTables *t)
 {
@@ -84,6 +90,10 @@ tables_init(LaresTables *t)
     t->by_gid = g_hash_table_new(NULL, NULL);
     t->mappings = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, mapping_free);
     t->patterns = g_ptr_array_new();
+    t->users_sorted = g_tree_new_full(compare_keys, NULL, NULL, NULL);
+    t->groups_sorted = g_tree_new_full(compare_keys, NULL, NULL, NULL);
+    t->mappings_sorted = g_tree_new_full(compare_keys, NULL, NULL, NULL);
+    t->memberships = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
     lares_sid_tables_init(t);
 }
 
@@ -94,12 +104,47 @@ tables_clear(LaresTables *t)
         return;
     lares_sid_tables_clear(t);
     g_ptr_array_unref(t->patterns);
+    g_tree_unref(t->users_sorted);
+    g_tree_unref(t->groups_sorted);
+    g_tree_unref(t->mappings_sorted);
+    g_hash_table_unref(t->memberships);
     g_hash_table_unref(t->by_uid);
     g_hash_table_unref(t->by_gid);
     g_hash_table_unref(t->users);
     g_hash_table_unref(t->groups);
     g_hash_table_unref(t->mappings);
     memset(t, 0, sizeof *t);
+}
+
+void
+lares_tables_put_user(LaresTables *t, LaresUser *user)
+{
+    g_tree_replace(t->users_sorted, user->name, user);
+    g_hash_table_replace(t->users, user->name, user);
+    const LaresUser *other = g_hash_table_lookup(t->by_uid, GUINT_TO_POINTER(user->uid));
+    if (!other || !other->disabled)
+        g_hash_table_insert(t->by_uid, GUINT_TO_POINTER(user->uid), user);
+}
+
+void
+lares_tables_put_group(LaresTables *t, LaresGroup *group)
+{
+    g_tree_replace(t->groups_sorted, group->name, group);
+    g_hash_table_replace(t->groups, group->name, group);
+    g_hash_table_insert(t->by_gid, GUINT_TO_POINTER(group->gid), group);
+}
+
+/* Groups come in the order of their names. */
+static void
+put_member(LaresTables *t, LaresGroup *group, const char *user)
+{
+    GPtrArray *groups = g_hash_table_lookup(t->memberships, user);
+    if (!groups) {
+        groups = g_ptr_array_new();
+        g_hash_table_insert(t->memberships, g_strdup(user), groups);
+    }
+    g_ptr_array_add(groups, group);
+    g_hash_table_add(group->members, g_strdup(user));
 }
 
 static gboolean
@@ -121,10 +166,7 @@ load_users(LaresDirectory *d, LaresTables *t, GError **error)
         user->full_name = g_strdup(lares_db_text(q, 5));
         user->principal = g_strdup(lares_db_text(q, 6));
         user->created = sqlite3_column_int64(q, 7);
-        g_hash_table_insert(t->users, user->name, user);
-        const LaresUser *other = g_hash_table_lookup(t->by_uid, GUINT_TO_POINTER(user->uid));
-        if (!other || !other->disabled)
-            g_hash_table_insert(t->by_uid, GUINT_TO_POINTER(user->uid), user);
+        lares_tables_put_user(t, user);
     }
     if (!problem)
         return q != NULL;
@@ -142,15 +184,14 @@ load_groups(LaresDirectory *d, LaresTables *t, GError **error)
         group->name = g_strdup(lares_db_text(q, 0));
         group->gid = (uint32_t)sqlite3_column_int64(q, 1);
         group->members = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-        g_hash_table_insert(t->groups, group->name, group);
-        g_hash_table_insert(t->by_gid, GUINT_TO_POINTER(group->gid), group);
+        lares_tables_put_group(t, group);
     }
     if (q && !problem)
-        q = lares_db_query(d->db, error, "SELECT grp, user FROM members", NULL);
+        q = lares_db_query(d->db, error, "SELECT grp, user FROM members ORDER BY grp", NULL);
     while (q && !problem && lares_db_next(d->db, q, &problem)) {
         LaresGroup *group = g_hash_table_lookup(t->groups, lares_db_text(q, 0));
         if (group)
-            g_hash_table_add(group->members, g_strdup(lares_db_text(q, 1)));
+            put_member(t, group, lares_db_text(q, 1));
     }
     if (!problem)
         return q != NULL;
@@ -178,6 +219,7 @@ load_mappings(LaresDirectory *d, LaresTables *t, GError **error)
         mapping->user = g_strdup(lares_db_text(q, 1));
         mapping->literal = strlen(mapping->pattern) - 1;
         g_hash_table_insert(t->mappings, mapping->pattern, mapping);
+        g_tree_insert(t->mappings_sorted, mapping->pattern, mapping);
         if (strchr(mapping->pattern, '*'))
             g_ptr_array_add(t->patterns, mapping);
     }

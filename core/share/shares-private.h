@@ -58,6 +58,9 @@ gboolean lares_share_record_apply(LaresShareRecord *record, GVariant *args, GErr
 const char *lares_squash_name(LaresSquash squash);
 gboolean lares_squash_parse(const char *text, LaresSquash *squash);
 
+/* The shares of a page of share.list, a reference each; `page` NULL: all. */
+GPtrArray *lares_shares_page(LaresShares *shares, LaresControlPage *page);
+
 /* Makes a published value; takes the record over. A store is taken from `old` or opened when `open`. */
 LaresShare *lares_share_publish(LaresShares *shares, LaresShareRecord *record, const LaresShare *old, gboolean open);
 static inline const LaresShareFull *

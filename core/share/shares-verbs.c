@@ -83,7 +83,7 @@ static GVariant *
 share_list(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
 {
     GVariantBuilder list;
-    g_autoptr(GPtrArray) shares = lares_shares_list(user);
+    g_autoptr(GPtrArray) shares = lares_shares_page(user, lares_control_wanted_page(host));
     g_variant_builder_init(&list, G_VARIANT_TYPE("aa{sv}"));
     for (guint i = 0; i < shares->len; i++)
         g_variant_builder_add_value(&list, share_variant(g_ptr_array_index(shares, i), FALSE, NULL));

@@ -338,15 +338,42 @@ lares_shares_by_name(LaresShares *s, const char *name)
     return share;
 }
 
+/* The first one behind `name` in the order of names. */
+static guint
+first_behind(const GPtrArray *sorted, const char *name)
+{
+    guint from = 0, to = sorted->len;
+    while (from < to) {
+        guint middle = from + (to - from) / 2;
+        if (strcmp(((const LaresShare *)sorted->pdata[middle])->name, name) <= 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from;
+}
+
 GPtrArray *
-lares_shares_list(LaresShares *s)
+lares_shares_page(LaresShares *s, LaresControlPage *page)
 {
     GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)lares_share_unref);
     g_rw_lock_reader_lock(&s->lock);
-    for (guint i = 0; i < s->sorted->len; i++)
-        g_ptr_array_add(list, lares_share_ref(g_ptr_array_index(s->sorted, i)));
+    for (guint i = page && page->after ? first_behind(s->sorted, page->after) : 0; i < s->sorted->len; i++) {
+        LaresShare *share = g_ptr_array_index(s->sorted, i);
+        if (!lares_control_page_has(page, share->name))
+            break;
+        g_ptr_array_add(list, lares_share_ref(share));
+    }
+    if (page)
+        page->total = s->sorted->len;
     g_rw_lock_reader_unlock(&s->lock);
     return list;
+}
+
+GPtrArray *
+lares_shares_list(LaresShares *s)
+{
+    return lares_shares_page(s, NULL);
 }
 
 guint

@@ -53,6 +53,32 @@ LARES_API gboolean lares_control_add(LaresControl *control, const LaresVerb *ver
 /* Checks right and arguments, runs, writes the audit line of a change. `args` NULL means {}. */
 LARES_API GVariant *lares_control_call(LaresControl *control, const LaresControlCaller *caller, const char *verb,
                                        GVariant *args, GError **error);
+
+/* ---- Pages --------------------------------------------------------------------------------------------------------
+ */
+
+/* A part of a list in the order (strcmp) of one member, which each item has. */
+typedef struct {
+    const char *key;   /* the member's name; a string */
+    const char *after; /* only what comes behind this one; NULL: from the start */
+    guint limit;       /* so many items at most; at least 1 */
+    /* Filled by the call. */
+    guint given;   /* items of the page */
+    gint64 total;  /* items of the whole list */
+    gboolean more; /* the list goes on behind the page */
+    /* lares_control_wanted_page()'s: the verb makes the page itself. */
+    gboolean taken;
+} LaresControlPage;
+
+/* Like lares_control_call() of a verb that lists; the result has the page's items only. A verb that knows nothing of
+ * pages makes its whole list, which is cut here. */
+LARES_API GVariant *lares_control_call_page(LaresControl *control, const LaresControlCaller *caller, const char *verb,
+                                            GVariant *args, LaresControlPage *page, GError **error);
+/* For a verb of a list that may be long, while it runs: the page that is asked for, which it then gives; NULL: all. */
+LARES_API LaresControlPage *lares_control_wanted_page(LaresHost *host);
+/* Of each item of the list, in the order of its keys: does it belong to the page? Counts; NULL has all. */
+LARES_API gboolean lares_control_page_has(LaresControlPage *page, const char *key);
+
 /* All verbs, sorted by name; the array (not the verbs) is freed by the caller. */
 LARES_API GPtrArray *lares_control_list(LaresControl *control);
 /* NULL when no loaded module offers it. */

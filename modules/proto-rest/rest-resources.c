@@ -55,6 +55,12 @@ find_route(SoupServerMessage *message, const char *path, JsonObject **words)
 /* ---- Arguments ------------------------------------------------------------------------------------------------- */
 
 static gboolean
+is_list(const RestRoute *route)
+{
+    return route->key && !route->creates;
+}
+
+static gboolean
 add_path(Visit *visit, JsonObject *object, GError **error)
 {
     g_autoptr(GList) names = json_object_get_members(visit->words);
@@ -74,7 +80,7 @@ add_query(Visit *visit, JsonObject *object, GError **error)
     const char *name, *text;
     g_hash_table_iter_init(&iter, visit->query);
     while (g_hash_table_iter_next(&iter, (gpointer *)&name, (gpointer *)&text)) {
-        if (visit->route->key && !visit->route->creates && (g_str_equal(name, "limit") || g_str_equal(name, "after")))
+        if (is_list(visit->route) && (g_str_equal(name, "limit") || g_str_equal(name, "after")))
             continue;
         if (!rest_json_add_word(object, visit->verb->params, name, text, error))
             return FALSE;
@@ -210,81 +216,35 @@ answer_text(Visit *visit, guint status, char *text)
                                      len);
 }
 
-typedef struct {
-    char *key;
-    GVariant *value;
-} Item;
-
-static void
-item_clear(gpointer data)
-{
-    Item *item = data;
-    g_free(item->key);
-    g_variant_unref(item->value);
-}
-
-static gint
-by_key(gconstpointer a, gconstpointer b)
-{
-    return strcmp(((const Item *)a)->key, ((const Item *)b)->key);
-}
-
-static GArray *
-sorted_items(const char *key, GVariant *list)
-{
-    GArray *items = g_array_sized_new(FALSE, FALSE, sizeof(Item), (guint)g_variant_n_children(list));
-    GVariantIter iter;
-    GVariant *value;
-    g_array_set_clear_func(items, item_clear);
-    g_variant_iter_init(&iter, list);
-    while ((value = g_variant_iter_next_value(&iter))) {
-        Item item = {NULL, value};
-        if (!g_variant_lookup(value, key, "s", &item.key))
-            item.key = g_strdup("");
-        g_array_append_val(items, item);
-    }
-    g_array_sort(items, by_key);
-    return items;
-}
-
 static gboolean
-page_of(GHashTable *query, gint64 *limit, const char **after, GError **error)
+page_init(LaresControlPage *page, const Visit *visit, GError **error)
 {
-    const char *text = g_hash_table_lookup(query, "limit");
-    *limit = DEFAULT_PAGE;
-    *after = g_hash_table_lookup(query, "after");
-    if (!text || (rest_strict_number(text, limit) && *limit >= 1 && *limit <= MAX_PAGE))
-        return TRUE;
-    g_set_error(error, LARES_ERROR, LARES_ERROR_INVALID, "\"limit\" must be between 1 and %d", MAX_PAGE);
-    return FALSE;
+    const char *text = g_hash_table_lookup(visit->query, "limit");
+    gint64 limit = DEFAULT_PAGE;
+    gboolean ok = !text || (rest_strict_number(text, &limit) && limit >= 1 && limit <= MAX_PAGE);
+    if (!ok)
+        g_set_error(error, LARES_ERROR, LARES_ERROR_INVALID, "\"limit\" must be between 1 and %d", MAX_PAGE);
+    *page = (LaresControlPage){
+        .key = visit->route->key, .after = g_hash_table_lookup(visit->query, "after"), .limit = (guint)limit};
+    return ok;
 }
 
 static void
-answer_list(Visit *visit, GVariant *list)
+answer_list(Visit *visit, GVariant *list, const LaresControlPage *page)
 {
-    gint64 limit;
-    const char *after;
-    g_autoptr(GError) error = NULL;
-    if (!page_of(visit->query, &limit, &after, &error)) {
-        rest_problem(visit->message, error);
-        return;
-    }
-    g_autoptr(GArray) items = sorted_items(visit->route->key, list);
     g_autoptr(JsonBuilder) builder = json_builder_new();
-    guint at = 0;
-    while (after && at < items->len && strcmp(g_array_index(items, Item, at).key, after) <= 0)
-        at++;
+    gsize n = g_variant_n_children(list);
     json_builder_begin_object(builder);
     json_builder_set_member_name(builder, "items");
-    json_builder_begin_array(builder);
-    for (; at < items->len && limit > 0; at++, limit--)
-        json_builder_add_value(builder, json_gvariant_serialize(g_array_index(items, Item, at).value));
-    json_builder_end_array(builder);
+    json_builder_add_value(builder, json_gvariant_serialize(list));
     json_builder_set_member_name(builder, "total");
-    json_builder_add_int_value(builder, items->len);
-    if (at < items->len) {
+    json_builder_add_int_value(builder, page->total);
+    if (page->more && n) {
+        const char *last = "";
+        g_autoptr(GVariant) item = g_variant_get_child_value(list, n - 1);
+        g_variant_lookup(item, page->key, "&s", &last);
         json_builder_set_member_name(builder, "next");
-        json_builder_add_string_value(builder, g_array_index(items, Item, at - 1).key);
+        json_builder_add_string_value(builder, last);
     }
     json_builder_end_object(builder);
     g_autoptr(JsonNode) root = json_builder_get_root(builder);
@@ -323,10 +283,13 @@ run(Visit *visit)
     g_autoptr(GError) error = NULL;
     g_autoptr(GVariant) args = make_args(visit, &error);
     g_autoptr(GVariant) result = NULL;
+    LaresControlPage page = {0};
     if (args && !precondition_holds(visit))
         return;
-    if (args)
+    if (args && !is_list(visit->route))
         result = lares_control_call(control, visit->caller, visit->verb->name, args, &error);
+    else if (args && page_init(&page, visit, &error))
+        result = lares_control_call_page(control, visit->caller, visit->verb->name, args, &page, &error);
     if (error) {
         rest_problem(visit->message, error);
         return;
@@ -334,8 +297,8 @@ run(Visit *visit)
     set_new_tag(visit);
     if (visit->route->creates)
         set_location(visit, args, result);
-    if (visit->route->key && !visit->route->creates && result)
-        answer_list(visit, result);
+    if (is_list(visit->route) && result)
+        answer_list(visit, result, &page);
     else if (result && visit->route->text)
         answer_plain(visit, result);
     else if (result || visit->route->creates)

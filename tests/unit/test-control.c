@@ -150,6 +150,72 @@ test_rights(void)
     g_assert_false(lares_right_parse("king", &right));
 }
 
+/* ---- Pages ----------------------------------------------------------------------------------------------------- */
+
+static GVariant *
+do_list(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    /* Inside a call for a page, a call of another verb is about everything. */
+    LaresControl *control = user;
+    g_autoptr(GVariant) inner = lares_control_call(control, caller, "thing.few", NULL, error);
+    g_assert_cmpuint(g_variant_n_children(inner), ==, 3);
+    return g_variant_new_parsed(
+        "[{'name': <'c'>}, {'name': <'a'>}, {'name': <'e'>}, {'name': <'b'>}, {'name': <'d'>}]");
+}
+
+static GVariant *
+do_few(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    return g_variant_new_parsed("[{'id': <'3'>}, {'id': <'1'>}, {'id': <'2'>}]");
+}
+
+static GVariant *
+do_one(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    return g_variant_new_parsed("{'name': <'a'>}");
+}
+
+static const LaresVerb list_verbs[] = {{"thing.list", LARES_RIGHT_READ, "Lists.", NULL, do_list},
+                                       {"thing.few", LARES_RIGHT_READ, "Lists few.", NULL, do_few},
+                                       {"thing.one", LARES_RIGHT_READ, "Shows.", NULL, do_one},
+                                       {NULL}};
+
+/* A verb that makes its whole list has it sorted and cut. */
+static void
+test_pages(void)
+{
+    static const struct {
+        const char *verb, *key, *after;
+        guint limit;
+        const char *text;
+        gint64 total;
+        gboolean more;
+    } table[] = {{"thing.list", "name", NULL, 2, "[{'name': <'a'>}, {'name': <'b'>}]", 5, TRUE},
+                 {"thing.list", "name", "b", 2, "[{'name': <'c'>}, {'name': <'d'>}]", 5, TRUE},
+                 {"thing.list", "name", "bb", 3, "[{'name': <'c'>}, {'name': <'d'>}, {'name': <'e'>}]", 5, FALSE},
+                 {"thing.list", "name", "e", 3, "@aa{sv} []", 5, FALSE},
+                 {"thing.few", "id", NULL, 3, "[{'id': <'1'>}, {'id': <'2'>}, {'id': <'3'>}]", 3, FALSE},
+                 {"thing.one", "name", NULL, 1, "{'name': <'a'>}", 0, FALSE}};
+    g_autoptr(GError) error = NULL;
+    LaresControl *c = make();
+    LaresControlCaller caller = {"test", "uid:1", "unix", LARES_RIGHT_READ};
+    g_assert_true(lares_control_add(c, list_verbs, c, &error));
+    for (guint i = 0; i < G_N_ELEMENTS(table); i++) {
+        LaresControlPage page = {.key = table[i].key, .after = table[i].after, .limit = table[i].limit};
+        g_autoptr(GVariant) list = lares_control_call_page(c, &caller, table[i].verb, NULL, &page, &error);
+        g_assert_no_error(error);
+        g_autofree char *text = g_variant_print(list, TRUE);
+        g_assert_cmpstr(text, ==, table[i].text);
+        g_assert_cmpint(page.total, ==, table[i].total);
+        g_assert_cmpint(page.more, ==, table[i].more);
+        g_assert_false(page.taken);
+    }
+    LaresControlPage page = {.key = "name", .limit = 1};
+    g_assert_null(lares_control_call_page(c, &caller, "thing.change", NULL, &page, &error));
+    g_assert_error(error, LARES_ERROR, LARES_ERROR_DENIED);
+    lares_control_free(c);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -158,5 +224,6 @@ main(int argc, char **argv)
     g_test_add_func("/control/registry", test_registry);
     g_test_add_func("/control/watches", test_watches);
     g_test_add_func("/control/rights", test_rights);
+    g_test_add_func("/control/pages", test_pages);
     return g_test_run();
 }

@@ -4,6 +4,9 @@
 #include "directory-fixture.h"
 
 #include "base/db.h"
+#include "control/control.h"
+#include "module/host-private.h"
+
 #include <time.h>
 
 /* A verb of the directory, as a face calls it; NULL with *error. */
@@ -180,6 +183,81 @@ test_many_users(Fixture *f, gconstpointer data)
     g_assert_cmpfloat(list, <, 5000);
     g_assert_cmpfloat(filtered, <, 200);
     g_assert_cmpfloat(added, <, 10);
+}
+
+/* ---- Pages ----------------------------------------------------------------------------------------------------- */
+
+static const LaresControlCaller looker = {"test", "uid:1", "unix", LARES_RIGHT_READ};
+
+static GVariant *
+list_page(LaresControl *control, const char *verb, const char *args, LaresControlPage *page)
+{
+    g_autoptr(GError) error = NULL;
+    GVariant *list = lares_control_call_page(control, &looker, verb, g_variant_new_parsed(args), page, &error);
+    g_assert_no_error(error);
+    g_assert_true(!page || page->taken);
+    return list;
+}
+
+/* Page after page is the whole list. */
+static void
+check_pages(LaresControl *control, const char *verb, const char *args, const char *key, guint limit)
+{
+    g_autoptr(GVariant) all = list_page(control, verb, args, NULL);
+    gsize n = g_variant_n_children(all), at = 0;
+    g_autofree char *after = NULL;
+    gboolean more = TRUE;
+    g_assert_cmpuint(n, >, limit);
+    while (more) {
+        LaresControlPage page = {.key = key, .after = after, .limit = limit};
+        g_autoptr(GVariant) list = list_page(control, verb, args, &page);
+        g_assert_cmpint(page.total, ==, (gint64)n);
+        for (gsize i = 0; i < g_variant_n_children(list); i++) {
+            g_autoptr(GVariant) one = g_variant_get_child_value(list, i), same = g_variant_get_child_value(all, at++);
+            g_assert_true(g_variant_equal(one, same));
+            g_free(g_steal_pointer(&after));
+            g_variant_lookup(one, key, "s", &after);
+        }
+        more = page.more;
+    }
+    g_assert_cmpuint(at, ==, n);
+}
+
+/* A page of a long list costs its own items, not those of the list. */
+static void
+test_pages(Fixture *f, gconstpointer data)
+{
+    LaresHost host = {0};
+    g_autoptr(GError) error = NULL;
+    fill(f);
+    fixture_restart(f);
+    host.control = lares_control_new(&host);
+    g_assert_true(lares_control_add(host.control, lares_directory_verbs, f->d, &error));
+    log_in(f, "zoe@HOME.LAN", "zoe", 610000); /* who came by a login is in order, too */
+    log_in(f, "adam@HOME.LAN", "adam", 610001);
+    check_pages(host.control, "user.list", "@a{sv} {}", "name", 999);
+    check_pages(host.control, "user.list", "{'group': <'group07'>}", "name", 33);
+    check_pages(host.control, "user.list", "{'match': <'99'>, 'disabled': <false>}", "name", 100);
+    check_pages(host.control, "group.list", "@a{sv} {}", "name", 7);
+    check_pages(host.control, "group.list", "{'match': <'7'>}", "name", 4);
+    for (guint i = 0; i < 5; i++) {
+        g_autofree char *args = g_strdup_printf("{'principal': <'p%u@X.ORG'>, 'user': <'zoe'>}", i);
+        done(f, "mapping.set", args);
+    }
+    check_pages(host.control, "mapping.list", "@a{sv} {}", "principal", 2);
+    clock_t start = clock();
+    g_autoptr(GVariant) all = list_page(host.control, "user.list", "@a{sv} {}", NULL);
+    double whole = spent(start);
+    start = clock();
+    for (guint i = 0; i < 50; i++) {
+        LaresControlPage page = {.key = "name", .after = "user7500", .limit = 10};
+        g_autoptr(GVariant) list = list_page(host.control, "user.list", "@a{sv} {}", &page);
+        g_assert_cmpuint(g_variant_n_children(list), ==, 10);
+    }
+    double pages = spent(start);
+    g_test_message("the whole list takes %.2f ms, 50 pages of 10 take %.2f ms", whole, pages);
+    g_assert_cmpfloat(pages, <, whole);
+    lares_control_free(host.control);
 }
 
 /* ---- Groups ---------------------------------------------------------------------------------------------------- */
@@ -478,6 +556,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     test("/people/list/filters", test_filters);
     test("/people/list/many", test_many_users);
+    test("/people/list/pages", test_pages);
     test("/people/group/needed", test_group_that_is_needed_stays);
     test("/people/group/renamed", test_group_gets_another_name);
     test("/people/group/refused", test_group_changes_that_are_refused);

@@ -2,6 +2,8 @@
 /* Shares: what may be written about them, what is published, and that every doubt keeps people out. */
 #include "shares-fixture.h"
 
+#include "share/shares-private.h"
+
 #include <sqlite3.h>
 #include <unistd.h>
 
@@ -26,6 +28,40 @@ test_a_new_share(Fixture *f, gconstpointer data)
     g_assert_null(share->hosts[0]);
     g_assert_null(lares_shares_by_name(f->s, "none"));
     g_assert_null(lares_shares_by_id(f->s, 4711));
+}
+
+/* Page after page is the list of all, whatever the page begins behind. */
+static void
+test_pages(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GPtrArray) none = lares_shares_page(f->s, &(LaresControlPage){.limit = 1});
+    g_assert_cmpuint(none->len, ==, 0);
+    for (guint i = 0; i < 7; i++) {
+        g_autofree char *args = g_strdup_printf("{'name': <'s%u'>, 'path': <'@F'>}", 2 * i);
+        must(f, "share.create", args);
+    }
+    static const struct {
+        const char *after;
+        guint limit;
+        const char *names;
+        gboolean more;
+    } table[] = {{NULL, 3, "s0 s10 s12 ", TRUE},
+                 {"s12", 3, "s2 s4 s6 ", TRUE},
+                 {"s6", 3, "s8 ", FALSE},
+                 {"s13", 1, "s2 ", TRUE},
+                 {"a", 7, "s0 s10 s12 s2 s4 s6 s8 ", FALSE},
+                 {"s8", 3, "", FALSE},
+                 {"z", 3, "", FALSE}};
+    for (guint i = 0; i < G_N_ELEMENTS(table); i++) {
+        LaresControlPage page = {.after = table[i].after, .limit = table[i].limit};
+        g_autoptr(GPtrArray) list = lares_shares_page(f->s, &page);
+        g_autoptr(GString) names = g_string_new(NULL);
+        for (guint n = 0; n < list->len; n++)
+            g_string_append_printf(names, "%s ", ((const LaresShare *)list->pdata[n])->name);
+        g_assert_cmpstr(names->str, ==, table[i].names);
+        g_assert_cmpint(page.more, ==, table[i].more);
+        g_assert_cmpint(page.total, ==, 7);
+    }
 }
 
 static void
@@ -358,6 +394,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_log_set_always_fatal(G_LOG_FATAL_MASK);
+    test("/shares/pages", test_pages);
     test("/shares/new", test_a_new_share);
     test("/shares/refused", test_what_is_refused);
     test("/shares/change", test_changes_publish);

@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -184,6 +185,33 @@ def test_pages():
         assert len(r.curl("GET", "/mappings?limit=1000", token=t).json["items"]) == 60
         for bad in ("limit=0", "limit=1001", "limit=x", "limit=1&limt=2", "offset=3"):
             assert r.curl("GET", "/mappings?" + bad, token=t).status == 400, bad
+
+
+def test_page_of_a_long_list():
+    """Costs about a page, whatever the list's length: the main thread's time for ten of them and for the whole."""
+    with serving() as r:
+        r.d.stop()
+        with contextlib.closing(sqlite3.connect(os.path.join(r.d.state, "lares.db"))) as db, db:
+            db.executemany("INSERT INTO users(name, uid, gid, source, created) VALUES(?, ?, 700000, 'local', 0)",
+                           ((f"user{i:05}", 700000 + i) for i in range(10000)))
+        r.start()
+        t = r.login("ada")
+
+        def spent(what):
+            main = pathlib.Path(f"/proc/{r.d.process.pid}/task/{r.d.process.pid}/schedstat")
+            before = int(main.read_text().split()[0])
+            what()
+            return (int(main.read_text().split()[0]) - before) / 1e6
+
+        def pages():
+            for i in range(10):
+                page = r.curl("GET", f"/users?after=user0{i}499&limit=100", token=t).json
+                assert page["items"][0]["name"] == f"user0{i}500" and page["next"] == f"user0{i}599", page
+                assert page["total"] > 10000, page["total"]
+        whole = spent(lambda: r.verb("user.list"))
+        some = spent(pages)
+        print(f"ten pages {some:.1f} ms, the whole list {whole:.1f} ms")
+        assert some < whole, (some, whole)
 
 
 def test_strict_input():
