@@ -21,6 +21,7 @@ lares_share_unref(LaresShare *share)
     LaresShareFull *full = (LaresShareFull *)share;
     g_clear_object(&full->pub.store);
     g_weak_ref_clear(&full->last);
+    g_free(full->trouble);
     lares_hosts_free(full->pub.hosts_compiled);
     lares_share_record_free(full->record);
     g_free(full);
@@ -34,8 +35,7 @@ open_store(LaresShares *shares, LaresShareFull *full)
     const LaresShareRecord *r = full->record;
     LaresStoreOpenFunc open = lares_store_registry_find(r->store_type);
     if (!open) {
-        lares_warning("share", "share %s: no module offers the store type %s: it is not available", r->name,
-                      r->store_type);
+        full->trouble = g_strdup_printf("no module offers the store type %s: it is not available", r->store_type);
         return;
     }
     /* A missing path is no error: it may be a disk that is mounted later. */
@@ -45,7 +45,15 @@ open_store(LaresShares *shares, LaresShareFull *full)
     full->dev = st.st_dev;
     full->ino = st.st_ino;
     if (!full->pub.store)
-        lares_warning("share", "share %s: %s", r->name, error ? error->message : "cannot be opened");
+        full->trouble = g_strdup(error ? error->message : "cannot be opened");
+}
+
+/* What is tried again every few seconds is said once. */
+static void
+tell_trouble(const LaresShareFull *full, const LaresShareFull *before)
+{
+    if (full->trouble && !(before && g_strcmp0(before->trouble, full->trouble) == 0))
+        lares_warning("share", "share %s: %s", full->pub.name, full->trouble);
 }
 
 /* Opens and locks live on the nodes of a store: as long as somebody uses one, nobody may get another of the same
@@ -121,7 +129,25 @@ lares_share_publish(LaresShares *shares, LaresShareRecord *r, const LaresShare *
         take_store(full, old);
     if (!full->pub.store && open && r->enabled)
         open_store(shares, full);
+    tell_trouble(full, old ? lares_share_full(old) : NULL);
     return &full->pub;
+}
+
+LaresShare *
+lares_share_reopen(LaresShares *shares, LaresShare *share)
+{
+    LaresShareFull *before = (LaresShareFull *)share;
+    LaresShare *fresh = lares_share_publish(shares, lares_share_record_copy(before->record), NULL, FALSE);
+    LaresShareFull *full = (LaresShareFull *)fresh;
+    find_flavors(full);
+    open_store(shares, full);
+    if (fresh->store)
+        return fresh;
+    tell_trouble(full, before);
+    g_free(before->trouble);
+    before->trouble = g_steal_pointer(&full->trouble);
+    lares_share_unref(fresh);
+    return NULL;
 }
 
 /* ---- Policy ---------------------------------------------------------------------------------------------------- */

@@ -28,6 +28,7 @@ typedef struct {
     LaresShareRecord *record;
     dev_t dev; /* of the path when the store was opened */
     ino_t ino;
+    char *trouble; /* why it has no store though its path is there; NULL: it has one, or needs none; main thread */
     GWeakRef last; /* the store of a share that was disabled, while somebody still uses it */
 } LaresShareFull;
 
@@ -63,6 +64,8 @@ GPtrArray *lares_shares_page(LaresShares *shares, LaresControlPage *page);
 
 /* Makes a published value; takes the record over. A store is taken from `old` or opened when `open`. */
 LaresShare *lares_share_publish(LaresShares *shares, LaresShareRecord *record, const LaresShare *old, gboolean open);
+/* The share with a store that is opened anew; NULL: it cannot be, and the share knows why. Main thread. */
+LaresShare *lares_share_reopen(LaresShares *shares, LaresShare *share);
 static inline const LaresShareFull *
 lares_share_full(const LaresShare *share)
 {

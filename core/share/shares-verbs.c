@@ -57,6 +57,8 @@ share_variant(const LaresShare *share, gboolean security_only, GPtrArray *warnin
         add_text(&b, "store", share->store_type);
         add_boolean(&b, "enabled", share->enabled);
         add_boolean(&b, "available", share->enabled && share->store != NULL);
+        if (share->enabled && lares_share_full(share)->trouble)
+            add_text(&b, "problem", lares_share_full(share)->trouble);
         add_boolean(&b, "read-only", share->read_only);
         add_boolean(&b, "sync-metadata", share->sync_metadata);
         add_boolean(&b, "access-based", (share->options & LARES_SHARE_ACCESS_BASED) != 0);

@@ -255,7 +255,7 @@ lares_shares_open_all(LaresShares *s, GError **error)
     g_autoptr(GPtrArray) list = lares_shares_list(s);
     for (guint i = 0; i < list->len; i++) {
         const LaresShare *share = g_ptr_array_index(list, i);
-        if (share->enabled && !share->store)
+        if (share->enabled && !share->store && !lares_share_full(share)->trouble)
             lares_warning("share", "share %s: %s is not there (yet)", share->name, share->path);
         if (share->enabled && share->n_flavors == 0)
             lares_warning("share", "share %s: no module offers any of its flavors: nobody may use it", share->name);
@@ -284,18 +284,12 @@ lares_shares_recheck(LaresShares *s)
     g_autoptr(GPtrArray) list = lares_shares_list(s);
     for (guint i = 0; i < list->len; i++) {
         LaresShare *share = g_ptr_array_index(list, i);
-        if (s->open && needs_opening(share)) {
-            LaresShare *fresh =
-                lares_share_publish(s, lares_share_record_copy(lares_share_full(share)->record), NULL, TRUE);
-            if (fresh->store) {
-                moved = TRUE;
-                lares_info("share", "share %s: %s is there now", fresh->name, fresh->path);
-                g_ptr_array_add(sorted, fresh);
-                continue;
-            }
-            lares_share_unref(fresh);
+        LaresShare *fresh = s->open && needs_opening(share) ? lares_share_reopen(s, share) : NULL;
+        if (fresh) {
+            moved = TRUE;
+            lares_info("share", "share %s: %s is there now", fresh->name, fresh->path);
         }
-        g_ptr_array_add(sorted, lares_share_ref(share));
+        g_ptr_array_add(sorted, fresh ? fresh : lares_share_ref(share));
     }
     uint64_t change = 1;
     gint64 when = 0;
@@ -500,6 +494,16 @@ end(LaresShares *s, gboolean ok, uint32_t id, GError **error)
     return ok;
 }
 
+/* Who made the share is told at once why nobody can use it yet. */
+static void
+add_trouble(LaresShares *s, const char *name, GPtrArray *warnings)
+{
+    g_autoptr(LaresShare) share = lares_shares_by_name(s, name);
+    const char *trouble = share ? lares_share_full(share)->trouble : NULL;
+    if (warnings && trouble)
+        g_ptr_array_add(warnings, g_strdup_printf("it cannot be used: %s", trouble));
+}
+
 static void
 log_warnings(const char *share, GPtrArray *warnings, guint from)
 {
@@ -523,6 +527,8 @@ lares_shares_create(LaresShares *s, GVariant *args, GPtrArray *warnings, GError 
     gboolean ok = end(s, check_against_others(s, r, TRUE, warnings, error) && store_record(s, r, error), 0, error);
     if (ok)
         log_warnings(r->name, warnings, from);
+    if (ok)
+        add_trouble(s, r->name, warnings);
     return ok;
 }
 
@@ -555,6 +561,8 @@ lares_shares_change(LaresShares *s, GVariant *args, GPtrArray *warnings, GError 
                       r ? r->id : 0, error);
     if (ok)
         log_warnings(name, warnings, from);
+    if (ok)
+        add_trouble(s, name, warnings);
     return ok;
 }
 

@@ -258,24 +258,24 @@ gboolean
 posix_mount_add_root(PosixStore *store, GError **error)
 {
     struct statx st;
-    int fd = openat(store->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) != 0) {
+    if (statx(store->root_fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) != 0) {
         g_set_error(error, LARES_ERROR, LARES_ERROR_FAILED, "cannot read %s: %s", store->root_path, g_strerror(errno));
-        if (fd >= 0)
-            close(fd);
         return FALSE;
     }
     g_mutex_lock(&store->mounts_lock);
-    publish(store, mount_new(store, fd, "", root_mount_is_whole(st.stx_mnt_id)));
+    PosixMount *mount = publish(store, mount_new(store, store->root_fd, "", root_mount_is_whole(st.stx_mnt_id)));
     g_mutex_unlock(&store->mounts_lock);
-    return store->n_mounts == 1;
+    if (!mount)
+        g_set_error(error, LARES_ERROR, LARES_ERROR_FAILED, "cannot read %s", store->root_path);
+    return mount != NULL;
 }
 
 void
 posix_mounts_free(PosixStore *store)
 {
     for (gint i = 0; i < store->n_mounts; i++) {
-        close(store->mounts[i]->fd);
+        if (store->mounts[i]->key != 0) /* else it is root_fd */
+            close(store->mounts[i]->fd);
         g_free(store->mounts[i]->path);
         g_free(store->mounts[i]);
     }

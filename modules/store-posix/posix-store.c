@@ -6,6 +6,8 @@
 
 #define IDLE_MIN 64
 
+static gint n_open; /* atomic: stores, each of which keeps a descriptor */
+
 typedef struct {
     GObjectClass parent;
 } PosixStoreClass;
@@ -45,10 +47,10 @@ posix_store_finalize(GObject *object)
     posix_mounts_free(store);
     if (store->table)
         posix_table_close(store->table);
-    if (store->root_fd >= 0)
+    if (store->root_fd >= 0 && !store->root) /* else it is the root node's */
         close(store->root_fd);
-    if (store->proc_fd >= 0)
-        close(store->proc_fd);
+    if (store->counted)
+        g_atomic_int_dec_and_test(&n_open);
     g_array_unref(store->fsids);
     g_free(store->root_path);
     g_free(store->acl_name);
@@ -65,22 +67,59 @@ posix_store_class_init(PosixStoreClass *class)
     G_OBJECT_CLASS(class)->finalize = posix_store_finalize;
 }
 
+static guint
+files_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        limit.rlim_cur = 1024;
+    return (guint)MIN(limit.rlim_cur, 1u << 20);
+}
+
+/* The roots of all stores may take a quarter of the descriptors: whoever shares more than that hears of it when a share
+ * is made or enabled, and not everybody later, when no connection and no file can be opened. */
+static gboolean
+count_store(PosixStore *store, GError **error)
+{
+    guint fds = files_limit();
+    store->counted = TRUE;
+    if ((guint)g_atomic_int_add(&n_open, 1) < fds / 4)
+        return TRUE;
+    g_set_error(error, LARES_ERROR, LARES_ERROR_FAILED,
+                "%u shares are open, more would take too much of the limit of %u open files: raise it (LimitNOFILE= of "
+                "the service)",
+                fds / 4, fds);
+    return FALSE;
+}
+
 /* Every idle node has one descriptor, every open file another; a third of what the process may have is for all stores
- * together to keep without need. */
+ * together to keep without need, their roots among it. */
 static void
 set_limits(PosixStore *store, const PosixOptions *options)
 {
-    struct rlimit limit;
-    guint total = options->max_nodes;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        limit.rlim_cur = 1024;
-    guint fds = (guint)MIN(limit.rlim_cur, 1u << 20);
-    if (total == 0)
-        total = fds / 3;
+    guint fds = files_limit();
+    guint total = options->max_nodes ? options->max_nodes : fds / 3 - MIN((guint)g_atomic_int_get(&n_open), fds / 4);
     store->max_idle = MAX(total, IDLE_MIN) / POSIX_SHARDS;
     posix_cache_limit(MAX(total, IDLE_MIN));
     store->max_spare = (gint)(fds / 16);
     store->idle_usec = (gint64)(options->idle_seconds ? options->idle_seconds : 30) * G_USEC_PER_SEC;
+}
+
+/* It shows the descriptors of the process that opened it: a child has its own. */
+static int
+proc_folder(void)
+{
+    static int fd = -1;
+    static pid_t owner;
+    static GMutex lock;
+    g_mutex_lock(&lock);
+    if (fd < 0 || owner != getpid()) {
+        fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        owner = getpid();
+    }
+    int found = fd;
+    g_mutex_unlock(&lock);
+    return found;
 }
 
 static gboolean
@@ -94,7 +133,7 @@ open_root(PosixStore *store, const char *path, GError **error)
         return FALSE;
     }
     store->root_path = g_strdup(real);
-    store->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    store->proc_fd = proc_folder();
     if (store->proc_fd < 0) {
         g_set_error(error, LARES_ERROR, LARES_ERROR_FAILED, "/proc is needed: %s", g_strerror(errno));
         return FALSE;
@@ -113,6 +152,9 @@ make_root_node(PosixStore *store, GError **error)
                     lares_status_name(status));
         return FALSE;
     }
+    /* The node's descriptor is enough for all, and lives as long as the store. */
+    close(store->root_fd);
+    store->root_fd = store->mounts[0]->fd = store->root->fd;
     store->root->pinned = TRUE;
     lares_node_unref(&store->root->base); /* stays, idle, until the store goes */
     return TRUE;
@@ -127,6 +169,8 @@ posix_store_new(const PosixOptions *options, GError **error)
     store->self_uid = (uint32_t)geteuid();
     store->no_handles = options->no_handles;
     store->acl_name = g_strdup(store->privileged ? "trusted.lares.acl" : "user.lares.acl");
+    if (!count_store(store, error))
+        return NULL;
     set_limits(store, options);
     if (store->privileged && !posix_cred_probe(error))
         return NULL;

@@ -75,8 +75,10 @@ struct _PosixStore {
     GObject parent;
     gboolean privileged;
     uint32_t self_uid;
+    /* An open share costs one descriptor: that of its root, which is the root node's and its mount's, too. */
     int root_fd;
-    int proc_fd; /* /proc/self/fd */
+    int proc_fd;      /* /proc/self/fd; one for all stores */
+    gboolean counted; /* among the stores that are open */
     char *root_path;
     char *acl_name; /* the attribute that keeps ACLs */
     PosixNode *root;
