@@ -45,6 +45,7 @@ typedef struct {
     GHashTable *sids;       /* LaresSid -> LaresSidEntry, owned */
     GHashTable *user_sids;  /* name -> LaresSidEntry, the youngest */
     GHashTable *group_sids; /* the same */
+    GHashTable *sid_names;  /* name in small letters (ASCII) -> GPtrArray of LaresSidEntry, the youngest last */
     GHashTable *domains;    /* LaresSid -> LaresDomainEntry, owned */
 } LaresTables;
 

@@ -61,6 +61,7 @@ lares_sid_tables_init(LaresTables *t)
     t->sids = g_hash_table_new_full(sid_hash, sid_equal, NULL, sid_free);
     t->user_sids = g_hash_table_new(g_str_hash, g_str_equal);
     t->group_sids = g_hash_table_new(g_str_hash, g_str_equal);
+    t->sid_names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
     t->domains = g_hash_table_new_full(sid_hash, sid_equal, NULL, domain_free);
 }
 
@@ -69,15 +70,41 @@ lares_sid_tables_clear(LaresTables *t)
 {
     g_hash_table_unref(t->user_sids);
     g_hash_table_unref(t->group_sids);
+    g_hash_table_unref(t->sid_names);
     g_hash_table_unref(t->sids);
     g_hash_table_unref(t->domains);
+}
+
+static void
+index_name(LaresTables *t, LaresSidEntry *entry)
+{
+    char *key = g_ascii_strdown(entry->name, -1);
+    GPtrArray *entries = g_hash_table_lookup(t->sid_names, key);
+    if (!entries) {
+        entries = g_ptr_array_new();
+        g_hash_table_insert(t->sid_names, g_steal_pointer(&key), entries);
+    }
+    g_ptr_array_add(entries, entry);
+    g_free(key);
+}
+
+static void
+forget_name(LaresTables *t, LaresSidEntry *entry)
+{
+    g_autofree char *key = g_ascii_strdown(entry->name, -1);
+    GPtrArray *entries = g_hash_table_lookup(t->sid_names, key);
+    if (entries)
+        g_ptr_array_remove(entries, entry);
 }
 
 void
 lares_sid_tables_put(LaresTables *t, LaresSidEntry *entry)
 {
     GHashTable *names = entry->group ? t->group_sids : t->user_sids;
-    const LaresSidEntry *old = g_hash_table_lookup(t->sids, &entry->sid);
+    LaresSidEntry *old = g_hash_table_lookup(t->sids, &entry->sid);
+    if (old)
+        forget_name(t, old);
+    index_name(t, entry);
     if (old && g_hash_table_lookup(old->group ? t->group_sids : t->user_sids, old->name) == old)
         g_hash_table_remove(old->group ? t->group_sids : t->user_sids, old->name);
     g_hash_table_replace(names, entry->name, entry);
@@ -222,29 +249,43 @@ lares_directory_sid_name(LaresDirectory *d, const LaresSid *sid, LaresSid *domai
     return name;
 }
 
+/* The youngest of the entries with this whole name that is called `name` in the domain. */
+static const LaresSidEntry *
+find_in_domain(const LaresTables *t, const LaresDomainEntry *domain, const char *whole, const char *name)
+{
+    g_autofree char *key = g_ascii_strdown(whole, -1);
+    const GPtrArray *entries = g_hash_table_lookup(t->sid_names, key);
+    for (guint i = entries ? entries->len : 0; i-- > 0;) {
+        const LaresSidEntry *entry = entries->pdata[i];
+        if (lares_sid_domain(t, &entry->sid) != domain)
+            continue;
+        g_autofree char *own = name_in_domain(entry, domain);
+        if (g_ascii_strcasecmp(own, name) == 0)
+            return entry;
+    }
+    return NULL;
+}
+
+/* Any user may ask for a thousand names at once: what is found goes by the index, in each of the forms that
+ * name_in_domain() takes apart. */
 gboolean
 lares_directory_find_sid(LaresDirectory *d, const LaresSid *domain_sid, const char *name, LaresSid *sid,
                          gboolean *group)
 {
-    GHashTableIter iter;
-    gpointer value;
-    gboolean found = FALSE;
+    const LaresSidEntry *entry = NULL;
     g_rw_lock_reader_lock(&d->lock);
-    g_hash_table_iter_init(&iter, d->tables.sids);
-    while (!found && g_hash_table_iter_next(&iter, NULL, &value)) {
-        const LaresSidEntry *entry = value;
-        const LaresDomainEntry *domain = lares_sid_domain(&d->tables, &entry->sid);
-        if (!domain || !lares_sid_equal(&domain->sid, domain_sid))
-            continue;
-        g_autofree char *own = name_in_domain(entry, domain);
-        if (g_ascii_strcasecmp(own, name) == 0) {
-            found = TRUE;
-            *sid = entry->sid;
-            *group = entry->group;
-        }
+    const LaresDomainEntry *domain = g_hash_table_lookup(d->tables.domains, domain_sid);
+    g_autofree char *user = domain ? g_strdup_printf("%s@%s", name, domain->realm) : NULL;
+    g_autofree char *of_group = domain ? g_strdup_printf("%s/%s", domain->realm, name) : NULL;
+    const char *const forms[] = {name, user, of_group};
+    for (guint i = 0; domain && i < G_N_ELEMENTS(forms) && !entry; i++)
+        entry = find_in_domain(&d->tables, domain, forms[i], name);
+    if (entry) {
+        *sid = entry->sid;
+        *group = entry->group;
     }
     g_rw_lock_reader_unlock(&d->lock);
-    return found;
+    return entry != NULL;
 }
 
 static void

@@ -3,6 +3,9 @@
 #include "directory-fixture.h"
 #include "identity/directory-sid.h"
 
+#include "base/db.h"
+#include <time.h>
+
 #define REALM "CORP.TEST"
 
 static const LaresSid corp = {4, 5, {21, 1, 2, 3}}, partner = {4, 5, {21, 7, 8, 9}};
@@ -138,8 +141,61 @@ test_users_have_their_sid(Fixture *f, gconstpointer data)
     g_autoptr(LaresIdentity) anew = login_as(f, "ada@" REALM, REALM, &corp, 1199, NULL, 0, NULL);
     g_assert_cmpuint(anew->uid, ==, identity->uid);
     g_assert_true(lares_directory_sid(f->d, identity->uid, FALSE, &sid) && sid.sub[4] == 1199);
+    g_assert_true(lares_directory_find_sid(f->d, &corp, "Ada", &sid, &group) && sid.sub[4] == 1199 && !group);
     fixture_restart(f);
     g_assert_true(lares_directory_sid(f->d, identity->uid, FALSE, &sid) && sid.sub[4] == 1199);
+}
+
+#define MANY_SIDS 20000
+
+/* CPU milliseconds since `start`. */
+static double
+spent(clock_t start)
+{
+    return (double)(clock() - start) * 1000 / CLOCKS_PER_SEC;
+}
+
+/* Whoever is logged in may ask for names by the thousand: among many SIDs each is found about as fast as a SID is. */
+static void
+test_names_are_found_by_an_index(Fixture *f, gconstpointer data)
+{
+    LaresSid groups[] = {in(&corp, 513)}, sid, domain;
+    gboolean group;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(LaresIdentity) first = ada(f, groups, 1);
+    g_autoptr(LaresIdentity) other = login_as(f, "ada@PARTNER.ORG", "PARTNER.ORG", &partner, 1104, NULL, 0, NULL);
+    g_autoptr(LaresDb) db = lares_db_open(f->file, &error);
+    g_assert_true(lares_db_begin(db, &error));
+    for (guint i = 0; i < MANY_SIDS; i++) {
+        g_autofree char *text = g_strdup_printf("S-1-5-21-1-2-3-%u", 5000 + i);
+        g_autofree char *name = g_strdup_printf(i % 2 ? "Person%u@" REALM : REALM "/Group%u", i);
+        lares_db_run(db, &error, "INSERT INTO sids(sid, kind, name) VALUES(?1, ?2, ?3)", "sss", text, i % 2 ? "u" : "g",
+                     name);
+        g_assert_no_error(error);
+    }
+    g_assert_true(lares_db_commit(db, &error));
+    fixture_restart(f);
+    g_assert_true(lares_directory_find_sid(f->d, &corp, "domain USERS", &sid, &group) && group && sid.sub[4] == 513);
+    g_assert_false(lares_directory_find_sid(f->d, &partner, "person1", &sid, &group));
+    g_assert_false(lares_directory_find_sid(f->d, &corp, "", &sid, &group));
+    clock_t start = clock();
+    for (guint i = 0; i < MANY_SIDS; i++) {
+        sid = in(&corp, 5000 + i);
+        g_autofree char *name = lares_directory_sid_name(f->d, &sid, &domain, &group);
+        g_assert_nonnull(name);
+    }
+    double by_sid = spent(start);
+    start = clock();
+    for (guint i = 0; i < MANY_SIDS; i++) {
+        g_autofree char *name = g_strdup_printf(i % 2 ? "person%u" : "GROUP%u", i);
+        g_autofree char *unknown = g_strconcat(name, "x", NULL);
+        g_assert_true(lares_directory_find_sid(f->d, &corp, name, &sid, &group));
+        g_assert_true(sid.sub[4] == 5000 + i && group == !(i % 2));
+        g_assert_false(lares_directory_find_sid(f->d, &corp, unknown, &sid, &group));
+    }
+    double by_name = spent(start);
+    g_test_message("%d names of SIDs in %.1f ms, twice as many SIDs of names in %.1f ms", MANY_SIDS, by_sid, by_name);
+    g_assert_cmpfloat(by_name, <, 50 * by_sid + 100);
 }
 
 static void
@@ -382,6 +438,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/sid/text", test_text);
+    sid_test("/sid/names-by-index", test_names_are_found_by_an_index);
     sid_test("/sid/stable", test_numbers_are_stable);
     sid_test("/sid/users", test_users_have_their_sid);
     sid_test("/sid/named", test_an_administrator_names_groups);
