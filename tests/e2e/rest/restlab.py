@@ -75,6 +75,13 @@ class Rest:
         assert a.status == 201, a.body
         return a.json["token"]
 
+    def spent(self, what):
+        """Milliseconds of the server's main thread for what()."""
+        main = pathlib.Path(f"/proc/{self.d.pid}/task/{self.d.pid}/schedstat")
+        before = int(main.read_text().split()[0])
+        what()
+        return (int(main.read_text().split()[0]) - before) / 1e6
+
     def verb(self, verb, **args):
         r = subprocess.run(["curl", "-s", "--unix-socket", self.d.control, "--data-binary", json.dumps(args),
                             "http://x/api/v1/verbs/" + verb], capture_output=True, timeout=30)
