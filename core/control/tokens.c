@@ -30,6 +30,7 @@ typedef struct {
     char *id, *hash; /* hash: hexadecimal SHA-256 */
     char *principal, *realm, *user;
     char *label;
+    GArray *groups; /* of uint32_t: those that the login's domain named, which only a ticket tells */
     LaresRight scope;
     gint64 created, expires, used;
     gint64 asked;            /* when the directory was asked about the identity */
@@ -47,7 +48,7 @@ static const char *const schema[] = {
     "CREATE TABLE tokens(id TEXT PRIMARY KEY, hash TEXT UNIQUE NOT NULL, principal TEXT NOT NULL, realm TEXT NOT NULL,"
     " user TEXT NOT NULL, label TEXT NOT NULL, scope INTEGER NOT NULL, created INTEGER NOT NULL,"
     " expires INTEGER NOT NULL)",
-    NULL};
+    "ALTER TABLE tokens ADD COLUMN groups TEXT NOT NULL DEFAULT ''", NULL};
 
 static void
 token_free(gpointer data)
@@ -59,8 +60,34 @@ token_free(gpointer data)
     g_free(t->realm);
     g_free(t->user);
     g_free(t->label);
+    g_clear_pointer(&t->groups, g_array_unref);
     lares_identity_unref(t->identity);
     g_free(t);
+}
+
+static char *
+text_of_groups(const GArray *groups)
+{
+    GString *text = g_string_new(NULL);
+    for (guint i = 0; i < groups->len; i++)
+        g_string_append_printf(text, "%s%u", i ? "," : "", g_array_index(groups, uint32_t, i));
+    return g_string_free(text, FALSE);
+}
+
+static GArray *
+groups_of_text(const char *text)
+{
+    GArray *groups = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    g_auto(GStrv) numbers = g_strsplit(text, ",", -1);
+    for (guint i = 0; numbers[i]; i++) {
+        uint64_t number;
+        uint32_t gid;
+        if (!g_ascii_string_to_unsigned(numbers[i], 10, 0, G_MAXUINT32, &number, NULL))
+            continue; /* not written by this server */
+        gid = (uint32_t)number;
+        g_array_append_val(groups, gid);
+    }
+    return groups;
 }
 
 static gint64
@@ -116,7 +143,7 @@ load_all(LaresTokens *self, GError **error)
     GError *local = NULL;
     lares_db_lock(self->db);
     sqlite3_stmt *q = lares_db_query(self->db, error,
-                                     "SELECT id, hash, principal, realm, user, label, scope, created, expires"
+                                     "SELECT id, hash, principal, realm, user, label, scope, created, expires, groups"
                                      " FROM tokens",
                                      "");
     while (q && lares_db_next(self->db, q, &local)) {
@@ -130,6 +157,7 @@ load_all(LaresTokens *self, GError **error)
         t->scope = (LaresRight)CLAMP(sqlite3_column_int(q, 6), LARES_RIGHT_READ, LARES_RIGHT_ADMIN);
         t->created = sqlite3_column_int64(q, 7);
         t->expires = sqlite3_column_int64(q, 8);
+        t->groups = groups_of_text(lares_db_text(q, 9));
         keep(self, t);
     }
     lares_db_unlock(self->db);
@@ -162,7 +190,9 @@ refresh(LaresTokens *self, Token *t)
                                     .pub.name = t->user,
                                     .pub.principal = t->principal,
                                     .pub.generation = lares_directory_generation() - 1,
-                                    .pub.authenticated = TRUE};
+                                    .pub.authenticated = TRUE,
+                                    .claimed = (const uint32_t *)(gpointer)t->groups->data,
+                                    .n_claimed = t->groups->len};
         t->identity = lares_identity_new(&values, NULL, 0);
     }
     if (lares_directory_refresh(directory, t->identity, &fresh) != LARES_OK)
@@ -313,6 +343,7 @@ take_owner(const LaresControlCaller *caller, GVariant *args, Token *t, GError **
     t->principal = g_strdup(caller->identity->principal);
     t->realm = g_strdup(full->realm ? full->realm : "");
     t->user = g_strdup(caller->identity->name);
+    g_array_append_vals(t->groups, full->claimed, full->n_claimed);
     return TRUE;
 }
 
@@ -351,6 +382,7 @@ token_create(LaresHost *host, const LaresControlCaller *caller, GVariant *args, 
     LaresTokens *self = user;
     guchar secret[SECRET_BYTES], id[ID_BYTES];
     Token *t = g_new0(Token, 1);
+    t->groups = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     if (caller->token) {
         g_set_error_literal(error, LARES_ERROR, LARES_ERROR_DENIED,
                             "a token cannot make tokens: show the ticket (Negotiate) for that");
@@ -361,9 +393,10 @@ token_create(LaresHost *host, const LaresControlCaller *caller, GVariant *args, 
         g_autofree char *token = g_strconcat(PREFIX, letters, NULL);
         t->hash = hash_of(token);
         t->id = in_letters(id, sizeof id);
-        if (lares_db_run(self->db, error, "INSERT INTO tokens VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)", "ssssssiii", t->id,
-                         t->hash, t->principal, t->realm, t->user, t->label, (gint64)t->scope, t->created,
-                         t->expires)) {
+        g_autofree char *groups = text_of_groups(t->groups);
+        if (lares_db_run(self->db, error, "INSERT INTO tokens VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "ssssssiiis",
+                         t->id, t->hash, t->principal, t->realm, t->user, t->label, (gint64)t->scope, t->created,
+                         t->expires, groups)) {
             GVariant *answer = describe(t, token);
             keep(self, t);
             audit(caller, "token.create", t, TRUE);

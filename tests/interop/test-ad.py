@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """laresd as a server of a real Active Directory (Samba's domain controller): users, nested groups, numbers that stay, the
-same groups over NFS with Kerberos and over SMB, and names for what has a SID. Needs root for a network of its own."""
+same groups over NFS with Kerberos, over SMB and over REST, and names for what has a SID. Needs root for a network of its own."""
+import json
 import os
 import pathlib
 import re
@@ -32,7 +33,7 @@ member local outer
 member other ben
 groups grp 300
 member grp* many
-service nas nfs/{HOST} cifs/{HOST}
+service nas nfs/{HOST} cifs/{HOST} HTTP/{HOST}
 """
 ad = server = work = None
 caches, logged_in = {}, []
@@ -261,6 +262,46 @@ def test_names_of_groups():
         assert "exists already" in str(e), e
 
 
+# ---- REST -----------------------------------------------------------------------------------------------------------
+
+def rest(user, method, path, body=None, token=None):
+    """(status, JSON) by the ticket of a user of the domain, or by a token."""
+    command = ["curl", "-s", "-X", method, "-w", "\n%{http_code}", f"http://{HOST}:{server.http_port}/api/v1{path}"]
+    command += ["-H", "Authorization: Bearer " + token] if token else ["--negotiate", "-u", ":"]
+    if body is not None:
+        command += ["-H", "Content-Type: application/json", "-d", json.dumps(body)]
+    r = server.run(command, ccache(user) if user else "/nonexistent")
+    text, _, status = r.stdout.rpartition("\n")
+    return int(status), json.loads(text) if text else None
+
+
+def test_rights_over_rest_by_user_and_by_group():
+    """ada administers by her name, everybody of the domain may look: a group that only the PAC tells of."""
+    status, users = rest("ada", "GET", "/users")
+    assert status == 200 and "ada" in [u["name"] for u in users["items"]], (status, users)
+    assert rest("ada", "POST", "/groups", {"name": "made-over-rest"})[0] == 201
+    status, answer = rest("ben", "GET", "/groups/made-over-rest")
+    assert status == 200 and answer["members"] == [], (status, answer)
+    status, answer = rest("ben", "DELETE", "/groups/made-over-rest")
+    assert status == 403 and "right" in answer["detail"], (status, answer)
+    status, made = rest("ben", "POST", "/tokens", {})
+    assert status == 201, (status, made)
+    # The token keeps what only the ticket could tell, over a restart, too; and makes no more of it.
+    for again in (False, True):
+        if again:
+            server.laresd.restart()
+        assert rest(None, "GET", "/status", token=made["token"])[0] == 200, again
+        assert rest(None, "POST", "/reload", token=made["token"])[0] == 403, again
+    server.verb("user.disable", name="ben")
+    try:
+        assert rest(None, "GET", "/status", token=made["token"])[0] == 401
+        assert rest("ben", "GET", "/status")[0] in (401, 403)
+    finally:
+        server.verb("user.enable", name="ben")
+    assert rest(None, "GET", "/status")[0] == 401
+    assert "verb=group.add object=made-over-rest subject=ada@CORP.TEST face=rest" in server.laresd.log()
+
+
 # ---- Ends -----------------------------------------------------------------------------------------------------------
 
 def test_a_disabled_user():
@@ -298,7 +339,7 @@ def test_a_mapping_goes_before_the_name():
 
 def main():
     global ad, server, work
-    why = samba_ad.missing() or (missing("smbclient", "rpcclient", "smbcacls") and "needs smbclient") or \
+    why = samba_ad.missing() or (missing("smbclient", "rpcclient", "smbcacls", "curl") and "needs smbclient and curl") or \
         netns.enter({"dc1.corp.test": samba_ad.ADDRESS, HOST: "127.0.0.1"})
     if why:
         print("1..0 # SKIP " + why)
@@ -307,7 +348,8 @@ def main():
     os.chmod(work, 0o755)
     try:
         with samba_ad.SambaAd(work / "ad", ACCOUNTS, host_domain=HOST.split(".", 1)[1]) as ad, \
-                SmbServer(work / "server", realm=ad, nfs=True, port=445) as server:
+                SmbServer(work / "server", realm=ad, nfs=True, port=445, http=True,
+                          control="admins=ada\nreaders=@CORP.TEST/Domain Users") as server:
             server.add_share("share", work / "shares" / "share", ["krb5p", "krb5"])
             try:
                 tap.main(globals())

@@ -36,16 +36,19 @@ SERVICE = "cifs/" + HOST
 
 
 class SmbServer:
-    """smb, krb5, ntlm: further settings of the modules; server: of the server itself."""
+    """smb, krb5, ntlm: further settings of the modules; server: of the server itself; control: lines of [control]; http: REST
+    over HTTP, too, at http_port."""
 
     def __init__(self, directory, realm=None, nfs=False, smb=None, krb5=None, ntlm=None, address="127.0.0.1", port=None,
-                 server=None):
+                 server=None, http=False, control=""):
         self.dir = pathlib.Path(directory).absolute()
         self.dir.mkdir(parents=True, exist_ok=True)
         self.realm = realm
         self.port = port or free_port()
         self.nfs_port = free_port() if nfs else None
-        modules = {"auth-sys": {}, "auth-ntlm": ntlm or {}, "store-posix": {}, "proto-rest": {},
+        self.http_port = free_port() if http else None
+        modules = {"auth-sys": {}, "auth-ntlm": ntlm or {}, "store-posix": {},
+                   "proto-rest": {"http": f"{address}:{self.http_port}"} if http else {},
                    "proto-smb2": {"listen": f"{address}:{self.port}", **(smb or {})}}
         env = {}
         if nfs:
@@ -55,9 +58,10 @@ class SmbServer:
             env["KRB5_CONFIG"] = str(realm.krb5_conf)
         (self.dir / "laresd").mkdir(exist_ok=True)
         self.laresd = Laresd(modules, server={"host-name": HOST, "aliases": "localhost", **(server or {})},
-                             raw=f"[identity]\nrealms={realm.name}\n" if realm else "",
+                             raw=(f"[identity]\nrealms={realm.name}\n" if realm else "") +
+                             (f"[control]\n{control}\n" if control else ""),
                              env=env, directory=str(self.dir / "laresd"), keep=True, start=False)
-        self.laresd.wait = [self.port, self.laresd.control] + ([self.nfs_port] if nfs else [])
+        self.laresd.wait = [self.port, self.laresd.control] + [p for p in (self.nfs_port, self.http_port) if p]
         self.client_dir = self.dir / "client"
         self.client_dir.mkdir(exist_ok=True)
         self.conf = self.client_dir / "smb.conf"
