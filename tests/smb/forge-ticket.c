@@ -3,13 +3,15 @@
  * a test wants.
  *
  *     forge-ticket KEYTAB CLIENT SERVICE CCACHE [pac=FILE] [pad=BYTES] [signed=0] [spoiled=1] [of=CLIENT] [data=BYTES]
- *                  [life=SECONDS] [skew=SECONDS]
+ *                  [kdc=0] [life=SECONDS] [skew=SECONDS]
  *
  * pac: a PAC whose LOGON_INFO is that file, as Active Directory's; pad: a buffer of another kind in it; signed: 0 for
  * one that another key than the service's signed; spoiled: a bit of it is another after it was signed; of: whose it is,
- * if not the ticket's client's; data: authorization data of no known kind; skew: how far the client's
+ * if not the ticket's client's; kdc: 0 for one without the KDC's own checksum, but with the service's (1: with both, as
+ * made here); data: authorization data of no known kind; skew: how far the client's
  * clock is ahead. Spec: RFC 4120 5.3, [MS-PAC] 2. */
 #include <krb5/krb5.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +67,47 @@ read_file(const char *path)
 /* In front of the server's checksum: no kind that anybody reads. */
 #define PAC_OF_NO_KIND 0x4711
 
+/* ---- A PAC's checksums ([MS-PAC] 2.8) ---------------------------------------------------------------------------- */
+
+#define APP_DATA_CKSUM 17 /* KERB_NON_KERB_CKSUM_SALT */
+
+static uint32_t
+le32(const char *at)
+{
+    const unsigned char *b = (const unsigned char *)at;
+    return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+}
+
+/* The PAC_INFO_BUFFER of a type. */
+static char *
+buffer_of(const krb5_data *pac, uint32_t type)
+{
+    for (uint32_t i = 0; i < le32(pac->data); i++)
+        if (le32(pac->data + 8 + 16 * i) == type)
+            return pac->data + 8 + 16 * i;
+    fprintf(stderr, "forge-ticket: the PAC has no buffer %u\n", type);
+    exit(1);
+}
+
+/* The service's checksum anew, with the KDC's beside it or none: its buffer is of no kind then. */
+static void
+sign_again(krb5_data *pac, const krb5_keyblock *key, int with_kdc)
+{
+    char *server = buffer_of(pac, KRB5_PAC_SERVER_CHECKSUM), *kdc = buffer_of(pac, KRB5_PAC_PRIVSVR_CHECKSUM);
+    char *server_sum = pac->data + le32(server + 8), *kdc_sum = pac->data + le32(kdc + 8), kept[64];
+    size_t server_len = le32(server + 4) - 4, kdc_len = le32(kdc + 4) - 4;
+    krb5_checksum sum;
+    memcpy(kept, kdc_sum + 4, kdc_len);
+    memset(server_sum + 4, 0, server_len);
+    memset(kdc_sum + 4, 0, kdc_len);
+    if (!with_kdc)
+        memcpy(kdc, "\x12\x47", 2);
+    must(krb5_c_make_checksum(context, (krb5_cksumtype)le32(server_sum), key, APP_DATA_CKSUM, pac, &sum), "a checksum");
+    memcpy(server_sum + 4, sum.contents, sum.length);
+    if (with_kdc)
+        memcpy(kdc_sum + 4, kept, kdc_len);
+}
+
 static krb5_authdata *
 make_pac(char **argv, krb5_timestamp when, krb5_principal client, const krb5_keyblock *key)
 {
@@ -88,6 +131,8 @@ make_pac(char **argv, krb5_timestamp when, krb5_principal client, const krb5_key
     if (of)
         must(krb5_parse_name(context, of, &client), "the PAC's client");
     must(krb5_pac_sign(context, pac, when, client, key, key, &out), "krb5_pac_sign");
+    if (text_option(argv, "kdc"))
+        sign_again(&out, key, option(argv, "kdc") != 0);
     if (option(argv, "spoiled"))
         out.data[out.length / 2] ^= 1;
     *element = (krb5_authdata){.ad_type = KRB5_AUTHDATA_WIN2K_PAC, .length = out.length, .contents = (void *)out.data};

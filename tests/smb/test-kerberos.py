@@ -101,14 +101,15 @@ class Checks(Rig):
 
     def check_a_pac_that_the_kdc_did_not_sign(self):
         """Neither access nor a group, whatever is wrong with it."""
-        for i, wrong in enumerate(({"signed": 0}, {"spoiled": 1}, {"of": "bob@LARES.TEST"})):
+        for i, wrong in enumerate(({"signed": 0}, {"spoiled": 1}, {"of": "bob@LARES.TEST"}, {"kdc": 0})):
             start = len(self.laresd.log())
             _, r = self.login(self.forge(pac=self.pac(groups=[8010 + i]), **wrong))
             assert not isinstance(r, smb.Session), wrong
             assert r.status == smb.LOGON_FAILURE, (wrong, hex(r.status))
             assert "does not have the KDC's signature" in self.laresd.wait_log("verdict=refused", start=start), wrong
             assert "S-1-5-21-1-2-3-%d" % (8010 + i) not in self.groups(), wrong
-        self.works(self.forge(pac=self.pac(groups=[8010])))
+        # What kdc=0 refuses is the missing checksum of the KDC's, not the way in which the other one was made.
+        self.works(self.forge(pac=self.pac(groups=[8010]), kdc=1))
         assert "S-1-5-21-1-2-3-8010" in self.groups()
         self.works(self.forge(pad=100, signed=0))  # without logon information it says nothing
 
