@@ -132,6 +132,15 @@ lares_files_read_range(LaresFiles *files, LaresIo *io, uint64_t offset, size_t l
     return LARES_OK;
 }
 
+/* `status` is what came of it. */
+static LaresStatus
+wrote(LaresFiles *files, LaresIo *io, LaresStatus status)
+{
+    if (status == LARES_OK)
+        lares_files_node_changed(files, io->file->node, LARES_FILTER_LAST_WRITE | LARES_FILTER_SIZE);
+    return status;
+}
+
 LaresStatus
 lares_files_write(LaresFiles *files, LaresIo *io, uint64_t offset, const struct iovec *iov, int n, LaresStable stable,
                   size_t *done)
@@ -143,10 +152,7 @@ lares_files_write(LaresFiles *files, LaresIo *io, uint64_t offset, const struct 
         len += iov[i].iov_len;
     if (!range_fits(offset, len))
         return LARES_FBIG;
-    LaresStatus status = STORE_IFACE(node->store)->write(node->store, io->file, offset, iov, n, stable, done);
-    if (status == LARES_OK)
-        lares_files_node_changed(files, node, LARES_FILTER_LAST_WRITE | LARES_FILTER_SIZE);
-    return status;
+    return wrote(files, io, STORE_IFACE(node->store)->write(node->store, io->file, offset, iov, n, stable, done));
 }
 
 LaresStatus
@@ -177,8 +183,9 @@ lares_files_allocate(LaresFiles *files, LaresIo *io, uint64_t offset, uint64_t l
         return LARES_NOTSUPP;
     if (!range_fits(offset, len))
         return deallocate ? LARES_INVAL : LARES_FBIG;
-    return deallocate ? iface->deallocate(node->store, io->file, offset, len)
-                      : iface->allocate(node->store, io->file, offset, len);
+    return wrote(files, io,
+                 deallocate ? iface->deallocate(node->store, io->file, offset, len)
+                            : iface->allocate(node->store, io->file, offset, len));
 }
 
 /* A copy or clone stays in one store. */
@@ -201,7 +208,7 @@ lares_files_clone(LaresFiles *files, LaresIo *from, uint64_t from_offset, LaresI
         return status;
     if (!STORE_IFACE(store)->clone)
         return LARES_NOTSUPP;
-    return STORE_IFACE(store)->clone(store, from->file, from_offset, to->file, to_offset, len);
+    return wrote(files, to, STORE_IFACE(store)->clone(store, from->file, from_offset, to->file, to_offset, len));
 }
 
 LaresStatus
@@ -215,5 +222,5 @@ lares_files_copy(LaresFiles *files, LaresIo *from, uint64_t from_offset, LaresIo
         return status;
     if (!STORE_IFACE(store)->copy)
         return LARES_NOTSUPP;
-    return STORE_IFACE(store)->copy(store, from->file, from_offset, to->file, to_offset, len, done);
+    return wrote(files, to, STORE_IFACE(store)->copy(store, from->file, from_offset, to->file, to_offset, len, done));
 }

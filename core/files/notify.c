@@ -3,10 +3,11 @@
  *
  * Nobody watching costs an atomic load per change. A change is known by directory and name, or by its object alone
  * (a write over NFS): then the store says where the object is. Watches of one share do not see what is done through
- * another share of the same folders.
+ * another share of the same folders. Leases of directories (core/state) are told in any case.
  *
  * Thread: any. Locks: the list's own; watchers are called without it. */
 #include "files/files-private.h"
+#include "state/state-private.h"
 
 #include <limits.h>
 
@@ -149,6 +150,7 @@ lares_files_changed(LaresFiles *files, const LaresObject *dir, const char *name,
                     uint32_t filter)
 {
     lares_fold_changed(files, dir, name, action, filter);
+    lares_leases_dir_changed(dir->node->fileid);
     if (G_LIKELY(g_atomic_int_get(&files->n_watches) == 0))
         return;
     LaresStore *store = dir->share->store;
@@ -203,6 +205,7 @@ stream_written(LaresFiles *files, LaresStore *store, char *path, uint32_t filter
 void
 lares_files_node_changed(LaresFiles *files, LaresNode *node, uint32_t filter)
 {
+    lares_leases_entry_changed(node);
     if (G_LIKELY(g_atomic_int_get(&files->n_watches) == 0))
         return;
     gboolean wrote = (filter & (LARES_FILTER_SIZE | LARES_FILTER_LAST_WRITE)) != 0;
@@ -306,6 +309,7 @@ lares_files_renamed(LaresFiles *files, LaresRenaming *r, gboolean done)
 {
     gboolean same_file = r->moved.object.node && r->moved.object.node == r->replaced.object.node;
     if (done && !same_file) {
+        lares_leases_names_moved();
         uint32_t filter = lares_files_victim_filter(&r->moved);
         gboolean within = r->from->node == r->to->node;
         if (r->replaced.object.node && !same_file)

@@ -151,8 +151,10 @@ lares_files_link(LaresFiles *files, const LaresCaller *caller, const LaresObject
     lares_files_change_before(dir, info);
     status = STORE_IFACE(dir->share->store)->link(dir->share->store, &cred, object->node, dir->node, name);
     lares_files_change_after(dir, info);
-    if (status == LARES_OK)
+    if (status == LARES_OK) {
+        lares_leases_names_moved();
         lares_files_changed(files, dir, name, LARES_CHANGE_ADDED, LARES_FILTER_FILE_NAME);
+    }
     return status;
 }
 
@@ -189,6 +191,7 @@ lares_files_link_replace(LaresFiles *files, const LaresCaller *caller, const Lar
     lares_files_victim(files, dir, &cred, name, &victim);
     status = link_over(object, dir, &cred, name);
     if (status == LARES_OK) {
+        lares_leases_names_moved();
         lares_files_changed(files, dir, name, LARES_CHANGE_REMOVED, lares_files_victim_filter(&victim));
         lares_files_changed(files, dir, name, LARES_CHANGE_ADDED, LARES_FILTER_FILE_NAME);
     }

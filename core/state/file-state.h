@@ -75,6 +75,12 @@ struct _LaresLease {
     uint32_t required;          /* and the next one there at once */
     guint serial;               /* of breaks, for their time-outs */
     uint64_t listed;            /* the last listing that has met it */
+    gboolean armed;             /* of a directory: local changes are seen, so that something may be granted */
+    guint disarms;              /* how often that ended */
+    /* lease-dir.c's lock: */
+    gboolean in_dirs; /* found there */
+    LaresDirWatch *watch;
+    uint8_t key[LARES_LEASE_KEY];
 };
 
 struct _LaresWait {
@@ -100,6 +106,10 @@ struct _LaresFileState {
     guint n_leases; /* opens with a lease */
     LaresUnlink *unlink;
     GArray *locks; /* LaresLock, sorted by first; NULL while there are none */
+    /* lease-dir.c: the directory leases that there were at this time know that the file changes, but for the one with
+     * this key (zeros: none). */
+    uint64_t told;
+    uint8_t told_spared[LARES_LEASE_KEY];
 };
 
 /* A bound on what one file's locks may cost, far above what any client keeps. */
@@ -157,6 +167,11 @@ void lares_leases_notify(GArray *notices); /* not locked; consumes it, may be NU
 void lares_lease_grant(LaresFileState *state, LaresLease *lease, uint32_t want);
 /* The open is closing. */
 void lares_lease_let_go(LaresLease *lease);
+/* Everything the lease holds is to go; nobody waits for that. */
+void lares_lease_break_all(LaresLease *lease, GArray **notices);
+/* ---- lease-dir.c. A directory's lease got something (shard locked), or is perhaps not open any more (not locked). */
+void lares_lease_dir_granted(void);
+void lares_lease_dir_forget(LaresLease *lease);
 
 /* ---- wait.c ----------------------------------------------------------------------------------------------------- */
 

@@ -51,6 +51,7 @@ lares_lease_unref(LaresLease *lease)
 {
     if (!g_atomic_int_dec_and_test(&lease->ref))
         return;
+    lares_lease_dir_forget(lease);
     if (lease->destroy)
         lease->destroy(lease->user);
     lares_node_unref(lease->node);
@@ -138,6 +139,13 @@ start_break(LaresLease *lease, uint32_t to, GArray **notices)
     lease->epoch++;
     lease->goes_on = FALSE;
     tell_break(lease, to, to, notices);
+}
+
+void
+lares_lease_break_all(LaresLease *lease, GArray **notices)
+{
+    if (lease->state)
+        start_break(lease, 0, notices);
 }
 
 /* More was asked for while the answer was awaited: the same change goes on, one step at a time, as Windows does it. */
@@ -280,7 +288,7 @@ sane(const LaresLease *lease, uint32_t want)
     if (!(want & LARES_LEASE_READ))
         return 0;
     if (lease->node->type == LARES_TYPE_DIRECTORY)
-        want &= ~LARES_LEASE_WRITE;
+        return lease->armed ? want & ~LARES_LEASE_WRITE : 0;
     return want;
 }
 
@@ -312,4 +320,6 @@ lares_lease_grant(LaresFileState *state, LaresLease *lease, uint32_t want)
         return;
     lease->state = want;
     lease->epoch++;
+    if (lease->node->type == LARES_TYPE_DIRECTORY)
+        lares_lease_dir_granted();
 }

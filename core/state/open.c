@@ -457,6 +457,8 @@ lares_open_close(LaresOpen *open)
     if (unlink)
         unlink->run(unlink);
     lares_waits_wake(waits);
+    if (was_listed && open->lease)
+        lares_lease_dir_forget(open->lease);
     if (was_listed) {
         lares_holder_give_open(open->holder);
         lares_open_unref(open);

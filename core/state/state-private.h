@@ -54,6 +54,19 @@ typedef enum {
 LaresStatus lares_state_contend(LaresNode *node, LaresOpen *self, LaresContend what, uint64_t *seen);
 /* May the name of this node go, as far as other opens are concerned? LARES_FILE_OPEN, LARES_DELAY. */
 LaresStatus lares_state_name_may_go(LaresNode *node, LaresOpen *self, uint64_t *seen);
+/* Entries of the directory with this number changed (0: of any): its leases end, but for the one this thread spares.
+ * One atomic load while there are none. */
+void lares_leases_dir_changed(uint64_t fileid);
+gboolean lares_leases_deferred(void);
+/* The same for the directory that the node's name is in, unless this thread defers it: lares_leases_tell(). */
+static inline void
+lares_leases_entry_changed(LaresNode *node)
+{
+    if (!lares_leases_deferred())
+        lares_leases_tell(node);
+}
+/* A name was moved or made: what was found out about where nodes are is to be found out again. */
+void lares_leases_names_moved(void);
 /* FALSE: nobody anywhere has a lease or denies deletion, so the two above need not be asked. */
 gboolean lares_state_has_guards(void);
 

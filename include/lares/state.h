@@ -146,6 +146,19 @@ LARES_API LaresLease *lares_open_lease(LaresOpen *open);
 /* Gives an open that has none a lease, and the lease what may be had of `want`: for an object that the open itself
  * made. */
 LARES_API void lares_open_set_lease(LaresOpen *open, LaresLease *lease, uint32_t want);
+/* A directory's lease (READ, HANDLE): what is listed may be kept until an entry comes, goes, is renamed or changes,
+ * over any protocol or by a local program. Nothing is granted to a lease of a directory before this was called, nor
+ * after a local change before it is called again. `key` is who holds it, see lares_leases_spare(). LARES_NOTSUPP where
+ * local changes cannot be seen; LARES_TOO_MANY. Spec: [MS-FSA] 2.1.4.12 (PARENT_OBJECT). */
+#define LARES_LEASE_KEY 32
+LARES_API LaresStatus lares_lease_watch_directory(LaresLease *lease, const uint8_t key[LARES_LEASE_KEY]);
+/* What this thread changes from now on leaves the directory lease with this key alone, for its holder knows ([MS-FSA]
+ * 2.1.4.12.2). Borrowed until the next call; NULL: none. */
+LARES_API void lares_leases_spare(const uint8_t key[LARES_LEASE_KEY]);
+/* While on, what this thread changes in a file does not end the leases of its directory yet: the file is told of once,
+ * when it is flushed or closed ([MS-FSA] 2.1.5.5, 2.1.5.7). */
+LARES_API void lares_leases_defer(gboolean on);
+LARES_API void lares_leases_tell(LaresNode *node);
 /* Gives up the lease's state without being asked (its client is gone). */
 LARES_API void lares_lease_surrender(LaresLease *lease);
 

@@ -171,6 +171,11 @@ typedef gboolean (*LaresDirAttrsFunc)(const LaresDirEntry *entry, const LaresAtt
  * and watched again; watch 0: this is so for all. Must not call the store. */
 typedef void (*LaresNamesFunc)(uint32_t watch, const char *name, gboolean there, gpointer user);
 
+/* Something was changed in the directory with this number, of whatever store; 0: perhaps in any. From a thread of the
+ * store's own choice, without locks. */
+typedef void (*LaresDirChangedFunc)(uint64_t fileid);
+typedef struct _LaresDirWatch LaresDirWatch; /* the store's */
+
 typedef enum { LARES_SEEK_DATA, LARES_SEEK_HOLE } LaresSeek;
 typedef enum { LARES_XATTR_EITHER, LARES_XATTR_CREATE, LARES_XATTR_REPLACE } LaresXattrMode;
 
@@ -273,6 +278,14 @@ struct _LaresStoreInterface {
      * inside of that. LARES_STALE when the name has another object than number `fileid` by now. */
     LaresStatus (*entry_handle)(LaresStore *self, LaresNode *dir, const char *name, uint64_t fileid,
                                 LaresHandle *handle);
+    /* Optional, both: until dir_unwatch, `changed` is called when anybody but this process has changed entries of the
+     * directory (their names, attributes or data); after that call not again before the next dir_watch. May be called
+     * several times for a directory, and ended as often. LARES_NOTSUPP where such changes may not be seen. */
+    LaresStatus (*dir_watch)(LaresStore *self, LaresNode *dir, LaresDirChangedFunc changed, LaresDirWatch **watch);
+    void (*dir_unwatch)(LaresStore *self, LaresDirWatch *watch);
+    /* Optional: the number of the directory that an object's only name is in. LARES_STALE: it has no name (any more);
+     * LARES_NOENT at the root; LARES_NOTSUPP: it has several. */
+    LaresStatus (*parent_fileid)(LaresStore *self, LaresNode *node, uint64_t *fileid);
 };
 
 /* Opens the store of one share: `path` is its root. NULL with error. */

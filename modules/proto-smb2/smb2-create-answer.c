@@ -196,7 +196,7 @@ put_lease(Smb2Op *op, Smb2Create *c, size_t *last)
     smb2_set_u32(data + 20, (breaking ? SMB2_LEASE_FLAG_BREAK_IN_PROGRESS : 0) |
                                 (lease->has_parent ? SMB2_LEASE_FLAG_PARENT_LEASE_KEY : 0));
     if (lease->has_parent)
-        memcpy(data + 32, lease->parent_key, 16);
+        memcpy(data + 32, lease->parent_key + 16, 16);
     smb2_set_u16(data + 48, epoch);
     smb2_create_context_put(op->out, last, "RqLs", data, lease->version == 2 ? 52 : 32);
 }

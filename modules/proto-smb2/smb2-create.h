@@ -55,6 +55,7 @@ typedef struct {
     size_t name_len;
     gboolean name_given;
     Smb2CreateContexts contexts;
+    uint8_t parent_key[32]; /* see Smb2Lease */
     /* What comes of it: */
     uint32_t maximal;
     gboolean has_maximal;

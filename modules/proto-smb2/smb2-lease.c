@@ -151,7 +151,8 @@ smb2_lease_get(Smb2Op *op, LaresNode *node, const Smb2LeaseRequest *request, Smb
     memcpy(made->table_key + 16, request->key, 16);
     made->version = request->version;
     made->has_parent = request->version == 2 && (request->flags & SMB2_LEASE_FLAG_PARENT_LEASE_KEY);
-    memcpy(made->parent_key, request->parent_key, 16);
+    memcpy(made->parent_key, op->connection->client_guid, 16);
+    memcpy(made->parent_key + 16, request->parent_key, 16);
     attach_core(made, node);
     if (request->version == 2)
         lares_lease_set_epoch(made->core, request->epoch);

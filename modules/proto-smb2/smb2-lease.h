@@ -14,8 +14,8 @@ struct _Smb2Lease {
     uint8_t table_key[32]; /* client GUID and lease key; of keyed ones */
     guint8 version;        /* 1 or 2 */
     gboolean has_parent;
-    uint8_t parent_key[16];
-    GQueue opens; /* of Smb2Open, the oldest first; guarded by Smb2Opens.lock */
+    uint8_t parent_key[32]; /* likewise, of the lease of the directory: its holder knows what it changes there itself */
+    GQueue opens;           /* of Smb2Open, the oldest first; guarded by Smb2Opens.lock */
 };
 
 typedef struct {

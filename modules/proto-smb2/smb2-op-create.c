@@ -95,13 +95,14 @@ grant_new(Smb2Op *op, Smb2Create *c, uint32_t *granted)
 
 /* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
-/* None on directories, and NEGOTIATE offers none: a change in a directory does not break its leases. */
+/* Directories have leases of version 2 only, and only where NEGOTIATE agreed on them ([MS-SMB2] 3.3.5.9.11). */
 static gboolean
 leases_possible(const Smb2Op *op, const Smb2Create *c, gboolean directory)
 {
     if (c->oplock != SMB2_OPLOCK_LEVEL_LEASE || !c->contexts.has_lease || op->connection->dialect < SMB2_DIALECT_210)
         return FALSE;
-    return !directory;
+    return !directory ||
+           (c->contexts.lease.version == 2 && op->connection->server_capabilities & SMB2_GLOBAL_CAP_DIRECTORY_LEASING);
 }
 
 /* A key names the lease of one file ([MS-SMB2] 3.3.5.9.8). */
@@ -118,6 +119,27 @@ key_is_elsewhere(const Smb2Op *op, const Smb2Create *c, const LaresNode *node)
     return elsewhere;
 }
 
+static void
+drop_lease(Smb2Open *open)
+{
+    g_clear_pointer(&open->lease, smb2_lease_unref);
+    open->oplock = SMB2_OPLOCK_LEVEL_NONE;
+}
+
+/* What this CREATE changes does not end the lease of the directory that its client holds and names ([MS-FSA]
+ * 2.1.4.12.2). */
+static void
+spare_parent(const Smb2Op *op, Smb2Create *c)
+{
+    const Smb2LeaseRequest *lease = &c->contexts.lease;
+    if (c->oplock != SMB2_OPLOCK_LEVEL_LEASE || !c->contexts.has_lease || lease->version != 2 ||
+        !(lease->flags & SMB2_LEASE_FLAG_PARENT_LEASE_KEY))
+        return;
+    memcpy(c->parent_key, op->connection->client_guid, 16);
+    memcpy(c->parent_key + 16, lease->parent_key, 16);
+    lares_leases_spare(c->parent_key);
+}
+
 /* The lease or oplock that the new open is to hold: into open->lease, or none. */
 static uint32_t
 prepare_lease(Smb2Op *op, Smb2Create *c, LaresNode *node, uint32_t *want)
@@ -129,7 +151,11 @@ prepare_lease(Smb2Op *op, Smb2Create *c, LaresNode *node, uint32_t *want)
     if (leases_possible(op, c, directory)) {
         *want = c->contexts.lease.state & (LARES_LEASE_READ | LARES_LEASE_HANDLE | LARES_LEASE_WRITE);
         open->oplock = SMB2_OPLOCK_LEVEL_LEASE;
-        return smb2_lease_get(op, node, &c->contexts.lease, &open->lease);
+        uint32_t status = smb2_lease_get(op, node, &c->contexts.lease, &open->lease);
+        if (status == STATUS_SUCCESS && directory &&
+            lares_lease_watch_directory(open->lease->core, open->lease->table_key) != LARES_OK)
+            drop_lease(open); /* local programs could change it unseen */
+        return status;
     }
     if (directory || c->oplock == SMB2_OPLOCK_LEVEL_LEASE || !smb2_lease_of_oplock(c->oplock))
         return STATUS_SUCCESS;
@@ -507,6 +533,8 @@ smb2_op_create(Smb2Op *op)
     Smb2Create c = {0};
     gboolean done = FALSE, added = FALSE;
     uint32_t status = parse(op, &c);
+    if (status == STATUS_SUCCESS)
+        spare_parent(op, &c);
     if (status == STATUS_SUCCESS && op->tree->pipe) {
         status = open_pipe(op, &c);
     } else if (status == STATUS_SUCCESS) {
@@ -534,6 +562,7 @@ smb2_op_create(Smb2Op *op)
         smb2_making_unref(c.making);
     else
         smb2_making_end(c.making);
+    lares_leases_spare(NULL);
     lares_object_clear(&c.base);
     smb2_target_clear(&c.target);
     return status;

@@ -36,6 +36,13 @@ smb2_open_resume_key(const Smb2Open *open, uint8_t key[24])
 }
 
 void
+smb2_open_tell(Smb2Open *open)
+{
+    if (g_atomic_int_compare_and_exchange(&open->untold, 1, 0))
+        lares_leases_tell(open->object.node);
+}
+
+void
 smb2_open_wrote(Smb2Op *op, Smb2Open *open)
 {
     if (G_LIKELY(!g_atomic_int_get(&open->has_sticky)))
@@ -79,6 +86,7 @@ void
 smb2_op_leave_open(Smb2Op *op)
 {
     Smb2Open *open = g_steal_pointer(&op->open);
+    lares_leases_spare(NULL);
     if (!open)
         return;
     if (op->counted) {

@@ -374,6 +374,7 @@ smb2_open_close(Smb2Open *open)
     if (notify && notify_free)
         notify_free(notify);
     if (open->open) {
+        smb2_open_tell(open);
         if (g_atomic_int_get(&open->delete_on_close))
             mark_for_deletion(open);
         lares_open_close(open->open);
@@ -420,6 +421,8 @@ smb2_op_open(Smb2Op *op, const uint8_t *file_id)
         op->chain->failed = STATUS_FILE_CLOSED;
         return STATUS_FILE_CLOSED;
     }
+    if (op->open->lease && op->open->lease->has_parent)
+        lares_leases_spare(op->open->lease->parent_key);
     memcpy(op->chain->file_id, id, sizeof id);
     op->chain->has_file_id = TRUE;
     op->chain->failed = 0;

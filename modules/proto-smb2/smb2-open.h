@@ -76,6 +76,7 @@ struct _Smb2Open {
     uint8_t lock_sequence[SMB2_LOCK_SEQUENCES]; /* number + 1, 0: not valid; guarded by lock */
     guint disconnects;                          /* guarded by lock: which disconnect a time-out belongs to */
     gint64 position;      /* atomic: FilePositionInformation, behind what was read or written last */
+    gint untold;          /* atomic: it was written, which whoever keeps a listing of its directory was not told yet */
     gint has_sticky;      /* atomic: writing through this open leaves the time below as it is */
     LaresTime sticky;     /* guarded by lock */
     uint32_t mode;        /* FileModeInformation; guarded by lock */
@@ -147,6 +148,8 @@ void smb2_opens_unlock(Smb2Opens *opens);
 
 /* ---- Use -------------------------------------------------------------------------------------------------------- */
 
+/* Flushed or closed: what was written shows in its directory now. */
+void smb2_open_tell(Smb2Open *open);
 /* After a write: where it ended, and the time of writing as the client wants it ([MS-FSA] 2.1.5.15.2). */
 void smb2_open_wrote(Smb2Op *op, Smb2Open *open);
 static inline void

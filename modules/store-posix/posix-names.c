@@ -28,9 +28,8 @@ static GMutex lock;
 static int queue = -1;      /* guarded by lock */
 static GHashTable *watches; /* descriptor → Watch; guarded by lock */
 
-/* Does this kernel see every change? */
-static gboolean
-is_local(const PosixNode *dir)
+gboolean
+posix_sees_all_changes(const PosixNode *dir)
 {
     struct statfs fs;
     if (dir->mount->plain)
@@ -75,7 +74,7 @@ posix_names_watch(LaresStore *base, LaresNode *lnode, uint32_t *out)
     PosixNode *dir = posix_node(lnode);
     char path[POSIX_FD_PATH];
     int wd = -1;
-    if (!posix_is_dir(dir) || posix_node_ready(dir) != LARES_OK || !is_local(dir))
+    if (!posix_is_dir(dir) || posix_node_ready(dir) != LARES_OK || !posix_sees_all_changes(dir))
         return LARES_NOTSUPP;
     posix_fd_path(dir->fd, path);
     g_mutex_lock(&lock);

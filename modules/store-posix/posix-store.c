@@ -256,5 +256,8 @@ posix_store_iface_init(LaresStoreInterface *iface)
         .names_unwatch = posix_names_unwatch,
         .names_poll = posix_names_poll,
         .handles_last = handles_last,
+        .dir_watch = posix_dir_watch,
+        .dir_unwatch = posix_dir_unwatch,
+        .parent_fileid = posix_parent_fileid,
     };
 }

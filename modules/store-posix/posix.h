@@ -367,6 +367,12 @@ LaresStatus posix_path(LaresStore *store, LaresNode *node, char *buf, size_t siz
 LaresStatus posix_names_watch(LaresStore *store, LaresNode *dir, uint32_t *watch);
 void posix_names_unwatch(LaresStore *store, uint32_t watch);
 void posix_names_poll(LaresStore *store, LaresNamesFunc emit, gpointer user);
+/* Does this kernel see every change of the directory, which is ready? */
+gboolean posix_sees_all_changes(const PosixNode *dir);
+/* posix-watch.c */
+LaresStatus posix_dir_watch(LaresStore *store, LaresNode *dir, LaresDirChangedFunc changed, LaresDirWatch **watch);
+void posix_dir_unwatch(LaresStore *store, LaresDirWatch *watch);
+LaresStatus posix_parent_fileid(LaresStore *store, LaresNode *node, uint64_t *fileid);
 LaresStatus posix_getxattr(LaresStore *store, const LaresCred *cred, LaresNode *node, const char *name, uint8_t *buf,
                            size_t size, size_t *len);
 LaresStatus posix_setxattr(LaresStore *store, const LaresCred *cred, LaresNode *node, const char *name,

@@ -32,6 +32,10 @@ def lease_context(key, state):
     return context(b"RqLs", struct.pack("<16sIIQ", key, state, 0, 0))
 
 
+def lease2_context(key, state, parent=None, epoch=0):
+    return context(b"RqLs", struct.pack("<16sIIQ16sHH", key, state, 4 if parent else 0, 0, parent or bytes(16), epoch, 0))
+
+
 def create(name, access=ALL_ACCESS, share=SHARE_ALL, disposition=OPEN_IF, options=0, oplock=0, contexts=(), attributes=0):
     path = name.encode("utf-16-le")
     body, at = path or b"\0", 0

@@ -7,6 +7,7 @@ import os
 import pathlib
 import shutil
 import struct
+import subprocess
 import sys
 import tempfile
 import time
@@ -126,6 +127,129 @@ def test_nfs_breaks_leases_of_smb():
             os.rename(b.folder / "g", b.folder / "f")
         new = lease_after(b, "f", lambda: b.nfs_until(lambda: b.nfs.call(nfs.putfh(b.root), nfs.remove(b"f")))[1])
         assert new and new[-1] & ops.H == 0, new
+
+
+def dir_lease(b, name, key, want=ops.R | ops.H | ops.W, channel=None, tree=None, context=ops.lease2_context):
+    """Opens the directory: its FileId and what the lease has."""
+    r = (channel or b.smb).ask(smb.CREATE, ops.create(name, access=LIST, options=ops.DIRECTORY, oplock=ops.LEASE,
+                                                      contexts=[context(key, want)]), tree or b.tree)
+    at = r.body.find(b"RqLs")
+    assert r.status == smb.SUCCESS and (at >= 0) == (r.body[2] == 0xff), hex(r.status)
+    return r.file, struct.unpack_from("<I", r.body, at + 8 + 16)[0] if at >= 0 else None
+
+
+def broken(b, key, limit=10):
+    """What the lease was broken to; waits for it."""
+    end = time.monotonic() + limit
+    while True:
+        new = [struct.unpack_from("<I", body, 28)[0] for body in list(b.smb.breaks) if body[8:24] == key]
+        if new or time.monotonic() > end:
+            return new
+        time.sleep(0.01)
+
+
+def test_directory_leases():
+    """They end with any change of an entry but the holder's own, over each protocol and by local programs."""
+    with serving() as b:
+        b.smb.tree = b.tree
+        for name in ("d", "e"):
+            b.close(b.create(name, options=ops.DIRECTORY))
+            os.chmod(b.folder / name, 0o777)
+        d = b.nfs.walk("data/d")
+
+        def call(fh, *operations):
+            return lambda: b.nfs_until(lambda: b.nfs.call(nfs.putfh(fh), *operations))[1].ok()
+
+        def local(*argv):
+            return lambda: subprocess.run([*argv], cwd=b.folder / "d", check=True)
+        other = b.channel()
+        tree = other.connect_tree("data")
+
+        def make(name, channel=other, tree=tree, **kw):
+            r = channel.ask(smb.CREATE, ops.create(name, **kw), tree)
+            assert channel.ask(smb.CLOSE, ops.close(r.file), tree).status == smb.SUCCESS
+        acts = [call(d, nfs.create(nfs.NF4DIR, b"n", {"mode": 0o777})), call(d, nfs.savefh(), nfs.rename(b"n", b"m")),
+                call(d, nfs.remove(b"m")), lambda: make("d\\s"), lambda: make("d\\s", options=ops.DELETE_ON_CLOSE),
+                local("touch", "f"), local("chmod", "600", "f"), local("chmod", "666", "f"), local("sh", "-c", "echo x >f")]
+
+        def on_f(operation):
+            return lambda: call(b.nfs.walk("data/d/f"), operation)()
+        acts += [on_f(nfs.setattr(ANONYMOUS, {"size": 3})), on_f(nfs.write(ANONYMOUS, 0, b"yz")), local("rm", "f")]
+        for i, act in enumerate(acts):
+            key = os.urandom(16)
+            fid, got = dir_lease(b, "d", key)
+            assert got == ops.R | ops.H, (i, got)
+            b.smb.breaks.clear()
+            act()
+            assert broken(b, key) == [0], (i, b.smb.breaks)
+            # It is given again to who asks again.
+            if i == 0:
+                deadline = time.monotonic() + 10
+                while True:  # the acknowledgement may be on its way
+                    again, got = dir_lease(b, "d", key)
+                    b.close(again)
+                    if got == ops.R | ops.H or time.monotonic() > deadline:
+                        break
+                assert got == ops.R | ops.H, got
+            b.close(fid)
+        # What another SMB client writes shows when it is flushed or closed.
+        for end in (smb.FLUSH, ops.flush), (smb.CLOSE, ops.close):
+            key = os.urandom(16)
+            f = other.ask(smb.CREATE, ops.create("d\\written"), tree).file
+            fid, _ = dir_lease(b, "d", key)
+            assert other.ask(smb.WRITE, ops.write(f, 0, b"1"), tree).status == smb.SUCCESS
+            assert other.ask(smb.WRITE, ops.write(f, 1, b"2"), tree).status == smb.SUCCESS
+            assert b.smb.ask(smb.ECHO, smb.ECHO_BODY).status == smb.SUCCESS and not broken(b, key, 0)
+            assert other.ask(end[0], end[1](f), tree).status == smb.SUCCESS
+            assert broken(b, key) == [0]
+            b.close(fid)
+            if end[0] != smb.CLOSE:
+                assert other.ask(smb.CLOSE, ops.close(f), tree).status == smb.SUCCESS
+        # The holder of both leases knows what it does; a stranger who names the same key, or the holder without it, does not.
+        key, beside, child = (os.urandom(16) for _ in range(3))
+        fid, got = dir_lease(b, "d", key)
+        sentinel, _ = dir_lease(b, "e", beside)
+        b.smb.breaks.clear()
+        mine = {"oplock": ops.LEASE, "contexts": [ops.lease2_context(child, ops.R, key)]}
+        f = b.create("d\\own", **mine)
+        for command, body in ((smb.WRITE, ops.write(f, 0, b"1")), (smb.SET_INFO, ops.set_size(f, 5)),
+                              (smb.SET_INFO, ops.rename(f, "d\\renamed")), (smb.SET_INFO, ops.set_delete(f))):
+            assert b.smb.ask(command, body, b.tree).status == smb.SUCCESS
+        b.close(f)
+        subprocess.run(["touch", b.folder / "e" / "x"], check=True)
+        assert broken(b, beside) == [0] and not broken(b, key, 0), b.smb.breaks
+        make("d\\stranger", **mine)
+        assert broken(b, key) == [0]
+        b.close(fid)
+        fid, got = dir_lease(b, "d", key)
+        assert got == ops.R | ops.H
+        b.smb.breaks.clear()
+        make("d\\keyless", b.smb, b.tree)
+        assert broken(b, key) == [0]
+        b.close(fid)
+        other.close()
+
+
+def test_directory_leases_that_are_refused():
+    with serving() as b:
+        b.close(b.create("d", options=ops.DIRECTORY))
+        for dialect, caps, agreed in ((0x0311, 0x7f, 0x20), (0x0300, 0x7f, 0x20), (0x0311, 0x5f, 0), (0x0210, 0x7f, 0)):
+            c = smb.Conn(b.s.port)
+            r = c.negotiate(dialects=(dialect,), caps=caps)
+            assert struct.unpack_from("<I", r.body, 24)[0] & 0x20 == agreed, (hex(dialect), hex(caps))
+            c.close()
+        # Of version 1; of dialect 2.1; without READ.
+        fid, got = dir_lease(b, "d", b"1" * 16, context=ops.lease_context)
+        assert got is None
+        b.close(fid)
+        old = b.channel(dialect=0x0210)
+        tree = old.connect_tree("data")
+        fid, got = dir_lease(b, "d", b"2" * 16, channel=old, tree=tree)
+        assert got is None
+        old.close()
+        fid, got = dir_lease(b, "d", b"3" * 16, want=ops.H)
+        assert not got
+        b.close(fid)
 
 
 def test_share_modes_of_both():

@@ -510,18 +510,6 @@ class Checks(Rig):
         allocated, size = storage()
         assert size == 13 and allocated >= 13, (allocated, size)
 
-    def check_directories_have_no_leases(self):
-        c = smb.Conn(self.port)
-        r = c.negotiate()
-        assert struct.unpack_from("<I", r.body, 24)[0] & 0x20 == 0
-        s = c.login()
-        t = s.tree("share")
-        lease = struct.pack("<16sIIQ16sHH", b"k" * 16, 3, 0, 0, bytes(16), 0, 0)
-        context = struct.pack("<IHHHHI", 0, 16, 4, 0, 24, len(lease)) + b"RqLs" + bytes(4) + lease
-        body = struct.pack("<HBBIQQIIIIIHHII", 57, 0, 0xFF, 2, 0, 0, 0x81, 0, 7, 1, 1, 120, 0, 120, len(context))
-        r = c.call(smb.CREATE, body + context, session=s, tree=t)
-        assert r.status == smb.SUCCESS and r.body[2] == 0 and b"RqLs" not in r.body, (hex(r.status), r.body)
-
     def check_pipes_of_one_session(self):
         c, s = self.session()
         c.call(smb.ECHO, smb.ECHO_BODY, session=s, credits=2000)
