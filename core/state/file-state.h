@@ -74,6 +74,7 @@ struct _LaresLease {
     uint32_t offered;           /* the break that is under way goes here, */
     uint32_t required;          /* and the next one there at once */
     guint serial;               /* of breaks, for their time-outs */
+    GSource *timer;             /* of the break that is under way, or NULL; a reference */
     uint64_t listed;            /* the last listing that has met it */
     gboolean armed;             /* of a directory: local changes are seen, so that something may be granted */
     guint disarms;              /* how often that ended */
@@ -165,8 +166,9 @@ gboolean lares_leases_break(LaresFileState *state, const LaresLease *own, uint32
 void lares_leases_notify(GArray *notices); /* not locked; consumes it, may be NULL */
 /* What may be had of `want` beside what is there; the lease gets it. */
 void lares_lease_grant(LaresFileState *state, LaresLease *lease, uint32_t want);
-/* The open is closing. */
-void lares_lease_let_go(LaresLease *lease);
+/* The open is closing. A timer that nobody waits for any more, or NULL. */
+GSource *lares_lease_let_go(LaresLease *lease);
+void lares_lease_drop_timer(GSource *timer); /* not locked; may be NULL */
 /* Everything the lease holds is to go; nobody waits for that. */
 void lares_lease_break_all(LaresLease *lease, GArray **notices);
 /* ---- lease-dir.c. A directory's lease got something (shard locked), or is perhaps not open any more (not locked). */

@@ -179,20 +179,39 @@ lares_leases_break(LaresFileState *state, const LaresLease *own, uint32_t lose, 
     return waiting;
 }
 
+/* The answer is there, or not awaited any more. Shard locked; to be dropped without. */
+static GSource *
+end_break(LaresLease *lease)
+{
+    lease->breaking = FALSE;
+    return g_steal_pointer(&lease->timer);
+}
+
+void
+lares_lease_drop_timer(GSource *timer)
+{
+    if (!timer)
+        return;
+    g_source_destroy(timer);
+    g_source_unref(timer);
+}
+
 static gboolean
 break_timed_out(gpointer data)
 {
     Notice *notice = data;
     LaresLease *lease = notice->lease;
     LaresWait *waits = NULL;
+    GSource *timer = NULL;
     lares_state_shard_lock(lease->node);
     LaresFileState *state = lares_state_peek(lease->node);
     if (lease->breaking && lease->serial == notice->serial) {
         lease->state = 0; /* [MS-SMB2] 3.3.6.1, 3.3.6.5: who does not answer keeps nothing */
-        lease->breaking = FALSE;
+        timer = end_break(lease);
         waits = state ? lares_waits_take(state) : NULL;
     }
     lares_state_shard_unlock(lease->node);
+    lares_lease_drop_timer(timer);
     lares_waits_wake(waits);
     return G_SOURCE_REMOVE;
 }
@@ -205,16 +224,33 @@ notice_free(gpointer data)
     g_free(notice);
 }
 
+/* Who does not answer is not waited for longer than this. */
+static void
+start_timer(const Notice *notice)
+{
+    LaresLease *lease = notice->lease;
+    GSource *timer = g_timeout_source_new(LARES_BREAK_SECONDS * 1000 - 500);
+    Notice own = {lares_lease_ref(lease), notice->what, notice->serial};
+    g_source_set_callback(timer, break_timed_out, g_memdup2(&own, sizeof own), notice_free);
+    lares_state_shard_lock(lease->node);
+    gboolean awaited = lease->breaking && lease->serial == notice->serial;
+    GSource *old = timer;
+    if (awaited) {
+        g_source_attach(timer, NULL);
+        old = g_steal_pointer(&lease->timer);
+        lease->timer = timer;
+    }
+    lares_state_shard_unlock(lease->node);
+    lares_lease_drop_timer(old);
+}
+
 void
 lares_leases_notify(GArray *notices)
 {
     for (guint i = 0; notices && i < notices->len; i++) {
         Notice *notice = &g_array_index(notices, Notice, i);
         if (notice->what.ack)
-            g_timeout_add_full(
-                G_PRIORITY_DEFAULT, LARES_BREAK_SECONDS * 1000 - 500, break_timed_out,
-                g_memdup2(&(Notice){lares_lease_ref(notice->lease), notice->what, notice->serial}, sizeof *notice),
-                notice_free);
+            start_timer(notice);
         notice->lease->notify(notice->lease, &notice->what, notice->lease->user);
         lares_lease_unref(notice->lease);
     }
@@ -237,6 +273,7 @@ lares_lease_ack(LaresLease *lease, uint32_t acked)
     LaresStatus status = LARES_OK;
     LaresWait *waits = NULL;
     GArray *notices = NULL;
+    GSource *timer = NULL;
     lares_state_shard_lock(lease->node);
     LaresFileState *state = lares_state_peek(lease->node);
     if (!lease->breaking) {
@@ -246,13 +283,14 @@ lares_lease_ack(LaresLease *lease, uint32_t acked)
     } else {
         uint32_t required = lease->required;
         lease->state = acked;
-        lease->breaking = FALSE;
+        timer = end_break(lease);
         if (acked & ~required)
             go_on_breaking(lease, required, &notices);
         if (!lease->breaking) /* else who waits would only find that it goes on */
             waits = state ? lares_waits_take(state) : NULL;
     }
     lares_state_shard_unlock(lease->node);
+    lares_lease_drop_timer(timer);
     lares_leases_notify(notices);
     lares_waits_wake(waits);
     return status;
@@ -264,19 +302,20 @@ lares_lease_surrender(LaresLease *lease)
     lares_state_shard_lock(lease->node);
     LaresFileState *state = lares_state_peek(lease->node);
     lease->state = 0;
-    lease->breaking = FALSE;
+    GSource *timer = end_break(lease);
     LaresWait *waits = state ? lares_waits_take(state) : NULL;
     lares_state_shard_unlock(lease->node);
+    lares_lease_drop_timer(timer);
     lares_waits_wake(waits);
 }
 
-void
+GSource *
 lares_lease_let_go(LaresLease *lease)
 {
     if (--lease->opens > 0)
-        return;
+        return NULL;
     lease->state = 0;
-    lease->breaking = FALSE;
+    return end_break(lease);
 }
 
 /* ---- Granting ---------------------------------------------------------------------------------------------------- */

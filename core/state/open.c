@@ -426,6 +426,7 @@ lares_open_close(LaresOpen *open)
     gboolean was_listed = FALSE;
     LaresWait *waits = NULL;
     LaresUnlink *unlink = NULL;
+    GSource *timer = NULL;
     lares_state_shard_lock(open->node);
     if (!open->closed) {
         LaresFileState *state = lares_state_peek(open->node);
@@ -439,7 +440,7 @@ lares_open_close(LaresOpen *open)
         lares_ranges_drop_open(state, open);
         if (open->lease) {
             state->n_leases--;
-            lares_lease_let_go(open->lease);
+            timer = lares_lease_let_go(open->lease);
         }
         waits = lares_waits_take(state);
         unlink_open(state, open);
@@ -457,6 +458,7 @@ lares_open_close(LaresOpen *open)
     if (unlink)
         unlink->run(unlink);
     lares_waits_wake(waits);
+    lares_lease_drop_timer(timer);
     if (was_listed && open->lease)
         lares_lease_dir_forget(open->lease);
     if (was_listed) {

@@ -29,7 +29,9 @@ note_break(LaresLease *lease, const LaresLeaseBreak *what, gpointer user)
 {
     Rig *r = user;
     g_assert_cmpuint(what->to, ==, 0);
+    g_assert_true(what->ack);
     r->breaks++;
+    g_assert_cmpint(lares_lease_ack(lease, 0), ==, LARES_OK);
 }
 
 static void
@@ -68,8 +70,7 @@ again(Rig *r)
     }
     if (lares_lease_watch_directory(r->lease, KEY) != LARES_OK)
         return 0;
-    LaresOpenHow how = {
-        .access = LARES_ACCESS_READ, .lease = r->lease, .lease_want = LARES_LEASE_READ | LARES_LEASE_WRITE};
+    LaresOpenHow how = {.access = LARES_ACCESS_READ, .lease = r->lease, .lease_want = RH | LARES_LEASE_WRITE};
     g_assert_cmpint(lares_state_open_how(r->holder, &r->share, r->root.node, NULL, &how, &r->open), ==, LARES_OK);
     r->breaks = 0;
     return lares_lease_state(r->lease, NULL, NULL);
@@ -133,7 +134,7 @@ test_grant(Rig *r, gconstpointer data)
     lares_open_close(open);
     lares_open_unref(open);
     if (!skipped(r)) {
-        g_assert_cmpuint(lares_lease_state(r->lease, NULL, NULL), ==, LARES_LEASE_READ);
+        g_assert_cmpuint(lares_lease_state(r->lease, NULL, NULL), ==, RH);
         g_assert_cmpint(lares_lease_watch_directory(blind, STRANGER), ==, LARES_OK);
         how.lease_want = RH | LARES_LEASE_WRITE;
         g_assert_cmpint(lares_state_open_how(r->holder, &r->share, r->root.node, NULL, &how, &open), ==, LARES_OK);
@@ -157,13 +158,13 @@ test_own_changes(Rig *r, gconstpointer data)
     g_assert_cmpuint(lares_lease_state(r->lease, NULL, NULL), ==, 0);
     make_file(r, &r->root, "b");
     g_assert_cmpuint(r->breaks, ==, 1);
-    g_assert_cmpuint(again(r), ==, LARES_LEASE_READ);
+    g_assert_cmpuint(again(r), ==, RH);
     g_assert_cmpint(lares_files_rename(&r->files, &r->caller, &r->root, "a", &r->other, "a", &one, &two), ==, LARES_OK);
     g_assert_cmpuint(r->breaks, ==, 1);
-    g_assert_cmpuint(again(r), ==, LARES_LEASE_READ);
+    g_assert_cmpuint(again(r), ==, RH);
     g_assert_cmpint(lares_files_rename(&r->files, &r->caller, &r->other, "a", &r->root, "c", &one, &two), ==, LARES_OK);
     g_assert_cmpuint(r->breaks, ==, 1);
-    g_assert_cmpuint(again(r), ==, LARES_LEASE_READ);
+    g_assert_cmpuint(again(r), ==, RH);
     g_assert_cmpint(lares_files_remove(&r->files, &r->caller, &r->root, "c", &one), ==, LARES_OK);
     g_assert_cmpuint(r->breaks, ==, 1);
 }
@@ -199,7 +200,7 @@ test_entries(Rig *r, gconstpointer data)
     lares_leases_spare(NULL);
     lares_files_node_changed(&r->files, node, LARES_FILTER_SIZE);
     g_assert_cmpuint(r->breaks, ==, 1);
-    g_assert_cmpuint(again(r), ==, LARES_LEASE_READ);
+    g_assert_cmpuint(again(r), ==, RH);
     lares_leases_spare(KEY);
     lares_files_node_changed(&r->files, node, LARES_FILTER_SIZE);
     lares_leases_spare(STRANGER);
@@ -225,7 +226,7 @@ test_hard_links(Rig *r, gconstpointer data)
     g_assert_cmpint(lares_files_link(&r->files, &r->caller, &file, &r->other, "two", &info), ==, LARES_OK);
     g_autoptr(LaresNode) node = NULL;
     LaresOpen *open = open_entry(r, &r->other, "two", &node);
-    g_assert_cmpuint(again(r), ==, LARES_LEASE_READ);
+    g_assert_cmpuint(again(r), ==, RH);
     lares_files_node_changed(&r->files, node, LARES_FILTER_SIZE);
     g_assert_cmpuint(r->breaks, ==, 1);
     lares_open_close(open);
@@ -282,7 +283,7 @@ test_local_changes(Rig *r, gconstpointer data)
     if (skipped(r))
         return;
     make_file(r, &r->root, "file");
-    g_assert_cmpuint(again(r), ==, LARES_LEASE_READ);
+    g_assert_cmpuint(again(r), ==, RH);
     /* What this process does is known otherwise, also when the kernel tells of it. */
     lares_leases_spare(KEY);
     make_file(r, &r->root, "own");
@@ -296,7 +297,7 @@ test_local_changes(Rig *r, gconstpointer data)
         locally(r, "", acts[i][1], acts[i][0]);
         await_break(r);
         g_assert_cmpuint(lares_lease_state(r->lease, NULL, NULL), ==, 0);
-        g_assert_cmpuint(again(r), ==, LARES_LEASE_READ);
+        g_assert_cmpuint(again(r), ==, RH);
     }
     /* Without being watched anew nothing is granted. */
     locally(r, "", "newer", "mkdir");
