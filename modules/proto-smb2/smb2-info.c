@@ -79,6 +79,9 @@ smb2_info_get(Smb2Op *op, Smb2Open *open, Smb2Info *info)
     LaresStatus status = lares_files_getattr(op->service->files, &op->caller, file, LARES_ATTR_STAT, &attrs, NULL);
     if (status != LARES_OK)
         return smb2_status(status);
+    LaresTime late;
+    if (op->service->settings.late_write_times && smb2_write_time_shown(open, &late))
+        attrs.mtime = late;
     smb2_info_fill(op, file, NULL, smb2_open_name(op, open), &attrs, info);
     if (!info->directory && info->basic.allocation < open->allocation)
         info->basic.allocation = open->allocation;

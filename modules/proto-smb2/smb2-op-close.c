@@ -18,6 +18,7 @@ smb2_op_close(Smb2Op *op)
     if (g_atomic_int_get(&op->open->delete_on_close) && op->open->open &&
         lares_files_contend_name(op->service->files, &op->open->object, op->open->open, &seen) == LARES_DELAY)
         return smb2_park_on(op, op->open->object.node, seen, NULL, 0);
+    smb2_write_time_tell(op, op->open);
     if (tell && smb2_basic_get(op, op->open, &basic) != STATUS_SUCCESS)
         tell = FALSE;
     if (op->open->is_directory)

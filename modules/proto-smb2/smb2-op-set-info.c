@@ -58,6 +58,7 @@ set_basic(Smb2Op *op, const uint8_t *p, size_t len)
         return STATUS_INVALID_PARAMETER;
     if (attributes & SMB2_ATTR_TEMPORARY && file->node->type == LARES_TYPE_DIRECTORY)
         return STATUS_INVALID_PARAMETER;
+    smb2_write_time_tell(op, op->open);
     if (is_time(accessed)) {
         set.mask |= LARES_ATTR_ATIME;
         set.atime = smb2_filetime_to_time(accessed);
@@ -105,8 +106,10 @@ set_size(Smb2Op *op, uint64_t size, gboolean only_shrink)
     if (status == LARES_OK && !(only_shrink && size >= attrs.size))
         status = lares_files_setattr(files, &op->caller, &op->open->object, io.file, &set);
     lares_files_io_end(&io);
-    if (status == LARES_OK)
+    if (status == LARES_OK) {
+        smb2_write_time_tell(op, op->open);
         smb2_open_wrote(op, op->open);
+    }
     return smb2_status(status);
 }
 

@@ -44,6 +44,7 @@ write_file(Smb2Op *op, uint64_t offset, const uint8_t *data, size_t len, LaresSt
     if (begun != STATUS_SUCCESS)
         return begun;
     struct iovec iov = {(void *)(uintptr_t)data, len};
+    smb2_write_time_hold(op, open);
     lares_leases_defer(TRUE);
     status = lares_files_write(op->service->files, &io, offset, &iov, 1, stable, &done);
     lares_files_io_end(&io);
@@ -105,6 +106,7 @@ smb2_op_flush(Smb2Op *op)
             return status;
         status = smb2_status(lares_files_commit(op->service->files, &io, 0, 0));
         lares_files_io_end(&io);
+        smb2_write_time_tell(op, op->open);
         smb2_open_tell(op->open);
     }
     smb2_put_u16(op->out, 4);

@@ -75,10 +75,15 @@ struct _Smb2Open {
     uint32_t requests, pre_requests;            /* under way, of this and of older sequences; guarded by lock */
     uint8_t lock_sequence[SMB2_LOCK_SEQUENCES]; /* number + 1, 0: not valid; guarded by lock */
     guint disconnects;                          /* guarded by lock: which disconnect a time-out belongs to */
-    gint64 position;      /* atomic: FilePositionInformation, behind what was read or written last */
-    gint untold;          /* atomic: it was written, which whoever keeps a listing of its directory was not told yet */
-    gint has_sticky;      /* atomic: writing through this open leaves the time below as it is */
-    LaresTime sticky;     /* guarded by lock */
+    gint64 position;  /* atomic: FilePositionInformation, behind what was read or written last */
+    gint untold;      /* atomic: it was written, which whoever keeps a listing of its directory was not told yet */
+    gint has_sticky;  /* atomic: writing through this open leaves the time below as it is */
+    LaresTime sticky; /* guarded by lock */
+    struct {
+        gint64 due; /* until this monotonic time `shown` is shown; 0: nothing was written yet, or all is told */
+        LaresTime shown;
+        gboolean told;
+    } late;               /* smb2-write-time.c; guarded by lock */
     uint32_t mode;        /* FileModeInformation; guarded by lock */
     gpointer enumeration; /* of QUERY_DIRECTORY: belongs to its room, as do notify and their free functions */
     GDestroyNotify enumeration_free;
@@ -148,6 +153,11 @@ void smb2_opens_unlock(Smb2Opens *opens);
 
 /* ---- Use -------------------------------------------------------------------------------------------------------- */
 
+/* Times of writing that come late (smb2-write-time.c): before a write; what is shown instead of the file's (FALSE: the
+ * file's); when it is to come. */
+void smb2_write_time_hold(Smb2Op *op, Smb2Open *open);
+gboolean smb2_write_time_shown(Smb2Open *open, LaresTime *shown);
+void smb2_write_time_tell(Smb2Op *op, Smb2Open *open);
 /* Flushed or closed: what was written shows in its directory now. */
 void smb2_open_tell(Smb2Open *open);
 /* After a write: where it ended, and the time of writing as the client wants it ([MS-FSA] 2.1.5.15.2). */

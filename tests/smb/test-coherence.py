@@ -66,14 +66,14 @@ class Both:
 
 
 @contextlib.contextmanager
-def serving():
+def serving(**kw):
     work = pathlib.Path(tempfile.mkdtemp(prefix="smb-coherence-"))
     os.chmod(work, 0o755)
     try:
         with Realm(work / "realm", users=["alice"], services=["cifs/nas.lares.test"]) as realm:
             os.environ["KRB5_CONFIG"] = str(realm.krb5_conf)
             os.environ["KRB5CCNAME"] = str(realm.kinit("alice", work / "cc"))
-            with SmbServer(work / "server", realm=realm, nfs=True) as s:
+            with SmbServer(work / "server", realm=realm, nfs=True, **kw) as s:
                 s.work = work
                 s.add_share("data", work / "data", ["krb5", "sys"])
                 b = Both(s)
@@ -440,6 +440,26 @@ def test_attributes_and_times_of_both():
         b.nfs.call(nfs.putfh(fh), nfs.setxattr(b"shape", b"round")).ok()
         assert b"round" in info(b, fid, 15)
         b.close(fid)
+
+
+def test_late_write_times_are_the_writers_own():
+    for late in (False, True):
+        with serving(smb={"late-write-times": "true"} if late else {}) as b:
+            writer = b.create("f")
+            old = EPOCH + 1234567890 * 10**7
+            assert b.smb.ask(smb.SET_INFO, ops.set_basic(writer, written=old), b.tree).status == 0
+            assert b.smb.ask(smb.SET_INFO, ops.set_basic(writer, written=2**64 - 2), b.tree).status == 0
+            watcher = b.create("f")
+
+            def written(fid):
+                return struct.unpack_from("<Q", info(b, fid, 4), 16)[0]
+            assert b.smb.ask(smb.WRITE, ops.write(writer, 0, b"x"), b.tree).status == smb.SUCCESS
+            assert (written(writer) == old) == late and written(watcher) > old
+            assert tuple(b.nfs.attrs(b.nfs.walk("data/f"), "time_modify")["time_modify"])[0] > 1234567890
+            assert b.smb.ask(smb.FLUSH, ops.flush(writer), b.tree).status == smb.SUCCESS
+            assert written(writer) == written(watcher) > old
+            b.close(writer)
+            b.close(watcher)
 
 
 def test_acls_of_both():
