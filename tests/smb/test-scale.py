@@ -4,6 +4,7 @@
 LARES_SCALE=opens,sessions."""
 import importlib.util
 import os
+import resource
 import sys
 import time
 
@@ -16,11 +17,13 @@ import smb2raw as smb  # noqa: E402
 _spec = importlib.util.spec_from_file_location("stress", os.path.join(HERE, "test-stress.py"))
 stress = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(stress)
-OPENS, SESSIONS = (int(n) for n in os.environ.get("LARES_SCALE", "3000,1000").split(","))
+FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # what the server may have; -1: any number
+OPENS, SESSIONS = (int(n) for n in os.environ.get(
+    "LARES_SCALE", "%d,1000" % (min(10000, FILES // 2) if FILES > 0 else 10000)).split(","))
 
 
 def test_many_opens_end_at_once():
-    with stress.serving() as s:
+    with stress.serving(server={"max-opens": 2 * OPENS}) as s:
         ch = ops.Channel(s.port, credits=2000).login()
         tree, got = ch.connect_tree("data"), []
         ch.on_answer = lambda command, r: got.append(r.status)

@@ -33,7 +33,7 @@ MEANT = ((15, 0xC00000E5), (18, 0xC0000001))
 
 
 @contextlib.contextmanager
-def serving():
+def serving(**kw):
     work = pathlib.Path(tempfile.mkdtemp(prefix="smb-stress-"))
     os.environ["TSAN_OPTIONS"] = ":".join((os.environ.get("TSAN_OPTIONS", ""), "suppressions=" + os.path.join(HERE, "tsan.supp")))
     os.chmod(work, 0o755)
@@ -41,7 +41,7 @@ def serving():
         with Realm(work / "realm", users=["alice"], services=["cifs/nas.lares.test"]) as realm:
             os.environ["KRB5_CONFIG"] = str(realm.krb5_conf)
             os.environ["KRB5CCNAME"] = str(realm.kinit("alice", work / "cc"))
-            with SmbServer(work / "server", realm=realm, nfs=True) as s:
+            with SmbServer(work / "server", realm=realm, nfs=True, **kw) as s:
                 s.add_share("data", work / "data", ["krb5", "sys"])
                 os.makedirs(work / "data" / "d", exist_ok=True)
                 os.chmod(work / "data" / "d", 0o777)
