@@ -91,10 +91,11 @@ note_all(GArray *told)
         note(watch, told);
 }
 
+/* `event` is the head of the event that begins at `bytes`. */
 static void
-note_event(const struct fanotify_event_metadata *event, GArray *told)
+note_event(const struct fanotify_event_metadata *event, const uint8_t *bytes, GArray *told)
 {
-    const struct fanotify_event_info_fid *info = (const void *)((const uint8_t *)event + event->metadata_len);
+    const struct fanotify_event_info_fid *info = (const void *)(bytes + event->metadata_len);
     if (event->mask & FAN_Q_OVERFLOW) {
         note_all(told);
         return;
@@ -119,9 +120,14 @@ read_events(int fd, GIOCondition condition, gpointer user)
     g_autoptr(GArray) told = g_array_new(FALSE, FALSE, sizeof(Told));
     g_mutex_lock(&lock);
     ssize_t n = read(fd, batch, sizeof batch);
-    const struct fanotify_event_metadata *event = (const void *)batch;
-    for (; n > 0 && FAN_EVENT_OK(event, n); event = FAN_EVENT_NEXT(event, n))
-        note_event(event, told);
+    for (ssize_t at = 0; n - at >= (ssize_t)sizeof(struct fanotify_event_metadata);) {
+        struct fanotify_event_metadata event; /* those behind the first one may begin at any multiple of 4 */
+        memcpy(&event, batch + at, sizeof event);
+        if (event.event_len < sizeof event || event.event_len > n - at)
+            break;
+        note_event(&event, batch + at, told);
+        at += event.event_len;
+    }
     g_mutex_unlock(&lock);
     for (guint i = 0; i < told->len; i++) {
         const Told *one = &g_array_index(told, Told, i);
