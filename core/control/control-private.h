@@ -10,6 +10,7 @@ G_BEGIN_DECLS
 
 typedef struct _LaresTokens LaresTokens;
 typedef struct _LaresDoctorRoom LaresDoctorRoom;
+typedef struct _LaresSlowRoom LaresSlowRoom;
 
 struct _LaresControl {
     LaresHost *host;
@@ -22,10 +23,12 @@ struct _LaresControl {
     gint64 token_lifetime, token_max_lifetime;
     LaresTokens *tokens;     /* NULL before lares_control_open_tokens() */
     LaresDoctorRoom *doctor; /* NULL before lares_control_open_doctor() */
+    LaresSlowRoom *slow;     /* NULL: no verb waits */
 };
 
 void lares_tokens_free(LaresTokens *tokens);
 void lares_doctor_room_free(LaresDoctorRoom *room);
+void lares_slow_room_free(LaresSlowRoom *room);
 
 /* The page of a list of which the verb made everything. */
 GVariant *lares_control_cut(GVariant *list, LaresControlPage *page);

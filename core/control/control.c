@@ -38,6 +38,7 @@ lares_control_free(LaresControl *control)
         return;
     lares_tokens_free(control->tokens);
     lares_doctor_room_free(control->doctor);
+    lares_slow_room_free(control->slow);
     for (guint i = 0; i < G_N_ELEMENTS(control->by_right); i++)
         g_strfreev(control->by_right[i]);
     g_array_unref(control->watches);

@@ -19,6 +19,9 @@ gboolean lares_control_configure(LaresControl *control, const LaresSettings *set
 /* Opens the bearer tokens in `database` and adds their verbs. */
 gboolean lares_control_open_tokens(LaresControl *control, const char *database, GError **error);
 
+/* Before faces go: what waits is answered, what runs is waited for. */
+void lares_control_stop_slow(LaresControl *control);
+
 /* status, health, version, metrics, module.*, session.*, open.list, lock.list, server.reload, verb.list. */
 gboolean lares_control_add_builtin(LaresControl *control, GError **error);
 

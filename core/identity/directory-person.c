@@ -5,7 +5,7 @@
  * when the second one fails. Administrators of the realm (NAME/admin) are not persons: their passwords are the realm's
  * business, and another right at polkit.
  *
- * Thread: main; a question to the realm blocks it for some 20 ms. */
+ * Thread: main; while the realm is asked others may change what is here (lares_control_wait_begin()). */
 #include "identity/directory-private.h"
 
 #include <lares/host.h>

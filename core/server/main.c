@@ -103,8 +103,10 @@ build_rooms(LaresHost *host, const LaresServerSettings *settings, GError **error
 static void
 take_down(LaresHost *host)
 {
-    if (host->control)
+    if (host->control) {
+        lares_control_stop_slow(host->control);
         lares_control_stop_doctor(host->control);
+    }
     lares_modules_stop(host);
     g_clear_pointer(&host->net, lares_net_free);
     lares_modules_unload(host);

@@ -79,6 +79,24 @@ LARES_API LaresControlPage *lares_control_wanted_page(LaresHost *host);
 /* Of each item of the list, in the order of its keys: does it belong to the page? Counts; NULL has all. */
 LARES_API gboolean lares_control_page_has(LaresControlPage *page, const char *key);
 
+/* ---- Verbs that wait for other programs ---------------------------------------------------------------------------
+ */
+
+/* With the answer of lares_control_call_async(), in the main thread; both are the control's. */
+typedef void (*LaresControlDone)(GVariant *result, GError *error, gpointer user);
+/* Like lares_control_call_page(), but of a verb that is marked as slow the answer comes later and the main thread goes
+ * on meanwhile. `caller` and `args` are copied, `page` (or NULL) must stay until `done` was called, which may be before
+ * this returns. */
+LARES_API void lares_control_call_async(LaresControl *control, const LaresControlCaller *caller, const char *verb,
+                                        GVariant *args, LaresControlPage *page, LaresControlDone done, gpointer user);
+/* `names`, constant and ended by NULL, are verbs whose functions wait. */
+LARES_API void lares_control_mark_slow(LaresControl *control, const char *const *names);
+LARES_API gboolean lares_control_is_slow(LaresControl *control, const char *verb);
+/* Around the waiting itself, which touches nothing of the main thread's: there the main thread goes on if the verb was
+ * called so that it can. Anything may have changed behind it. Any thread; nothing happens in others. */
+LARES_API void lares_control_wait_begin(void);
+LARES_API void lares_control_wait_end(void);
+
 /* All verbs, sorted by name; the array (not the verbs) is freed by the caller. */
 LARES_API GPtrArray *lares_control_list(LaresControl *control);
 /* NULL when no loaded module offers it. */

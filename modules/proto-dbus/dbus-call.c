@@ -84,12 +84,9 @@ shaped(const GDBusMethodInfo *method, GVariant *result)
 }
 
 static void
-run(Call *call, LaresRight rights)
+on_done(GVariant *result, GError *error, gpointer user)
 {
-    g_autoptr(GError) error = NULL;
-    LaresControlCaller caller = {.face = "dbus", .subject = call->subject, .address = "unix", .rights = rights};
-    g_autoptr(GVariant) result = lares_control_call(lares_host_control(call->bus->host), &caller, call->verb->name,
-                                                    g_variant_ref(call->args), &error);
+    Call *call = user;
     if (error) {
         refuse(call, error);
         return;
@@ -97,6 +94,14 @@ run(Call *call, LaresRight rights)
     g_dbus_method_invocation_return_value(call->invocation,
                                           shaped(g_dbus_method_invocation_get_method_info(call->invocation), result));
     call_free(call);
+}
+
+static void
+run(Call *call, LaresRight rights)
+{
+    LaresControlCaller caller = {.face = "dbus", .subject = call->subject, .address = "unix", .rights = rights};
+    lares_control_call_async(lares_host_control(call->bus->host), &caller, call->verb->name, call->args, NULL, on_done,
+                             call);
 }
 
 /* ---- polkit ---------------------------------------------------------------------------------------------------- */

@@ -125,3 +125,40 @@ rest_read_object(SoupServerMessage *message, GError **error)
     SoupMessageBody *body = soup_server_message_get_request_body(message);
     return rest_parse_object(body->data, (gsize)body->length, error);
 }
+
+/* ---- Answers that come later ----------------------------------------------------------------------------------- */
+
+struct _RestPause {
+    SoupServerMessage *message; /* NULL: its connection is gone */
+    gulong finished;
+};
+
+static void
+on_finished(SoupServerMessage *message, gpointer user)
+{
+    RestPause *pause = user;
+    g_signal_handler_disconnect(message, pause->finished);
+    pause->message = NULL;
+}
+
+RestPause *
+rest_pause_begin(RestServer *self, SoupServerMessage *message, const char *verb)
+{
+    if (!lares_control_is_slow(lares_host_control(self->host), verb))
+        return NULL;
+    RestPause *pause = g_new0(RestPause, 1);
+    pause->message = message;
+    pause->finished = g_signal_connect(message, "finished", G_CALLBACK(on_finished), pause);
+    soup_server_message_pause(message);
+    return pause;
+}
+
+void
+rest_pause_end(RestPause *pause)
+{
+    if (pause && pause->message) {
+        g_signal_handler_disconnect(pause->message, pause->finished);
+        soup_server_message_unpause(pause->message);
+    }
+    g_free(pause);
+}

@@ -11,15 +11,33 @@
 #define MAX_PAGE     1000
 #define API          "/api/v1"
 
+/* It lives until the verb has answered, which may be later (RestPause). */
 typedef struct {
     RestServer *server;
-    SoupServerMessage *message;
-    const LaresControlCaller *caller;
+    SoupServerMessage *message; /* a reference */
+    RestCaller who;
+    const LaresControlCaller *caller; /* in `who` */
+    char *address;                    /* the caller's; the connection may go first */
     const RestRoute *route;
     const LaresVerb *verb;
     JsonObject *words; /* what the path says: argument -> text */
     GHashTable *query;
+    GVariant *args;
+    LaresControlPage page;
+    RestPause *pause;
 } Visit;
+
+static void
+visit_free(Visit *visit)
+{
+    rest_caller_clear(&visit->who);
+    g_free(visit->address);
+    g_clear_pointer(&visit->words, json_object_unref);
+    g_clear_pointer(&visit->query, g_hash_table_unref);
+    g_clear_pointer(&visit->args, g_variant_unref);
+    g_object_unref(visit->message);
+    g_free(visit);
+}
 
 /* ---- Routes ---------------------------------------------------------------------------------------------------- */
 
@@ -217,21 +235,22 @@ answer_text(Visit *visit, guint status, char *text)
 }
 
 static gboolean
-page_init(LaresControlPage *page, const Visit *visit, GError **error)
+page_init(Visit *visit, GError **error)
 {
     const char *text = g_hash_table_lookup(visit->query, "limit");
     gint64 limit = DEFAULT_PAGE;
     gboolean ok = !text || (rest_strict_number(text, &limit) && limit >= 1 && limit <= MAX_PAGE);
     if (!ok)
         g_set_error(error, LARES_ERROR, LARES_ERROR_INVALID, "\"limit\" must be between 1 and %d", MAX_PAGE);
-    *page = (LaresControlPage){
+    visit->page = (LaresControlPage){
         .key = visit->route->key, .after = g_hash_table_lookup(visit->query, "after"), .limit = (guint)limit};
     return ok;
 }
 
 static void
-answer_list(Visit *visit, GVariant *list, const LaresControlPage *page)
+answer_list(Visit *visit, GVariant *list)
 {
+    const LaresControlPage *page = &visit->page;
     g_autoptr(JsonBuilder) builder = json_builder_new();
     gsize n = g_variant_n_children(list);
     json_builder_begin_object(builder);
@@ -265,11 +284,12 @@ answer_plain(Visit *visit, GVariant *result)
 
 /* Where what was made can be found. */
 static void
-set_location(Visit *visit, GVariant *args, GVariant *result)
+set_location(Visit *visit, GVariant *result)
 {
     g_autofree char *key = NULL;
     const char *name = visit->route->key;
-    if (!name || (!(result && g_variant_lookup(result, name, "s", &key)) && !g_variant_lookup(args, name, "s", &key)))
+    if (!name ||
+        (!(result && g_variant_lookup(result, name, "s", &key)) && !g_variant_lookup(visit->args, name, "s", &key)))
         return;
     g_autofree char *escaped = g_uri_escape_string(key, NULL, FALSE);
     g_autofree char *place = g_strconcat(API, visit->route->path, "/", escaped, NULL);
@@ -277,34 +297,52 @@ set_location(Visit *visit, GVariant *args, GVariant *result)
 }
 
 static void
-run(Visit *visit)
+answer(Visit *visit, GVariant *result)
 {
-    LaresControl *control = lares_host_control(visit->server->host);
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GVariant) args = make_args(visit, &error);
-    g_autoptr(GVariant) result = NULL;
-    LaresControlPage page = {0};
-    if (args && !precondition_holds(visit))
-        return;
-    if (args && !is_list(visit->route))
-        result = lares_control_call(control, visit->caller, visit->verb->name, args, &error);
-    else if (args && page_init(&page, visit, &error))
-        result = lares_control_call_page(control, visit->caller, visit->verb->name, args, &page, &error);
-    if (error) {
-        rest_problem(visit->message, error);
-        return;
-    }
     set_new_tag(visit);
     if (visit->route->creates)
-        set_location(visit, args, result);
+        set_location(visit, result);
     if (is_list(visit->route) && result)
-        answer_list(visit, result, &page);
+        answer_list(visit, result);
     else if (result && visit->route->text)
         answer_plain(visit, result);
     else if (result || visit->route->creates)
         answer_text(visit, visit->route->creates ? SOUP_STATUS_CREATED : SOUP_STATUS_OK, text_of(result));
     else
         soup_server_message_set_status(visit->message, SOUP_STATUS_NO_CONTENT, NULL);
+}
+
+static void
+on_done(GVariant *result, GError *error, gpointer user)
+{
+    Visit *visit = user;
+    if (error)
+        rest_problem(visit->message, error);
+    else
+        answer(visit, result);
+    rest_pause_end(visit->pause);
+    visit_free(visit);
+}
+
+/* Takes the visit over. */
+static void
+run(Visit *visit)
+{
+    LaresControl *control = lares_host_control(visit->server->host);
+    g_autoptr(GError) error = NULL;
+    visit->args = make_args(visit, &error);
+    if (visit->args && !precondition_holds(visit)) {
+        visit_free(visit);
+        return;
+    }
+    if (!visit->args || (is_list(visit->route) && !page_init(visit, &error))) {
+        rest_problem(visit->message, error);
+        visit_free(visit);
+        return;
+    }
+    visit->pause = rest_pause_begin(visit->server, visit->message, visit->verb->name);
+    lares_control_call_async(control, visit->caller, visit->verb->name, visit->args,
+                             is_list(visit->route) ? &visit->page : NULL, on_done, visit);
 }
 
 void
@@ -334,8 +372,19 @@ rest_resources_serve(RestServer *self, SoupServerMessage *message, const char *p
         rest_problem(message, error);
         return;
     }
-    Visit visit = {self, message, &who.caller, route, verb, words, query};
-    run(&visit);
+    Visit *visit = g_new0(Visit, 1);
+    *visit = (Visit){.server = self,
+                     .message = g_object_ref(message),
+                     .who = who,
+                     .route = route,
+                     .verb = verb,
+                     .words = g_steal_pointer(&words),
+                     .query = g_steal_pointer(&query)};
+    who = (RestCaller){0};
+    visit->caller = &visit->who.caller;
+    visit->address = g_strdup(visit->caller->address);
+    visit->who.caller.address = visit->address;
+    run(visit);
 }
 
 void

@@ -4,6 +4,23 @@
 
 #include <string.h>
 
+typedef struct {
+    SoupServerMessage *message; /* a reference */
+    RestPause *pause;
+} Call;
+
+static void
+on_done(GVariant *result, GError *error, gpointer user)
+{
+    g_autofree Call *call = user;
+    if (error)
+        rest_problem(call->message, error);
+    else
+        rest_answer(call->message, SOUP_STATUS_OK, "application/json", rest_json_from_variant(result));
+    rest_pause_end(call->pause);
+    g_object_unref(call->message);
+}
+
 static void
 call_verb(RestServer *self, SoupServerMessage *message, const LaresControlCaller *caller, const char *name)
 {
@@ -19,11 +36,13 @@ call_verb(RestServer *self, SoupServerMessage *message, const LaresControlCaller
     g_autoptr(GError) error = NULL;
     g_autoptr(JsonObject) object = rest_read_object(message, &error);
     g_autoptr(GVariant) args = object ? rest_json_to_args(object, verb->params, &error) : NULL;
-    g_autoptr(GVariant) result = args ? lares_control_call(control, caller, name, args, &error) : NULL;
-    if (error)
+    if (!args) {
         rest_problem(message, error);
-    else
-        rest_answer(message, SOUP_STATUS_OK, "application/json", rest_json_from_variant(result));
+        return;
+    }
+    Call *call = g_new(Call, 1);
+    *call = (Call){g_object_ref(message), rest_pause_begin(self, message, name)};
+    lares_control_call_async(control, caller, name, args, NULL, on_done, call);
 }
 
 static gboolean

@@ -128,6 +128,14 @@ gboolean rest_caller_find(RestServer *self, SoupServerMessage *message, RestCall
 void rest_caller_clear(RestCaller *caller);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(RestCaller, rest_caller_clear)
 
+/* ---- Answers that come later ----------------------------------------------------------------------------------- */
+
+typedef struct _RestPause RestPause;
+/* When the verb is a slow one, nothing is sent before rest_pause_end(); NULL: it answers at once. */
+RestPause *rest_pause_begin(RestServer *self, SoupServerMessage *message, const char *verb);
+/* The message has its answer now; the peer may be gone meanwhile. */
+void rest_pause_end(RestPause *pause);
+
 /* ---- Resources ------------------------------------------------------------------------------------------------- */
 
 /* One method of one path. */

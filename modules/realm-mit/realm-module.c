@@ -234,6 +234,26 @@ take_realm(RealmModule *self, GError **error)
     return FALSE;
 }
 
+/* Those that ask the helper, which may take its time; the directory's do when a person has a principal. What starts or
+ * ends the KDC is not among them: the daemons are children of the thread that started them, and end with it. */
+static const char *const slow_verbs[] = {"realm.user.add",
+                                         "realm.user.passwd",
+                                         "realm.user.remove",
+                                         "realm.user.disable",
+                                         "realm.user.enable",
+                                         "realm.user.show",
+                                         "realm.user.list",
+                                         "realm.host.add",
+                                         "realm.host.keytab",
+                                         "realm.host.remove",
+                                         "realm.host.list",
+                                         "user.add",
+                                         "user.passwd",
+                                         "user.delete",
+                                         "user.disable",
+                                         "user.enable",
+                                         NULL};
+
 static gboolean
 load(LaresHost *host, LaresSettings *settings, GError **error)
 {
@@ -242,6 +262,7 @@ load(LaresHost *host, LaresSettings *settings, GError **error)
     realm_clean_up(lares_host_state_dir(host));
     realm_rotate_allow(TRUE);
     take_programs(&module);
+    lares_control_mark_slow(lares_host_control(host), slow_verbs);
     return lares_control_add(lares_host_control(host), realm_verbs, &module, error) &&
            lares_doctor_add(lares_host_control(host), realm_checks, &module, error) && take_realm(&module, error);
 }

@@ -2,7 +2,8 @@
 /*
  * The realm's management verbs: arguments of the control contract into calls of realm.h and answers back.
  *
- * Thread: main thread; a verb that changes a principal blocks it for some 20 ms.
+ * Thread: main thread. Verbs about principals wait for the helper as slow verbs do (lares_control_call_async());
+ * behind that wait the realm may be another one, or gone.
  */
 #include "realm-module.h"
 
@@ -75,6 +76,8 @@ call(RealmModule *self, const char *op, GVariant *args, const char *secret, GErr
     JsonObject *json;
     JsonObject *answer;
     g_autofree const char **services = NULL;
+    g_autoptr(RealmConf) conf = NULL;
+    RealmPrograms programs;
     GError *own = NULL;
 
     if (!need_realm(self, error))
@@ -84,7 +87,12 @@ call(RealmModule *self, const char *op, GVariant *args, const char *secret, GErr
         json_object_set_string_member(json, "name", text_arg(args, "name"));
     if (g_variant_lookup(args, "services", "^a&s", &services))
         json_object_set_array_member(json, "services", realm_json_strv(services));
-    answer = realm_admin_call(self->conf, &self->programs, op, json, secret, &own);
+    /* What the helper is asked with is a copy: others go on meanwhile. */
+    conf = realm_conf_copy(self->conf);
+    programs = self->programs;
+    lares_control_wait_begin();
+    answer = realm_admin_call(conf, &programs, op, json, secret, &own);
+    lares_control_wait_end();
     if (!answer)
         realm_propagate(error, own);
     return answer;

@@ -17,7 +17,9 @@ class ControlError(Exception):
     """A verb was refused; the text is the server's."""
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class ControlConnection(http.client.HTTPConnection):
+    """HTTP over the control socket."""
+
     def __init__(self, path, timeout=30):
         super().__init__("localhost", timeout=timeout)
         self.path = path
@@ -38,7 +40,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 def call_verb(control, verb, **args):
     """Runs one verb of the server that listens on a control socket; its answer as objects."""
-    c = _UnixConnection(control)
+    c = ControlConnection(control)
     try:
         c.request("POST", "/api/v1/verbs/" + verb, json.dumps(args),
                   {"Content-Type": "application/json"})

@@ -216,6 +216,107 @@ test_pages(void)
     lares_control_free(c);
 }
 
+/* ---- Verbs that wait ------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    LaresControl *control;
+    GString *told;
+    guint others; /* what the main thread did, in plain sight of the verbs */
+    gint open;    /* atomic: the gate */
+} Waiting;
+
+static GVariant *
+do_wait(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
+{
+    Waiting *w = user;
+    const char *name = NULL;
+    g_variant_lookup(args, "name", "&s", &name);
+    guint before = w->others;
+    lares_control_wait_begin();
+    while (!g_atomic_int_get(&w->open))
+        g_usleep(1000);
+    lares_control_wait_end();
+    g_string_append_printf(w->told, "%s:%s%s ", name, caller->subject, w->others > before ? "+" : "");
+    if (g_str_equal(name, "bad"))
+        g_set_error_literal(error, LARES_ERROR, LARES_ERROR_CONFLICT, "no");
+    return g_str_equal(name, "bad") ? NULL : g_variant_new_parsed("[{'name': <'b'>}, {'name': <'a'>}]");
+}
+
+static const LaresVerb wait_verbs[] = {{"thing.wait", LARES_RIGHT_READ, "Waits.", params, do_wait}, {NULL}};
+
+static void
+on_answer(GVariant *result, GError *error, gpointer user)
+{
+    Waiting *w = user;
+    g_autofree char *text = result ? g_variant_print(result, FALSE) : g_strdup(error->message);
+    g_string_append_printf(w->told, "=%s ", text);
+}
+
+static gboolean
+do_other(gpointer user)
+{
+    Waiting *w = user;
+    LaresControlCaller looker = {"test", "uid:2", "unix", LARES_RIGHT_READ};
+    LaresControlPage page = {.key = "name", .limit = 1};
+    g_autoptr(GVariant) list = lares_control_call_page(w->control, &looker, "thing.list", NULL, &page, NULL);
+    g_assert_cmpuint(g_variant_n_children(list), ==, 1);
+    if (++w->others == 3)
+        g_atomic_int_set(&w->open, 1);
+    return w->others < 3;
+}
+
+static void
+ask(Waiting *w, const char *name, LaresControlPage *page)
+{
+    g_autofree char *subject = g_strdup_printf("of-%s", name);
+    LaresControlCaller caller = {"test", subject, "unix", LARES_RIGHT_READ};
+    g_autofree char *args = g_strdup_printf("{'name': <'%s'>}", name);
+    lares_control_call_async(w->control, &caller, "thing.wait", g_variant_new_parsed(args), page, on_answer, w);
+}
+
+/* One after the other, with the caller's own things and page, while the main thread calls other verbs; a stop tells who
+ * still waits, and has who is at work done. */
+static void
+test_waiting(void)
+{
+    static const char *const slow[] = {"thing.wait", "thing.change", NULL};
+    g_autoptr(GString) told = g_string_new(NULL);
+    g_autoptr(GError) error = NULL;
+    Waiting w = {.control = make(), .told = told};
+    LaresControlPage page = {.key = "name", .limit = 1};
+    g_assert_true(lares_control_add(w.control, list_verbs, w.control, &error));
+    g_assert_true(lares_control_add(w.control, wait_verbs, &w, &error));
+    lares_control_mark_slow(w.control, slow);
+    g_assert_true(lares_control_is_slow(w.control, "thing.wait") && !lares_control_is_slow(w.control, "thing.list"));
+    ask(&w, "one", &page);
+    ask(&w, "bad", NULL);
+    g_timeout_add(2, do_other, &w);
+    while (!strstr(told->str, "=no"))
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_cmpstr(told->str, ==, "one:of-one+ =[{'name': <'a'>}] bad:of-bad =no ");
+    g_assert_cmpint(page.total, ==, 2);
+    g_string_truncate(told, 0);
+    /* Whoever asks as before waits as before. */
+    LaresControlCaller caller = {"test", "uid:1", "unix", LARES_RIGHT_READ};
+    g_autoptr(GVariant) list =
+        lares_control_call(w.control, &caller, "thing.wait", g_variant_new_parsed("{'name': <'two'>}"), &error);
+    g_assert_cmpuint(g_variant_n_children(list), ==, 2);
+    g_string_truncate(told, 0);
+    ask(&w, "three", NULL);
+    ask(&w, "four", NULL);
+    lares_control_call_async(w.control, &caller, "thing.change", NULL, NULL, on_answer, &w);
+    g_assert_nonnull(strstr(told->str, "needs the right")); /* told at once, before who was there first */
+    lares_control_stop_slow(w.control);
+    ask(&w, "five", NULL);
+    g_assert_nonnull(strstr(told->str, "three:of-three =[{'name': <'b'>}, {'name': <'a'>}]"));
+    g_assert_null(strstr(told->str, "four:"));
+    g_assert_null(strstr(told->str, "five:"));
+    g_assert_nonnull(strstr(told->str, "=the server stops "));
+    while (g_main_context_iteration(NULL, FALSE))
+        ;
+    lares_control_free(w.control);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -225,5 +326,6 @@ main(int argc, char **argv)
     g_test_add_func("/control/watches", test_watches);
     g_test_add_func("/control/rights", test_rights);
     g_test_add_func("/control/pages", test_pages);
+    g_test_add_func("/control/waiting", test_waiting);
     return g_test_run();
 }

@@ -79,6 +79,25 @@ lares_control_add(LaresControl *control, const LaresVerb *verbs, gpointer user, 
     host.user = user;
     return TRUE;
 }
+/* What starts or ends the daemons is the main thread's. */
+void
+lares_control_mark_slow(LaresControl *control, const char *const *names)
+{
+    static const char *const fast[] = {"realm.create", "realm.remove", "realm.status", NULL};
+    for (; *names; names++)
+        g_assert_false(g_strv_contains(fast, *names));
+}
+static guint waits;
+void
+lares_control_wait_begin(void)
+{
+    g_assert_cmpuint(waits++ % 2, ==, 0);
+}
+void
+lares_control_wait_end(void)
+{
+    g_assert_cmpuint(waits++ % 2, ==, 1);
+}
 GVariant *
 lares_control_call(LaresControl *control, const LaresControlCaller *caller, const char *verb, GVariant *args,
                    GError **error)
