@@ -91,6 +91,7 @@ read_settings(LaresSettings *s, Smb2Settings *out, GError **error)
     out->max_trees = (uint32_t)lares_settings_integer(s, "max-trees");
     out->login_time = (uint32_t)lares_settings_integer(s, "login-time");
     out->multichannel = lares_settings_boolean(s, "multichannel");
+    out->directory_leases = lares_settings_boolean(s, "directory-leases");
     out->late_write_times = lares_settings_boolean(s, "late-write-times");
     if (!read_encryption(s, &out->encryption, error) || !read_dialect(s, "minimum-dialect", &out->min_dialect, error) ||
         !read_dialect(s, "maximum-dialect", &out->max_dialect, error))
@@ -235,6 +236,10 @@ static const LaresKey keys[] = {
     {"max-trees", LARES_KEY_INTEGER, "1024", 16, 65536, "Shares one session may be connected to at a time."},
     {"login-time", LARES_KEY_INTEGER, "60", 1, 600, "Seconds a login may take, and a connection may live without one."},
     {"multichannel", LARES_KEY_BOOLEAN, "true", 0, 0, "Whether a session may use several connections."},
+    {"directory-leases", LARES_KEY_BOOLEAN, "false", 0, 0,
+     "Whether clients may keep listings of directories until something changes there. Linux then takes link counts "
+     "from "
+     "listings, which have none, and shows 1."},
     {"late-write-times", LARES_KEY_BOOLEAN, "false", 0, 0,
      "Whether who writes to a file sees the time of that only after two seconds, a flush or the close, as with Windows "
      "before "

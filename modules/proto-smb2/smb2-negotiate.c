@@ -95,8 +95,9 @@ agree(Smb2Connection *c, uint16_t dialect)
         SMB2_NEGOTIATE_SIGNING_ENABLED | (s->signing_required ? SMB2_NEGOTIATE_SIGNING_REQUIRED : 0);
     c->server_capabilities = c->multi_credit ? SMB2_GLOBAL_CAP_LEASING | SMB2_GLOBAL_CAP_LARGE_MTU : 0;
     if (smb3) {
-        c->server_capabilities |= c->client_capabilities & (SMB2_GLOBAL_CAP_DIRECTORY_LEASING |
-                                                            (s->multichannel ? SMB2_GLOBAL_CAP_MULTI_CHANNEL : 0));
+        c->server_capabilities |=
+            c->client_capabilities & ((s->directory_leases ? SMB2_GLOBAL_CAP_DIRECTORY_LEASING : 0) |
+                                      (s->multichannel ? SMB2_GLOBAL_CAP_MULTI_CHANNEL : 0));
         c->signing_algorithm = SMB2_SIGNING_AES_CMAC;
     } else {
         c->signing_algorithm = SMB2_SIGNING_HMAC_SHA256;

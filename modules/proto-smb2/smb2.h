@@ -46,6 +46,7 @@ typedef struct {
     uint32_t login_time; /* seconds that a login may take, and that a connection may live without one */
     gboolean multichannel;
     gboolean late_write_times; /* smb2-write-time.c */
+    gboolean directory_leases;
 } Smb2Settings;
 
 struct _Smb2Service {
