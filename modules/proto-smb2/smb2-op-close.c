@@ -23,6 +23,7 @@ smb2_op_close(Smb2Op *op)
         tell = FALSE;
     if (op->open->is_directory)
         smb2_notify_closing(op);
+    op->reply->serial |= g_atomic_int_get(&op->open->delete_on_close);
     smb2_open_close(op->open);
     smb2_put_u16(op->out, 60);
     smb2_put_u16(op->out, tell ? SMB2_CLOSE_FLAG_POSTQUERY_ATTRIB : 0);

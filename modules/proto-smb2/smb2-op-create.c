@@ -346,6 +346,7 @@ make_new(Smb2Op *op, Smb2Create *c, gboolean *again)
                         .io = directory ? 0 : smb2_access_io(granted)};
     LaresCreate create = {.type = directory ? LARES_TYPE_DIRECTORY : LARES_TYPE_REGULAR, .exclusive = TRUE};
     LaresHolder *holder = smb2_session_holder(op->session);
+    op->reply->serial = TRUE;
     LaresStatus opened = lares_files_create_how(op->service->files, &op->caller, &c->target.parent, c->target.name,
                                                 &create, &how, holder, &made, &c->open->open, &created, NULL);
     lares_holder_unref(holder);

@@ -265,6 +265,7 @@ rename_to(Smb2Op *op, const NewName *n, const Smb2Path *path, Smb2Walk *to)
     if (status == STATUS_SUCCESS && open->is_directory)
         status = nothing_open_below(op, open);
     if (status == STATUS_SUCCESS) {
+        op->reply->serial = TRUE;
         LaresStatus result = lares_files_rename_open(op->service->files, &op->caller, open->open, &from, name,
                                                      &to->parent, new_name, n->replace || same, &seen, &busy);
         if (result == LARES_DELAY && busy)

@@ -35,6 +35,8 @@ typedef struct {
     gint fsetid;   /* CAP_FSETID: 1 there, -1 given up, 0 as the kernel left it */
     int own_umask; /* 1: the thread has a umask of its own, -1: it cannot have one */
     mode_t umask;  /* the own one, once it was seen */
+    gboolean sure; /* the thread has been `proven` before */
+    uint32_t proven;
     uint32_t gid;
     uint32_t n_groups;
     uint32_t *groups;
@@ -125,6 +127,24 @@ set_groups(ThreadCred *me, const LaresCred *cred)
     return TRUE;
 }
 
+/* Who could become somebody once can do so again: the thread keeps CAP_SETUID, and a namespace's map of uids is written
+ * once. So only the first time is looked at; coming back shows who the thread was. */
+static gboolean
+leave_self(PosixStore *store, ThreadCred *me, uint32_t uid)
+{
+    uint32_t was;
+    gboolean known = me->sure && me->proven == uid;
+    me->away = TRUE;
+    if (known)
+        was = (uint32_t)syscall(CALL_SETFSUID, (uid_t)uid);
+    else
+        me->sure = set_fsuid(uid, &was);
+    me->proven = uid;
+    if (was != store->self_uid)
+        g_error("a thread was left as uid %u", was);
+    return me->sure;
+}
+
 static gboolean
 become(PosixStore *store, ThreadCred *me, const LaresCred *cred)
 {
@@ -137,12 +157,7 @@ become(PosixStore *store, ThreadCred *me, const LaresCred *cred)
     me->known = TRUE;
     if (cred->uid == store->self_uid && store->self_uid == 0)
         return me->fsetid >= 0 || posix_cred_writes(store, TRUE) == LARES_OK;
-    uint32_t was;
-    me->away = TRUE;
-    gboolean done = set_fsuid(cred->uid, &was);
-    if (was != store->self_uid)
-        g_error("a thread was left as uid %u", was);
-    if (!done)
+    if (!leave_self(store, me, cred->uid))
         return FALSE;
     if (g_atomic_int_get(&lower_by_hand) && cred->uid != 0) {
         me->lowered = TRUE;
@@ -174,7 +189,9 @@ posix_cred_leave(PosixStore *store)
     int saved = errno;
     if (me->away) {
         /* Back to one's own uid is always allowed; the next call that goes away looks where it started. */
-        syscall(CALL_SETFSUID, (uid_t)store->self_uid);
+        uint32_t was = (uint32_t)syscall(CALL_SETFSUID, (uid_t)store->self_uid);
+        if (me->sure && was != me->proven)
+            g_error("a thread acted as uid %u, not %u", was, me->proven);
         me->away = FALSE;
         me->fsetid = 0; /* uid 0 gets all of them back */
     }
