@@ -213,6 +213,13 @@ check_length(Nfs4Compound *c)
     return status != NFS4_OK ? status : nfs4_reply_room(c, 0);
 }
 
+/* What an OPEN made or found is told again by those behind it, as one moment's; everything else looks for itself. */
+static gboolean
+belongs_to_open(uint32_t op)
+{
+    return op == OP_GETFH || op == OP_GETATTR || op == OP_ACCESS;
+}
+
 static uint32_t
 run_one(Nfs4Compound *c)
 {
@@ -229,6 +236,10 @@ run_one(Nfs4Compound *c)
     lares_put_u32(c->out, 0);
     size_t body = c->out->len;
     c->keep_body = FALSE;
+    if (c->op == OP_OPEN)
+        lares_store_moment_begin();
+    else if (!belongs_to_open(c->op))
+        lares_store_moment_end();
     if (status == NFS4_OK)
         status = run_checked(c, row);
     if (status == NFS4_REPLAY)
@@ -285,6 +296,7 @@ finish(Nfs4Compound *c, uint32_t status)
         gboolean whole = c->reply->n_ranges == 0 && !c->out->failed;
         nfs4_session_finish(c, whole ? c->out->base + c->result_at : NULL, whole ? c->out->len - c->result_at : 0);
     }
+    lares_store_moment_end();
     lares_object_clear(&c->current);
     lares_object_clear(&c->saved);
 }

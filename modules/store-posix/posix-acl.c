@@ -131,13 +131,16 @@ find_kind(PosixStore *store, PosixNode *node, const struct statx *st, gboolean o
         *acl = NULL;
     if (node->base.type == LARES_TYPE_SYMLINK)
         return POSIX_ACL_NONE;
+    PosixAclKind kind = posix_kind_seen(node);
+    if (kind == POSIX_ACL_NONE || kind == POSIX_ACL_KERNEL || (ours_only && kind == POSIX_ACL_NOT_OURS))
+        return kind;
     if (!st) {
         if (posix_stat(node, &own) != 0)
             return POSIX_ACL_NONE; /* the operation itself will fail */
         st = &own;
     }
     uint64_t ctime = posix_ctime(st);
-    PosixAclKind kind = recall(node, ctime, acl);
+    kind = recall(node, ctime, acl);
     if (kind != POSIX_ACL_UNKNOWN && (ours_only || kind != POSIX_ACL_NOT_OURS))
         return kind;
     Moment moment = moment_of(node, ctime);
@@ -155,6 +158,8 @@ find_kind(PosixStore *store, PosixNode *node, const struct statx *st, gboolean o
     if (acl && fresh)
         *acl = lares_acl_copy(fresh);
     remember(node, ctime, &moment, kind, fresh);
+    if (kind != POSIX_ACL_OURS)
+        posix_seen_kind(node, kind);
     return kind;
 }
 

@@ -86,6 +86,8 @@ posix_getattr(LaresStore *base, LaresNode *lnode, uint32_t mask, LaresAttrs *att
 {
     PosixNode *node = posix_node(lnode);
     struct statx st;
+    if (mask & LARES_ATTR_CHANGE)
+        posix_forget_disturbed(node);
     int err = posix_stat(node, &st);
     if (err)
         return lares_status_from_errno(err);

@@ -60,16 +60,28 @@ posix_node_take_back(PosixNode *node, int fd)
 
 #define SEEN 4 /* a CREATE looks at a folder, the one above it, and a file */
 
-static _Thread_local struct {
+typedef struct {
     uint64_t moment;
     const PosixNode *node; /* not to be followed: it may be gone */
     uint64_t dev, ino;
+    uint64_t change; /* the node's before */
     struct statx st;
-} seen[SEEN];
+    PosixAclKind kind;
+} Seen;
+static _Thread_local Seen seen[SEEN];
 static _Thread_local guint seen_next;
 
+static uint64_t
+change_now(PosixNode *node)
+{
+    g_mutex_lock(&node->lock);
+    uint64_t change = node->change;
+    g_mutex_unlock(&node->lock);
+    return change;
+}
+
 void
-posix_seen(const PosixNode *node, const struct statx *st)
+posix_seen(const PosixNode *node, const struct statx *st, uint64_t change)
 {
     uint64_t moment = lares_store_moment();
     if (!moment)
@@ -79,20 +91,44 @@ posix_seen(const PosixNode *node, const struct statx *st)
     seen[at].node = node;
     seen[at].dev = node->dev;
     seen[at].ino = node->ino;
+    seen[at].change = change;
     seen[at].st = *st;
+    seen[at].kind = POSIX_ACL_UNKNOWN;
+}
+
+/* NULL: not in this moment. */
+static Seen *
+find_seen(const PosixNode *node)
+{
+    uint64_t moment = lares_store_moment();
+    for (guint i = 0; moment && i < SEEN; i++)
+        if (seen[i].moment == moment && seen[i].node == node && seen[i].ino == node->ino && seen[i].dev == node->dev)
+            return &seen[i];
+    return NULL;
+}
+
+void
+posix_seen_kind(const PosixNode *node, PosixAclKind kind)
+{
+    Seen *s = find_seen(node);
+    if (s)
+        s->kind = kind;
+}
+
+PosixAclKind
+posix_kind_seen(const PosixNode *node)
+{
+    const Seen *s = find_seen(node);
+    return s ? s->kind : POSIX_ACL_UNKNOWN;
 }
 
 static gboolean
 was_seen(const PosixNode *node, struct statx *st)
 {
-    uint64_t moment = lares_store_moment();
-    for (guint i = 0; moment && i < SEEN; i++) {
-        if (seen[i].moment == moment && seen[i].node == node && seen[i].ino == node->ino && seen[i].dev == node->dev) {
-            *st = seen[i].st;
-            return TRUE;
-        }
-    }
-    return FALSE;
+    const Seen *s = find_seen(node);
+    if (s)
+        *st = s->st;
+    return s != NULL;
 }
 
 void
@@ -101,6 +137,14 @@ posix_unseen(const PosixNode *node)
     for (guint i = 0; i < SEEN; i++)
         if (seen[i].node == node)
             seen[i].moment = 0;
+}
+
+void
+posix_forget_disturbed(PosixNode *node)
+{
+    const Seen *s = find_seen(node);
+    if (s && (g_atomic_int_get(&node->changed) || s->change != change_now(node)))
+        posix_unseen(node);
 }
 
 static int
@@ -125,11 +169,12 @@ posix_stat(PosixNode *node, struct statx *st)
     int fd = g_atomic_int_get(&node->fd), err = EBADF;
     if (was_seen(node, st))
         return 0;
+    uint64_t change = lares_store_moment() ? change_now(node) : 0;
     if (G_UNLIKELY(fd < 0) && (err = look_through_lent(node, st)) == EBADF && (fd = posix_node_fd(node)) < 0)
         return errno;
     if (fd >= 0)
         err = look(fd, st);
     if (!err)
-        posix_seen(node, st);
+        posix_seen(node, st, change);
     return err;
 }

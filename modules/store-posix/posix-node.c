@@ -575,7 +575,7 @@ posix_node_from_fd(PosixStore *store, int fd, PosixNode *parent, const char *nam
     if (store->table && posix_handle_is_inode(&handle) && parent && name)
         posix_table_put(store->table, &handle, &parent->base.handle, name);
     *out = insert(store, node);
-    posix_seen(*out, &st);
+    posix_seen(*out, &st, 0);
     return LARES_OK;
 }
 
@@ -591,7 +591,7 @@ posix_node_of_file(PosixStore *store, int file_fd, PosixNode *parent, const char
         return status;
     if (!posix_handle_is_inode(&handle)) {
         *out = insert(store, make_node(store, -1, file_fd, &st, &handle, mount));
-        posix_seen(*out, &st);
+        posix_seen(*out, &st, 0);
         return LARES_OK;
     }
     snprintf(number, sizeof number, "%d", file_fd);

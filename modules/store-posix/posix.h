@@ -238,9 +238,14 @@ posix_ctime(const struct statx *st)
 /* errno value or 0. */
 int posix_stat(PosixNode *node, struct statx *st);
 /* What posix_stat() may tell this thread again until its moment ends (lares_store_moment_begin()), or until the thread
- * changes the object. */
-void posix_seen(const PosixNode *node, const struct statx *st);
+ * changes the object. `change`: node->change before it was looked at, 0 for a new one. */
+void posix_seen(const PosixNode *node, const struct statx *st, uint64_t change);
 void posix_unseen(const PosixNode *node);
+/* A change attribute must not stand beside what was seen before others moved it. */
+void posix_forget_disturbed(PosixNode *node);
+/* The same for the kind of its ACL, behind posix_stat(). POSIX_ACL_UNKNOWN: look. */
+void posix_seen_kind(const PosixNode *node, PosixAclKind kind);
+PosixAclKind posix_kind_seen(const PosixNode *node);
 /* "/proc/self/fd/N" for calls that take no descriptor. */
 #define POSIX_FD_PATH 32
 void posix_fd_path(int fd, char path[POSIX_FD_PATH]);

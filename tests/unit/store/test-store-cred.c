@@ -2,6 +2,8 @@
 /* store-posix acting as several users: needs root (skipped otherwise). */
 #include "store-fixture.h"
 
+#include <fcntl.h>
+#include <sched.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
@@ -541,6 +543,86 @@ test_unprivileged_daemon(Fixture *f, gconstpointer data)
     g_assert_cmpint(status, ==, 0);
 }
 
+typedef struct {
+    Fixture *f;
+    int up, down;
+} Small;
+
+/* Where uid BOB does not exist, setfsuid(2) cannot become BOB and cannot say so. */
+static gpointer
+make_as_ada_and_bob(gpointer data)
+{
+    const Small *small = data;
+    g_autoptr(GError) error = NULL;
+    PosixOptions options = {.path = small->f->dir, .state_dir = small->f->state, .privileged = TRUE};
+    LaresStore *s = (LaresStore *)posix_store_new(&options, &error);
+    g_assert_no_error(error);
+    LaresCred ada = cred_of(ADA, ADA), bob = cred_of(BOB, BOB);
+    LaresNode *root = store_root(s);
+    for (int i = 0; i < 3; i++) {
+        g_autofree char *name = g_strdup_printf("f%d", i);
+        LaresNode *node = must_make(s, &ada, root, name, LARES_TYPE_REGULAR, 0644);
+        g_assert_cmpuint(attrs_of(s, node).uid, ==, ADA);
+        lares_node_unref(node);
+        assert_status(try_make(s, &bob, root, "bob", LARES_TYPE_REGULAR, 0644, NULL), LARES_SERVERFAULT);
+        assert_status(try_lookup(s, &ada, root, "bob"), LARES_NOENT);
+    }
+    lares_node_unref(root);
+    g_object_unref(s);
+    return NULL;
+}
+
+static void
+run_in_small_namespace(const Small *small)
+{
+    char byte = 0;
+    if (unshare(CLONE_NEWUSER) != 0)
+        _exit(77);
+    if (write(small->up, &byte, 1) != 1 || read(small->down, &byte, 1) != 1)
+        _exit(2);
+    /* In a thread that has been nobody yet. */
+    g_thread_join(g_thread_new("small", make_as_ada_and_bob, (gpointer)small));
+    _exit(0);
+}
+
+static void
+test_uid_that_does_not_exist(Fixture *f, gconstpointer data)
+{
+    int up[2], down[2], status;
+    char byte = 0;
+    if (!need_root())
+        return;
+    g_assert_cmpint(chmod(f->dir, 0777), ==, 0);
+    g_assert_true(pipe(up) == 0 && pipe(down) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        close(up[0]);
+        close(down[1]);
+        run_in_small_namespace(&(Small){f, up[1], down[0]});
+    }
+    close(up[1]);
+    close(down[0]);
+    if (read(up[0], &byte, 1) == 1) {
+        g_autofree char *uids = g_strdup_printf("/proc/%d/uid_map", child);
+        g_autofree char *gids = g_strdup_printf("/proc/%d/gid_map", child);
+        g_autofree char *map = g_strdup_printf("0 0 1\n%d %d 1\n65534 65534 1\n", ADA, ADA);
+        int fd = open(gids, O_WRONLY | O_CLOEXEC);
+        g_assert_cmpint(write(fd, "0 0 65536\n", 10), ==, 10);
+        close(fd);
+        fd = open(uids, O_WRONLY | O_CLOEXEC);
+        g_assert_cmpint(write(fd, map, strlen(map)), ==, strlen(map));
+        close(fd);
+        g_assert_cmpint(write(down[1], &byte, 1), ==, 1);
+    }
+    close(up[0]);
+    close(down[1]);
+    g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        g_test_skip("no user namespace can be made here");
+    else
+        g_assert_cmpint(status, ==, 0);
+}
+
 #define ADD(name, func) g_test_add("/store-cred/" name, Fixture, NULL, fixture_set_up, func, fixture_tear_down)
 
 static void
@@ -560,6 +642,7 @@ add_tests(void)
     ADD("swapped-directory", test_swapped_directory);
     ADD("acl-that-comes-unseen", test_acl_that_comes_unseen);
     ADD("unprivileged-daemon", test_unprivileged_daemon);
+    ADD("uid-that-does-not-exist", test_uid_that_does_not_exist);
 }
 
 int
