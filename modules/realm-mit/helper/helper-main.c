@@ -21,19 +21,10 @@
 #define REQUEST_MAX (256 * 1024)
 
 #ifdef __SANITIZE_ADDRESS__
-/* MIT's reader of kdc.conf leaks a few strings each time; seen only with whole call stacks. */
-__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
-__attribute__((visibility("default"))) const char *__asan_default_options(void);
-const char *
-__lsan_default_suppressions(void)
-{
-    return "leak:krb5_aprof_get";
-}
-const char *
-__asan_default_options(void)
-{
-    return "fast_unwind_on_malloc=0";
-}
+#include <sanitizer/lsan_interface.h>
+#else
+#define __lsan_disable() (void)0
+#define __lsan_enable()  (void)0
 #endif
 
 static char request[REQUEST_MAX + 1];
@@ -174,12 +165,14 @@ open_database(Helper *h, GError **error)
         g_set_error(error, REALM_ERROR, REALM_ERROR_FAILED, "krb5.conf cannot be read: %s", error_message(code));
         return FALSE;
     }
+    __lsan_disable(); /* MIT's reader of kdc.conf leaks a few strings each time */
     code = krb5_set_default_realm(h->ctx, h->realm);
     if (code == 0)
         code = kadm5_get_config_params(h->ctx, 1, &wanted, &h->params);
     if (code == 0)
         code =
             kadm5_init(h->ctx, client, NULL, NULL, &wanted, KADM5_STRUCT_VERSION, KADM5_API_VERSION_4, NULL, &h->kadm);
+    __lsan_enable();
     return helper_fail(h, code, "the realm database cannot be opened", error);
 }
 
