@@ -7,6 +7,7 @@
  * Locks: a LaresDoctor's, for its findings; the room's, for the number of threads. Neither is held while anything is
  * called. */
 #include "control/control-private.h"
+#include "base/thread.h"
 #include "control/doctor.h"
 
 #include <lares/host.h>
@@ -209,7 +210,7 @@ next_step(LaresDoctorRoom *room)
     room->threads++;
     g_mutex_unlock(&room->lock);
     g_atomic_ref_count_inc(&doctor->refs);
-    g_thread_unref(g_thread_new("doctor", run_check, doctor));
+    g_thread_unref(lares_thread_new("doctor", run_check, doctor, NULL));
 }
 
 /* ---- doctor ---------------------------------------------------------------------------------------------- */

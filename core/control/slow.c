@@ -10,6 +10,7 @@
  * Thread: main, but the two that are said. Locks: the job's; nothing else is taken under it. */
 #include "control/control-private.h"
 
+#include "base/thread.h"
 #include "identity/identity.h"
 
 #include <lares/host.h>
@@ -154,7 +155,7 @@ give_turn(LaresSlowRoom *room, Job *job)
     job->back = FALSE;
     g_cond_broadcast(&job->turned);
     if (!job->thread)
-        job->thread = g_thread_new("verb", run_job, job);
+        job->thread = lares_thread_new("verb", run_job, job, NULL);
     while (job->mine)
         g_cond_wait(&job->turned, &job->lock);
     gboolean finished = job->finished;

@@ -4,6 +4,8 @@
  * Thread: start and stop in the main thread. */
 #include "files/files-private.h"
 
+#include "base/thread.h"
+
 #include <lares/log.h>
 
 #define FIRST_SECONDS (10 * 60)
@@ -58,7 +60,7 @@ lares_sweeper_start(LaresShares *shares)
     sweeper->shares = shares;
     g_mutex_init(&sweeper->lock);
     g_cond_init(&sweeper->wake);
-    sweeper->thread = g_thread_new("sweep", run, sweeper);
+    sweeper->thread = lares_thread_new("sweep", run, sweeper, NULL);
     return sweeper;
 }
 

@@ -6,7 +6,7 @@
  * Thread: its own. Locks: its own for sleeping, the net's inside it; else the net's or a connection's. */
 #include "net/net-private.h"
 
-#include <signal.h>
+#include "base/thread.h"
 
 #define LOOK_USEC 2000
 #define CALM      5 /* looks without a request before it sleeps */
@@ -110,11 +110,7 @@ lares_lookout_new(LaresNet *net, GError **error)
     self->net = net;
     g_mutex_init(&self->lock);
     g_cond_init(&self->changed);
-    sigset_t all, before; /* signals belong to the main thread */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    self->thread = g_thread_try_new("lookout", lookout_main, self, error);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    self->thread = lares_thread_new("lookout", lookout_main, self, error);
     if (self->thread)
         return self;
     lares_lookout_free(self);

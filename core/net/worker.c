@@ -10,8 +10,9 @@
  * Thread: workers. Locks: see net-private.h. */
 #include "net/net-private.h"
 
+#include "base/thread.h"
+
 #include <errno.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -300,12 +301,8 @@ lares_net_add_worker(LaresNet *net, GError **error)
     g_ptr_array_add(net->workers, worker);
     g_mutex_unlock(&net->lock);
 
-    sigset_t all, before; /* signals belong to the main thread */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     g_autofree char *name = g_strdup_printf("worker-%u", worker->number);
-    worker->thread = g_thread_try_new(name, worker_main, worker, error);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    worker->thread = lares_thread_new(name, worker_main, worker, error);
     if (worker->thread)
         return TRUE;
     g_mutex_lock(&net->lock);

@@ -161,6 +161,9 @@ child_ended(GObject *source, GAsyncResult *result, gpointer user_data)
 static void
 child_setup(gpointer user_data)
 {
+    sigset_t none; /* the thread that starts it may have signals blocked */
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
     /* Its own group: a Ctrl-C in our terminal is ours to handle. */
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGTERM);

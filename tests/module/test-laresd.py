@@ -161,6 +161,16 @@ def test_stop_signals():
             assert p.wait(20) in (0, -signal.SIGTERM)
 
 
+def test_signals_belong_to_the_main_thread():
+    with Laresd(ECHO) as d:
+        pid = d.process.pid
+        for thread in os.listdir("/proc/%d/task" % pid):
+            with open("/proc/%d/task/%s/status" % (pid, thread)) as f:
+                status = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+            blocks = bool(int(status["SigBlk"], 16) & 1 << signal.SIGTERM - 1)
+            assert blocks == (int(thread) != pid), (status["Name"], status["SigBlk"])
+
+
 def test_unprivileged():
     if os.geteuid() != 0:
         tap.skip("already")
