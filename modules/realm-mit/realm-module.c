@@ -190,16 +190,27 @@ realm_module_begin(RealmModule *self, RealmConf *conf)
     realm_rotate_begin(self);
 }
 
-void
-realm_module_end(RealmModule *self)
+RealmFarewell *
+realm_module_dismiss(RealmModule *self)
 {
+    RealmSupervisor *supervisor = g_steal_pointer(&self->supervisor);
+
     realm_rotate_end(self);
     if (self->retry)
         g_source_remove(self->retry);
     self->retry = 0;
-    g_clear_pointer(&self->supervisor, realm_supervisor_free);
     g_clear_pointer(&self->conf, realm_conf_free);
     g_clear_pointer(&self->problem, g_free);
+    return supervisor ? realm_supervisor_dismiss(supervisor) : NULL;
+}
+
+void
+realm_module_end(RealmModule *self)
+{
+    RealmFarewell *farewell = realm_module_dismiss(self);
+
+    if (farewell)
+        realm_farewell_wait(farewell);
 }
 
 static void
@@ -220,8 +231,10 @@ static gboolean
 take_realm(RealmModule *self, GError **error)
 {
     GError *own = NULL;
-    RealmConf *conf = realm_module_conf(self, NULL, &own);
+    RealmConf *conf = self->removing ? NULL : realm_module_conf(self, NULL, &own);
 
+    if (self->removing)
+        return TRUE;
     if (conf) {
         realm_module_begin(self, conf);
         return TRUE;
@@ -234,25 +247,14 @@ take_realm(RealmModule *self, GError **error)
     return FALSE;
 }
 
-/* Those that ask the helper, which may take its time; the directory's do when a person has a principal. What starts or
- * ends the KDC is not among them: the daemons are children of the thread that started them, and end with it. */
-static const char *const slow_verbs[] = {"realm.user.add",
-                                         "realm.user.passwd",
-                                         "realm.user.remove",
-                                         "realm.user.disable",
-                                         "realm.user.enable",
-                                         "realm.user.show",
-                                         "realm.user.list",
-                                         "realm.host.add",
-                                         "realm.host.keytab",
-                                         "realm.host.remove",
-                                         "realm.host.list",
-                                         "user.add",
-                                         "user.passwd",
-                                         "user.delete",
-                                         "user.disable",
-                                         "user.enable",
-                                         NULL};
+/* Those that ask MIT's programs, which may take their time; the directory's do when a person has a principal. */
+static const char *const slow_verbs[] = {"realm.create",      "realm.remove",       "realm.rotate",
+                                         "realm.keytab",      "realm.user.add",     "realm.user.passwd",
+                                         "realm.user.remove", "realm.user.disable", "realm.user.enable",
+                                         "realm.user.show",   "realm.user.list",    "realm.host.add",
+                                         "realm.host.keytab", "realm.host.remove",  "realm.host.list",
+                                         "user.add",          "user.passwd",        "user.delete",
+                                         "user.disable",      "user.enable",        NULL};
 
 static gboolean
 load(LaresHost *host, LaresSettings *settings, GError **error)

@@ -30,6 +30,8 @@ typedef struct {
     guint commit;                /* source: second step of a rotation */
     gboolean committing;         /* that step is under way */
     gboolean busy;               /* a job on the keys runs in its thread */
+    gboolean staging;            /* a verb makes new keys */
+    gboolean removing;           /* the realm's directory goes: nobody may take it for a realm */
     gboolean again;              /* another one is wanted after it */
 } RealmModule;
 
@@ -43,7 +45,9 @@ RealmConf *realm_module_conf(RealmModule *self, const char *name, GError **error
 /* Takes over a realm that is there: daemons, keytab, rotation. Failures are logged and retried. */
 void realm_module_begin(RealmModule *self, RealmConf *conf);
 void realm_module_end(RealmModule *self);
-/* Step one of a rotation now, step two after the grace (realm-rotate.c). */
+/* The same, with the waiting for the daemons' end left to the caller (any thread); NULL: none run. */
+RealmFarewell *realm_module_dismiss(RealmModule *self);
+/* Step one of a rotation now, which waits as slow verbs do, step two after the grace (realm-rotate.c). */
 gboolean realm_module_rotate(RealmModule *self, guint *grace, GError **error);
 void realm_rotate_begin(RealmModule *self);
 void realm_rotate_end(RealmModule *self);

@@ -6,7 +6,7 @@
  *   stage (keytab has the new keys) -> grace, in which every user of the keytab rereads it -> commit (the KDC uses
  *   them) -> purge, hourly, of keys older than every living ticket
  *
- * Thread: main thread, except job_run().
+ * Thread: main thread, except job_run(); realm_module_rotate() may be a slow verb's.
  * Locks: job_lock is held while a job runs.
  */
 #include "realm-module.h"
@@ -115,7 +115,7 @@ job_start(RealmModule *self, gboolean stage, gboolean commit)
     g_autoptr(GTask) task = NULL;
     Job *job;
 
-    if (self->busy) {
+    if (self->busy || self->staging) {
         /* What was staged waits in the keytab; only a commit must be asked for again. */
         if (commit && self->commit == 0)
             self->commit = g_timeout_add_seconds(1, commit_now, self);
@@ -146,6 +146,30 @@ hourly(gpointer user_data)
     return G_SOURCE_CONTINUE;
 }
 
+/* No job of the main thread's begins meanwhile: one that commits would do so without the grace. */
+static gboolean
+stage_now(RealmModule *self, GError **error)
+{
+    g_autoptr(RealmConf) conf = realm_conf_copy(self->conf);
+    RealmPrograms programs = self->programs;
+    gboolean good;
+
+    self->staging = TRUE;
+    lares_control_wait_begin();
+    good = realm_service_stage(conf, &programs, error);
+    lares_control_wait_end();
+    self->staging = FALSE;
+    if (good && !self->conf) {
+        g_set_error_literal(error, REALM_ERROR, REALM_ERROR_NOT_FOUND, "the realm went meanwhile");
+        return FALSE;
+    }
+    if (self->conf && self->again && !self->busy) {
+        self->again = FALSE;
+        job_start(self, FALSE, FALSE);
+    }
+    return good;
+}
+
 gboolean
 realm_module_rotate(RealmModule *self, guint *seconds, GError **error)
 {
@@ -155,8 +179,7 @@ realm_module_rotate(RealmModule *self, guint *seconds, GError **error)
         g_set_error_literal(error, REALM_ERROR, REALM_ERROR_BUSY, "a rotation is just ending; try again in a moment");
         return FALSE;
     }
-    /* At once and not in a thread: the caller wants to know whether it worked. */
-    if (!realm_service_stage(self->conf, &self->programs, error))
+    if (!stage_now(self, error))
         return FALSE;
     /* A second step that was due already now waits for the keys of this first one. */
     if (self->commit)

@@ -3,16 +3,14 @@
  * krb5kdc and kadmind as children: started with the realm's own environment, their lines taken into
  * our log, restarted with growing pauses when they die, and ended with us whatever happens to us.
  *
- * Thread: all of it on the thread of the default main context, which must live as long as the
- * daemon: the kernel's death signal is tied to the thread that started the child.
+ * Thread: that of the default main context, or one that has it stand still meanwhile; but
+ * realm_farewell_wait().
  */
 #include "realm.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <unistd.h>
 
 #define BACKOFF_FIRST_MS 250
 #define BACKOFF_LAST_MS  30000
@@ -157,24 +155,9 @@ child_ended(GObject *source, GAsyncResult *result, gpointer user_data)
     run_unref(run);
 }
 
-/* Runs in the child between fork and exec: async-signal-safe calls only. */
-static void
-child_setup(gpointer user_data)
-{
-    sigset_t none; /* the thread that starts it may have signals blocked */
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    /* Its own group: a Ctrl-C in our terminal is ours to handle. */
-    setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != GPOINTER_TO_INT(user_data))
-        _exit(1);
-}
-
 static gboolean
 child_start(Child *child, GError **error)
 {
-    g_autoptr(GSubprocessLauncher) launcher = NULL;
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
     g_auto(GStrv) env = realm_conf_environ(child->owner->conf);
     g_autoptr(GError) local = NULL;
@@ -183,15 +166,11 @@ child_start(Child *child, GError **error)
 
     if (!realm_ports_check(child->owner->conf, child->program, error))
         return FALSE;
-    launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_MERGE);
-    g_subprocess_launcher_set_environ(launcher, env);
-    g_subprocess_launcher_set_cwd(launcher, "/");
-    g_subprocess_launcher_set_child_setup(launcher, child_setup, GINT_TO_POINTER(getpid()), NULL);
     g_ptr_array_add(argv, (char *)child->path);
     for (const char *const *p = child->options; *p; p++)
         g_ptr_array_add(argv, (char *)*p);
     g_ptr_array_add(argv, NULL);
-    process = g_subprocess_launcher_spawnv(launcher, (const char *const *)argv->pdata, &local);
+    process = realm_start((const char *const *)argv->pdata, env, &local);
     if (!process) {
         g_set_error(error, REALM_ERROR, REALM_ERROR_FAILED, "%s cannot be started: %s", child->path, local->message);
         return FALSE;
@@ -280,54 +259,19 @@ realm_supervisor_start(RealmSupervisor *self, GError **error)
     return TRUE;
 }
 
-typedef struct {
-    guint left;
+/* ---- Ending ---------------------------------------------------------------------------------------------------- */
+
+struct RealmFarewell {
+    GSubprocess *processes[G_N_ELEMENTS(((RealmSupervisor *)0)->children)];
+    guint n, left;
     gboolean patience_over;
-} Farewell;
+};
 
-static void
-gone(GObject *source, GAsyncResult *result, gpointer user_data)
+/* What comes from a child from here on has nobody to come to. */
+static RealmFarewell *
+let_go(RealmSupervisor *self)
 {
-    g_subprocess_wait_finish(G_SUBPROCESS(source), result, NULL);
-    ((Farewell *)user_data)->left--;
-}
-
-static gboolean
-patience_over(gpointer user_data)
-{
-    ((Farewell *)user_data)->patience_over = TRUE;
-    return G_SOURCE_REMOVE;
-}
-
-/* Waits on a context of its own: nothing else of the daemon runs meanwhile. */
-static void
-wait_for(GSubprocess **processes, guint n)
-{
-    g_autoptr(GMainContext) context = g_main_context_new();
-    g_autoptr(GSource) timeout = g_timeout_source_new(PATIENCE_US / 1000);
-    Farewell farewell = {.left = n};
-
-    g_source_set_callback(timeout, patience_over, &farewell, NULL);
-    g_source_attach(timeout, context);
-    g_main_context_push_thread_default(context);
-    for (guint i = 0; i < n; i++)
-        g_subprocess_wait_async(processes[i], NULL, gone, &farewell);
-    while (farewell.left > 0 && !farewell.patience_over)
-        g_main_context_iteration(context, TRUE);
-    if (farewell.left > 0)
-        for (guint i = 0; i < n; i++)
-            g_subprocess_force_exit(processes[i]);
-    while (farewell.left > 0)
-        g_main_context_iteration(context, TRUE);
-    g_main_context_pop_thread_default(context);
-    g_source_destroy(timeout);
-}
-
-void
-realm_supervisor_stop(RealmSupervisor *self)
-{
-    GSubprocess *processes[G_N_ELEMENTS(self->children)];
-    guint n = 0;
+    RealmFarewell *farewell = g_new0(RealmFarewell, 1);
 
     self->running = FALSE;
     for (gsize i = 0; i < G_N_ELEMENTS(self->children); i++) {
@@ -339,15 +283,58 @@ realm_supervisor_stop(RealmSupervisor *self)
         if (!child->run)
             continue;
         g_subprocess_send_signal(child->run->process, SIGTERM);
-        processes[n++] = g_object_ref(child->run->process);
+        farewell->processes[farewell->n++] = g_object_ref(child->run->process);
         child->run->child = NULL;
         run_unref(child->run);
         child->run = NULL;
     }
-    if (n > 0)
-        wait_for(processes, n);
-    for (guint i = 0; i < n; i++)
-        g_object_unref(processes[i]);
+    return farewell;
+}
+
+static void
+gone(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_subprocess_wait_finish(G_SUBPROCESS(source), result, NULL);
+    ((RealmFarewell *)user_data)->left--;
+}
+
+static gboolean
+patience_over(gpointer user_data)
+{
+    ((RealmFarewell *)user_data)->patience_over = TRUE;
+    return G_SOURCE_REMOVE;
+}
+
+/* Waits on a context of its own: nothing else of the daemon runs in this thread meanwhile. */
+void
+realm_farewell_wait(RealmFarewell *farewell)
+{
+    g_autoptr(GMainContext) context = g_main_context_new();
+    g_autoptr(GSource) timeout = g_timeout_source_new(PATIENCE_US / 1000);
+
+    farewell->left = farewell->n;
+    g_source_set_callback(timeout, patience_over, farewell, NULL);
+    g_source_attach(timeout, context);
+    g_main_context_push_thread_default(context);
+    for (guint i = 0; i < farewell->n; i++)
+        g_subprocess_wait_async(farewell->processes[i], NULL, gone, farewell);
+    while (farewell->left > 0 && !farewell->patience_over)
+        g_main_context_iteration(context, TRUE);
+    for (guint i = 0; farewell->left > 0 && i < farewell->n; i++)
+        g_subprocess_force_exit(farewell->processes[i]);
+    while (farewell->left > 0)
+        g_main_context_iteration(context, TRUE);
+    g_main_context_pop_thread_default(context);
+    g_source_destroy(timeout);
+    for (guint i = 0; i < farewell->n; i++)
+        g_object_unref(farewell->processes[i]);
+    g_free(farewell);
+}
+
+void
+realm_supervisor_stop(RealmSupervisor *self)
+{
+    realm_farewell_wait(let_go(self));
 }
 
 gboolean
@@ -398,14 +385,27 @@ realm_supervisor_status(RealmSupervisor *self)
     return all;
 }
 
-void
-realm_supervisor_free(RealmSupervisor *self)
+static void
+supervisor_free(RealmSupervisor *self)
 {
-    if (!self)
-        return;
-    realm_supervisor_stop(self);
     for (gsize i = 0; i < G_N_ELEMENTS(self->children); i++)
         g_free(self->children[i].last_error);
     realm_conf_free(self->conf);
     g_free(self);
+}
+
+RealmFarewell *
+realm_supervisor_dismiss(RealmSupervisor *self)
+{
+    RealmFarewell *farewell = let_go(self);
+
+    supervisor_free(self);
+    return farewell;
+}
+
+void
+realm_supervisor_free(RealmSupervisor *self)
+{
+    if (self)
+        realm_farewell_wait(realm_supervisor_dismiss(self));
 }

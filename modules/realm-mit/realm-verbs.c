@@ -2,7 +2,7 @@
 /*
  * The realm's management verbs: arguments of the control contract into calls of realm.h and answers back.
  *
- * Thread: main thread. Verbs about principals wait for the helper as slow verbs do (lares_control_call_async());
+ * Thread: main thread. Verbs wait for the helper and MIT's programs as slow verbs do (lares_control_call_async());
  * behind that wait the realm may be another one, or gone.
  */
 #include "realm-module.h"
@@ -176,6 +176,19 @@ take_args(RealmConf *conf, GVariant *args, GError **error)
     return realm_conf_check(conf, error);
 }
 
+/* What others may do meanwhile: a reload finds the realm as soon as it is whole. */
+static gboolean
+make_realm(RealmModule *self, const RealmConf *conf, gboolean *created, GError **error)
+{
+    RealmPrograms programs = self->programs;
+    gboolean good;
+
+    lares_control_wait_begin();
+    good = realm_create(conf, &programs, created, error);
+    lares_control_wait_end();
+    return good;
+}
+
 static GVariant *
 verb_create(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
 {
@@ -192,7 +205,7 @@ verb_create(LaresHost *host, const LaresControlCaller *caller, GVariant *args, g
         !take_args(conf, args, &own) ||
         /* Before anything is made: a realm whose KDC cannot run helps nobody. */
         (!self->conf && lares_settings_boolean(self->settings, "supervise") && !realm_ports_check(conf, NULL, &own)) ||
-        !realm_create(conf, &self->programs, &created, &own)) {
+        !make_realm(self, conf, &created, &own)) {
         realm_propagate(error, own);
         return NULL;
     }
@@ -268,16 +281,23 @@ verb_remove(LaresHost *host, const LaresControlCaller *caller, GVariant *args, g
 {
     RealmModule *self = user;
     g_autoptr(RealmConf) conf = NULL;
+    RealmFarewell *farewell;
     GError *own = NULL;
     gboolean good;
 
     if (!may_remove(self, args, error))
         return NULL;
     conf = realm_conf_copy(self->conf);
-    realm_module_end(self);
+    farewell = realm_module_dismiss(self);
+    self->removing = TRUE;
+    lares_control_wait_begin();
+    if (farewell)
+        realm_farewell_wait(farewell);
     realm_rotate_allow(FALSE); /* a job that runs still writes into the directory */
     good = realm_remove(conf, &own);
     realm_rotate_allow(TRUE);
+    lares_control_wait_end();
+    self->removing = FALSE;
     if (!good) {
         RealmConf *there = realm_module_conf(self, NULL, NULL);
         if (there)
@@ -424,12 +444,24 @@ verb_rotate(LaresHost *host, const LaresControlCaller *caller, GVariant *args, g
     return g_variant_dict_end(&answer);
 }
 
-/* At once: who asks wants to know that the keys are there. Rotations and their like run one at a time, by the helper's
- * own lock. */
+/* Rotations and their like run one at a time, by the helper's own lock. */
+static gboolean
+sync_keys(RealmModule *self, const RealmConf *conf, GError **error)
+{
+    RealmPrograms programs = self->programs;
+    gboolean good;
+
+    lares_control_wait_begin();
+    good = realm_service_sync(conf, &programs, error);
+    lares_control_wait_end();
+    return good;
+}
+
 static GVariant *
 verb_keytab(LaresHost *host, const LaresControlCaller *caller, GVariant *args, gpointer user, GError **error)
 {
     RealmModule *self = user;
+    g_autoptr(RealmConf) conf = NULL;
     g_auto(GStrv) names = NULL;
     g_autofree char *keytab = NULL;
     g_autofree char *before = NULL, *after = NULL;
@@ -439,16 +471,17 @@ verb_keytab(LaresHost *host, const LaresControlCaller *caller, GVariant *args, g
 
     if (!need_realm(self, error))
         return NULL;
-    keytab = realm_conf_path(self->conf, REALM_KEYTAB);
+    conf = realm_conf_copy(self->conf);
+    keytab = realm_conf_path(conf, REALM_KEYTAB);
     g_file_get_contents(keytab, &before, &before_len, NULL);
-    if (!realm_service_sync(self->conf, &self->programs, &own)) {
+    if (!sync_keys(self, conf, &own)) {
         realm_propagate(error, own);
         return NULL;
     }
     g_file_get_contents(keytab, &after, &after_len, NULL);
-    names = realm_conf_host_names(self->conf);
+    names = realm_conf_host_names(conf);
     g_variant_dict_init(&answer, NULL);
-    g_variant_dict_insert(&answer, "name", "s", self->conf->name);
+    g_variant_dict_insert(&answer, "name", "s", conf->name);
     g_variant_dict_insert(&answer, "keytab", "s", keytab);
     g_variant_dict_insert(&answer, "names", "^as", names);
     g_variant_dict_insert(&answer, "changed", "b",

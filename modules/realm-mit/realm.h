@@ -5,7 +5,7 @@
  *
  * Thread: the functions over RealmConf are plain and re-entrant; those that run the helper block
  * the caller for some 20 ms and may be called on any thread; RealmSupervisor belongs to the thread
- * that runs the default main context.
+ * that runs the default main context, and to one that has it stand still meanwhile.
  */
 #pragma once
 
@@ -135,8 +135,12 @@ gboolean realm_service_commit(const RealmConf *conf, const RealmPrograms *progra
 gboolean realm_service_purge(const RealmConf *conf, const RealmPrograms *programs, gint64 at, guint *n_keys,
                              GError **error);
 
+/* A daemon whose output is read, which ends when this process does (realm-start.c). argv and env are the caller's. */
+GSubprocess *realm_start(const char *const *argv, char **env, GError **error);
+
 /* krb5kdc and kadmind as children (realm-supervise.c). */
 typedef struct RealmSupervisor RealmSupervisor;
+typedef struct RealmFarewell RealmFarewell;
 /* level: G_LOG_LEVEL_*; program: krb5kdc or kadmind; line: without its end. */
 typedef void (*RealmLogFunc)(GLogLevelFlags level, const char *program, const char *line, gpointer user_data);
 RealmSupervisor *realm_supervisor_new(const RealmConf *conf, const RealmPrograms *programs, RealmLogFunc log,
@@ -145,6 +149,9 @@ RealmSupervisor *realm_supervisor_new(const RealmConf *conf, const RealmPrograms
 gboolean realm_supervisor_start(RealmSupervisor *self, GError **error);
 /* SIGTERM, at most 3 s of patience, SIGKILL; returns with both gone. */
 void realm_supervisor_stop(RealmSupervisor *self);
+/* The same in two steps: SIGTERM, and nothing of theirs comes any more; then the waiting, in any thread. Takes over. */
+RealmFarewell *realm_supervisor_dismiss(RealmSupervisor *self);
+void realm_farewell_wait(RealmFarewell *farewell);
 gboolean realm_supervisor_is_ready(RealmSupervisor *self);
 /* [{program, state, pid, since, restarts, ports, last-error}]; caller unrefs. */
 JsonArray *realm_supervisor_status(RealmSupervisor *self);
