@@ -30,6 +30,13 @@ void lares_tokens_free(LaresTokens *tokens);
 void lares_doctor_room_free(LaresDoctorRoom *room);
 void lares_slow_room_free(LaresSlowRoom *room);
 
+/* What `caller`, whose verb has waited since they were asked about, may do now. FALSE: nothing, with LARES_ERROR_LOGIN
+ * when the proof has ended, LARES_ERROR_DENIED otherwise. */
+gboolean lares_control_ask_again(LaresControl *control, const LaresControlCaller *caller, LaresRight *right,
+                                 GError **error);
+/* The same of the token `id` alone; FALSE: it is worth nothing any more. */
+gboolean lares_tokens_worth(LaresTokens *tokens, const char *id, LaresRight *right);
+
 /* The page of a list of which the verb made everything. */
 GVariant *lares_control_cut(GVariant *list, LaresControlPage *page);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which people may manage the server: the lists of lares.conf [control].
+/* Which people may manage the server: the lists of lares.conf [control]; and whether they still may, when what they
+ * asked for had to wait.
  *
  * Thread: main. */
 #include "control/control-private.h"
@@ -87,4 +88,41 @@ lares_control_rights(LaresControl *control, const LaresIdentity *identity, Lares
         }
     }
     return FALSE;
+}
+
+/* ---- Asking again ---------------------------------------------------------------------------------------------- */
+
+/* A ticket is good until it ends, but the person may be disabled, or out of the lists, since it was shown. */
+static gboolean
+is_still_somebody(LaresControl *control, const LaresIdentity *identity, LaresRight *right)
+{
+    g_autoptr(LaresIdentity) fresh = NULL;
+    return lares_directory_refresh(lares_host_directory(control->host), (LaresIdentity *)identity, &fresh) ==
+               LARES_OK &&
+           lares_control_rights(control, fresh, right);
+}
+
+gboolean
+lares_control_ask_again(LaresControl *control, const LaresControlCaller *caller, LaresRight *right, GError **error)
+{
+    LaresRight now = caller->rights;
+    gboolean may = TRUE;
+    if (caller->expires && caller->expires <= g_get_real_time() / G_USEC_PER_SEC) {
+        g_set_error_literal(error, LARES_ERROR, LARES_ERROR_LOGIN, "the login ended while the request waited");
+        return FALSE;
+    }
+    if (caller->token && !lares_tokens_worth(control->tokens, caller->token, &now)) {
+        g_set_error_literal(error, LARES_ERROR, LARES_ERROR_LOGIN,
+                            "the bearer token was revoked, or is worth nothing any more, while the request waited");
+        return FALSE;
+    }
+    if (!caller->token && caller->identity)
+        may = is_still_somebody(control, caller->identity, &now);
+    else if (!caller->token && caller->ask_again)
+        may = caller->ask_again(caller, &now);
+    *right = MIN(now, caller->rights);
+    if (!may)
+        g_set_error(error, LARES_ERROR, LARES_ERROR_DENIED,
+                    "%s may not manage this server any more: that changed while the request waited", caller->subject);
+    return may;
 }

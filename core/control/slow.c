@@ -31,6 +31,7 @@ typedef struct {
     GThread *thread;
     GMutex lock;
     GCond turned;
+    gboolean waited;   /* for others: who asks may have lost what they had */
     gboolean mine;     /* it is the verb's turn */
     gboolean back;     /* it has waited and wants its turn */
     gboolean finished; /* result and error are final */
@@ -119,13 +120,24 @@ tell_and_free(Job *job)
     job_free(job);
 }
 
+/* Rights are those of the moment in which the verb runs, not of the one in which it was asked for. */
+static gboolean
+may_still(Job *job)
+{
+    if (!job->waited || lares_control_ask_again(job->control, &job->caller, &job->caller.rights, &job->error))
+        return TRUE;
+    lares_control_refused(job->control, &job->caller, job->verb, job->args, job->error->message);
+    return FALSE;
+}
+
 /* The job's thread. It begins with its turn. */
 static gpointer
 run_job(gpointer data)
 {
     Job *job = data;
     own_job = job;
-    job->result = lares_control_call_page(job->control, &job->caller, job->verb, job->args, job->page, &job->error);
+    if (may_still(job))
+        job->result = lares_control_call_page(job->control, &job->caller, job->verb, job->args, job->page, &job->error);
     g_mutex_lock(&job->lock);
     job->finished = TRUE;
     job->mine = FALSE;
@@ -247,6 +259,7 @@ lares_control_call_async(LaresControl *control, const LaresControlCaller *caller
         job->result = lares_control_call_page(control, caller, verb, job->args, page, &job->error);
         tell_and_free(job);
     } else {
+        job->waited = room->running != NULL || room->waiting.length > 0;
         g_queue_push_tail(&room->waiting, job);
         begin_next(room);
     }

@@ -203,6 +203,28 @@ refresh(LaresTokens *self, Token *t)
     return TRUE;
 }
 
+/* What the token gives at this moment; FALSE: nothing. */
+static gboolean
+is_worth(LaresTokens *self, Token *t, LaresRight *right)
+{
+    if (t->expires <= now())
+        return FALSE;
+    *right = t->scope;
+    if (is_service(t))
+        return TRUE;
+    if (!refresh(self, t) || !lares_control_rights(self->control, t->identity, right))
+        return FALSE;
+    *right = MIN(t->scope, *right);
+    return TRUE;
+}
+
+gboolean
+lares_tokens_worth(LaresTokens *tokens, const char *id, LaresRight *right)
+{
+    Token *t = tokens ? g_hash_table_lookup(tokens->by_id, id) : NULL;
+    return t && is_worth(tokens, t, right);
+}
+
 gboolean
 lares_control_check_token(LaresControl *control, const char *token, LaresTokenProof *proof)
 {
@@ -211,19 +233,14 @@ lares_control_check_token(LaresControl *control, const char *token, LaresTokenPr
         return FALSE;
     g_autofree char *hash = hash_of(token);
     Token *t = g_hash_table_lookup(control->tokens->by_hash, hash);
-    LaresRight right = LARES_RIGHT_READ;
-    gint64 time = now();
-    if (!t || t->expires <= time)
+    LaresRight right;
+    if (!t || !is_worth(control->tokens, t, &right))
         return FALSE;
-    if (is_service(t))
-        right = t->scope;
-    else if (!refresh(control->tokens, t) || !lares_control_rights(control, t->identity, &right))
-        return FALSE;
-    t->used = time;
+    t->used = now();
     *proof = (LaresTokenProof){.id = g_strdup(t->id),
                                .subject = subject_of(t),
                                .identity = t->identity ? lares_identity_ref(t->identity) : NULL,
-                               .rights = MIN(t->scope, right),
+                               .rights = right,
                                .expires = t->expires};
     return TRUE;
 }

@@ -16,7 +16,8 @@ typedef enum {
 } LaresRight;
 
 /* Who asks. The face has authenticated them; control asks the one authorization question. */
-typedef struct {
+typedef struct _LaresControlCaller LaresControlCaller;
+struct _LaresControlCaller {
     const char *face;    /* "rest", "dbus", "socket" */
     const char *subject; /* "uid:0", "ada@HOME.LAN" */
     const char *address; /* "unix", "192.0.2.7" */
@@ -25,7 +26,12 @@ typedef struct {
     const LaresIdentity *identity;
     gint64 expires;    /* wall-clock second at which the proof ends; 0: never */
     const char *token; /* id of the bearer token that was shown; NULL: another proof */
-} LaresControlCaller;
+    /* For callers whom only the face knows (an account of the host): what they may do now, asked when a verb has waited
+     * for its turn; FALSE: nothing any more. It may wait (lares_control_wait_begin()). NULL: that does not change.
+     * `proof` is the face's and stays until the answer. */
+    gboolean (*ask_again)(const LaresControlCaller *caller, LaresRight *right);
+    gpointer proof;
+};
 
 /* Parameter of a verb. `signature` is the GVariant type: "s", "b", "x", "as". */
 typedef struct {
@@ -85,8 +91,8 @@ LARES_API gboolean lares_control_page_has(LaresControlPage *page, const char *ke
 /* With the answer of lares_control_call_async(), in the main thread; both are the control's. */
 typedef void (*LaresControlDone)(GVariant *result, GError *error, gpointer user);
 /* Like lares_control_call_page(), but of a verb that is marked as slow the answer comes later and the main thread goes
- * on meanwhile. `caller` and `args` are copied, `page` (or NULL) must stay until `done` was called, which may be before
- * this returns. */
+ * on meanwhile. One that had to wait for others asks anew what `caller` may, before it runs. `caller` and `args` are
+ * copied, `page` (or NULL) must stay until `done` was called, which may be before this returns. */
 LARES_API void lares_control_call_async(LaresControl *control, const LaresControlCaller *caller, const char *verb,
                                         GVariant *args, LaresControlPage *page, LaresControlDone done, gpointer user);
 /* `names`, constant and ended by NULL, are verbs whose functions wait. */

@@ -104,7 +104,8 @@ typedef enum {
     LARES_ERROR_EXISTS,
     LARES_ERROR_DENIED,
     LARES_ERROR_CONFLICT,
-    LARES_ERROR_UNAVAILABLE /* the feature's module is not loaded or not configured */
+    LARES_ERROR_UNAVAILABLE, /* the feature's module is not loaded or not configured */
+    LARES_ERROR_LOGIN        /* who asks must prove anew who they are */
 } LaresError;
 LARES_API GQuark lares_error_quark(void);
 

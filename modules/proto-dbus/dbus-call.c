@@ -12,6 +12,7 @@
 #define MAX_ASKING     64
 #define MAX_ARGS       (256 * 1024)
 #define POLKIT_SECONDS 120 /* somebody may be typing a password */
+#define AGAIN_SECONDS  5
 
 typedef struct {
     BusServer *bus; /* a reference */
@@ -20,6 +21,7 @@ typedef struct {
     GVariant *args;
     char *subject;
     gboolean asking;
+    gboolean by_polkit; /* polkit said yes */
 } Call;
 
 static void
@@ -47,7 +49,8 @@ refuse(Call *call, const GError *error)
         const char *name;
     } names[] = {{LARES_ERROR_INVALID, "Invalid"},   {LARES_ERROR_NOT_FOUND, "NotFound"},
                  {LARES_ERROR_EXISTS, "Exists"},     {LARES_ERROR_DENIED, "Denied"},
-                 {LARES_ERROR_CONFLICT, "Conflict"}, {LARES_ERROR_UNAVAILABLE, "Unavailable"}};
+                 {LARES_ERROR_CONFLICT, "Conflict"}, {LARES_ERROR_UNAVAILABLE, "Unavailable"},
+                 {LARES_ERROR_LOGIN, "Denied"}};
     const char *word = "Failed";
     for (guint i = 0; error->domain == LARES_ERROR && i < G_N_ELEMENTS(names); i++)
         if (names[i].code == error->code)
@@ -96,14 +99,6 @@ on_done(GVariant *result, GError *error, gpointer user)
     call_free(call);
 }
 
-static void
-run(Call *call, LaresRight rights)
-{
-    LaresControlCaller caller = {.face = "dbus", .subject = call->subject, .address = "unix", .rights = rights};
-    lares_control_call_async(lares_host_control(call->bus->host), &caller, call->verb->name, call->args, NULL, on_done,
-                             call);
-}
-
 /* ---- polkit ---------------------------------------------------------------------------------------------------- */
 
 static const char *
@@ -125,6 +120,60 @@ action_of(const LaresVerb *verb)
     return "manage-other";
 }
 
+/* May a person be asked for a password? */
+static gboolean
+may_ask_person(Call *call)
+{
+    GDBusMessage *message = g_dbus_method_invocation_get_message(call->invocation);
+    return (g_dbus_message_get_flags(message) & G_DBUS_MESSAGE_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION) != 0;
+}
+
+static GVariant *
+question(Call *call, gboolean may_ask)
+{
+    g_autofree char *action = g_strconcat("org.lares.lares1.", action_of(call->verb), NULL);
+    GVariantBuilder subject, details;
+    g_variant_builder_init(&subject, G_VARIANT_TYPE_VARDICT);
+    g_variant_builder_add(&subject, "{sv}", "name",
+                          g_variant_new_string(g_dbus_method_invocation_get_sender(call->invocation)));
+    g_variant_builder_init(&details, G_VARIANT_TYPE("a{ss}"));
+    return g_variant_new("((sa{sv})sa{ss}us)", "system-bus-name", &subject, action, &details, may_ask ? 1u : 0u, "");
+}
+
+#define POLKIT                                                                                                         \
+    "org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.PolicyKit1.Authority"
+
+/* Another thread, in its turn. Nobody is asked for a password twice: who would only have to give it has given it. */
+static gboolean
+may_still(const LaresControlCaller *caller, LaresRight *right)
+{
+    Call *call = caller->proof;
+    GDBusConnection *bus = g_dbus_method_invocation_get_connection(call->invocation);
+    GVariant *words = question(call, FALSE);
+    gboolean yes = FALSE, challenge = FALSE;
+    lares_control_wait_begin();
+    g_autoptr(GVariant) answer =
+        g_dbus_connection_call_sync(bus, POLKIT, "CheckAuthorization", words, G_VARIANT_TYPE("((bba{ss}))"),
+                                    G_DBUS_CALL_FLAGS_NONE, AGAIN_SECONDS * 1000, NULL, NULL);
+    lares_control_wait_end();
+    if (answer)
+        g_variant_get(answer, "((bb@a{ss}))", &yes, &challenge, NULL);
+    return yes || (challenge && may_ask_person(call));
+}
+
+static void
+run(Call *call, LaresRight rights)
+{
+    LaresControlCaller caller = {.face = "dbus",
+                                 .subject = call->subject,
+                                 .address = "unix",
+                                 .rights = rights,
+                                 .ask_again = call->by_polkit ? may_still : NULL,
+                                 .proof = call};
+    lares_control_call_async(lares_host_control(call->bus->host), &caller, call->verb->name, call->args, NULL, on_done,
+                             call);
+}
+
 static void
 on_polkit(GObject *source, GAsyncResult *result, gpointer user)
 {
@@ -135,6 +184,7 @@ on_polkit(GObject *source, GAsyncResult *result, gpointer user)
     if (answer)
         g_variant_get(answer, "((bb@a{ss}))", &yes, &challenge, NULL);
     if (yes) {
+        call->by_polkit = TRUE;
         gboolean reads = call->verb->right == LARES_RIGHT_READ && !g_str_has_prefix(call->verb->name, "token.");
         run(call, reads ? LARES_RIGHT_READ : LARES_RIGHT_ADMIN);
         return;
@@ -152,22 +202,11 @@ on_polkit(GObject *source, GAsyncResult *result, gpointer user)
 static void
 ask_polkit(Call *call)
 {
-    GDBusMessage *message = g_dbus_method_invocation_get_message(call->invocation);
-    gboolean may_ask = g_dbus_message_get_flags(message) & G_DBUS_MESSAGE_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION;
     call->asking = TRUE;
     call->bus->asking++;
-    g_autofree char *action = g_strconcat("org.lares.lares1.", action_of(call->verb), NULL);
-    GVariantBuilder subject, details;
-    g_variant_builder_init(&subject, G_VARIANT_TYPE_VARDICT);
-    g_variant_builder_add(&subject, "{sv}", "name",
-                          g_variant_new_string(g_dbus_method_invocation_get_sender(call->invocation)));
-    g_variant_builder_init(&details, G_VARIANT_TYPE("a{ss}"));
-    g_dbus_connection_call(
-        g_dbus_method_invocation_get_connection(call->invocation), "org.freedesktop.PolicyKit1",
-        "/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.PolicyKit1.Authority", "CheckAuthorization",
-        g_variant_new("((sa{sv})sa{ss}us)", "system-bus-name", &subject, action, &details, may_ask ? 1u : 0u, ""),
-        G_VARIANT_TYPE("((bba{ss}))"), G_DBUS_CALL_FLAGS_NONE, POLKIT_SECONDS * 1000, call->bus->cancel, on_polkit,
-        call);
+    g_dbus_connection_call(g_dbus_method_invocation_get_connection(call->invocation), POLKIT, "CheckAuthorization",
+                           question(call, may_ask_person(call)), G_VARIANT_TYPE("((bba{ss}))"), G_DBUS_CALL_FLAGS_NONE,
+                           POLKIT_SECONDS * 1000, call->bus->cancel, on_polkit, call);
 }
 
 /* ---- Who calls ------------------------------------------------------------------------------------------------- */

@@ -34,6 +34,15 @@ unauthorized(SoupServerMessage *message, const char *code, const char *detail)
     soup_message_headers_append(headers, "WWW-Authenticate", "Bearer realm=\"lares\"");
 }
 
+void
+rest_caller_challenge(SoupServerMessage *message)
+{
+    soup_message_headers_remove(soup_server_message_get_response_headers(message), "WWW-Authenticate");
+    challenge(message, NULL);
+    soup_message_headers_append(soup_server_message_get_response_headers(message), "WWW-Authenticate",
+                                "Bearer realm=\"lares\"");
+}
+
 /* The credentials of one scheme; the header may come once only. */
 static const char *
 credentials(SoupServerMessage *message, const char *scheme)
@@ -226,8 +235,9 @@ rest_caller_find(RestServer *self, SoupServerMessage *message, RestCaller *who)
         return by_token(self, message, visit, value, who);
     if ((value = credentials(message, "Negotiate")))
         return by_ticket(self, message, visit, value, who);
-    challenge(message, NULL);
-    unauthorized(message, "login", "log in: with a ticket (Negotiate) or a bearer token");
+    rest_problem_text(message, SOUP_STATUS_UNAUTHORIZED, "login",
+                      "log in: with a ticket (Negotiate) or a bearer token");
+    rest_caller_challenge(message);
     return FALSE;
 }
 

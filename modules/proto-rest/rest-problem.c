@@ -13,6 +13,7 @@ static const struct {
     {LARES_ERROR_DENIED, SOUP_STATUS_FORBIDDEN, "denied"},
     {LARES_ERROR_CONFLICT, SOUP_STATUS_CONFLICT, "conflict"},
     {LARES_ERROR_UNAVAILABLE, SOUP_STATUS_SERVICE_UNAVAILABLE, "unavailable"},
+    {LARES_ERROR_LOGIN, SOUP_STATUS_UNAUTHORIZED, "login"},
 };
 
 void
@@ -51,4 +52,6 @@ rest_problem(SoupServerMessage *message, const GError *error)
         }
     }
     rest_problem_text(message, status, code, error->message);
+    if (status == SOUP_STATUS_UNAUTHORIZED)
+        rest_caller_challenge(message);
 }

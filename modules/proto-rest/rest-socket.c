@@ -11,6 +11,7 @@
 
 /* libsoup does not show a handed-over connection's socket, so the peer's credentials travel with its address. */
 #define CREDENTIALS_KEY "lares-credentials"
+#define SERVER_KEY      "lares-server"
 
 static gboolean
 in_group(uid_t uid, const char *name)
@@ -39,6 +40,14 @@ is_admin(RestServer *self, uid_t uid)
     return uid != NOBODY && (uid == 0 || uid == geteuid() || (group && in_group(uid, group)));
 }
 
+/* Membership of the admin-group, or the setting itself, may have changed. */
+static gboolean
+ask_again(const LaresControlCaller *caller, LaresRight *right)
+{
+    GObject *remote = caller->proof;
+    return is_admin(g_object_get_data(remote, SERVER_KEY), uid_of(g_object_get_data(remote, CREDENTIALS_KEY)));
+}
+
 gboolean
 rest_socket_caller(RestServer *self, SoupServerMessage *message, LaresControlCaller *caller)
 {
@@ -58,7 +67,9 @@ rest_socket_caller(RestServer *self, SoupServerMessage *message, LaresControlCal
     *caller = (LaresControlCaller){.face = "socket",
                                    .subject = g_strdup_printf("uid:%u", (unsigned)uid),
                                    .address = "unix",
-                                   .rights = LARES_RIGHT_ADMIN};
+                                   .rights = LARES_RIGHT_ADMIN,
+                                   .ask_again = ask_again,
+                                   .proof = remote};
     return TRUE;
 }
 
@@ -116,6 +127,7 @@ accept_connection(GSocketConnection *connection, gboolean tls, gpointer user)
         return;
     }
     rest_connection_keep(remote, g_socket_connection_get_socket(connection));
+    g_object_set_data(G_OBJECT(remote), SERVER_KEY, self);
     if (credentials)
         g_object_set_data_full(G_OBJECT(remote), CREDENTIALS_KEY, g_object_ref(credentials), g_object_unref);
     if (!soup_server_accept_iostream(self->soup, G_IO_STREAM(connection), local, remote, &error)) {

@@ -126,6 +126,8 @@ typedef struct {
 /* FALSE: the message has its answer (401, 403). In both cases rest_caller_clear(). */
 gboolean rest_caller_find(RestServer *self, SoupServerMessage *message, RestCaller *caller);
 void rest_caller_clear(RestCaller *caller);
+/* The ways to log in, for an answer 401. */
+void rest_caller_challenge(SoupServerMessage *message);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(RestCaller, rest_caller_clear)
 
 /* ---- Answers that come later ----------------------------------------------------------------------------------- */

@@ -39,12 +39,20 @@ class Bus:
             time.sleep(0.02)
 
     def start_polkit(self, *allowed):
-        self.polkit = subprocess.Popen(["/usr/bin/python3", "-m", "dbusmock", "--system", "--template", "polkitd"], env=self.env,
-                                       stdout=subprocess.DEVNULL)
-        names = json.dumps(list(allowed))
-        self.wait(lambda: subprocess.run(["busctl", "--address", self.address, "call", "org.freedesktop.PolicyKit1",
-                                          "/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.DBus.Mock", "SetAllowed",
-                                          "as", str(len(allowed)), *allowed], capture_output=True).returncode == 0)
+        with open(self.work / "polkit.log", "w") as log:
+            self.polkit = subprocess.Popen(["/usr/bin/python3", "-m", "dbusmock", "--system", "--template", "polkitd"],
+                                           env=self.env, stdout=log)
+        self.wait(lambda: self.allow(*allowed))
+
+    def allow(self, *actions):
+        """What polkit says yes to from now on."""
+        return subprocess.run(["busctl", "--address", self.address, "call", "org.freedesktop.PolicyKit1",
+                               "/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.DBus.Mock", "SetAllowed", "as",
+                               str(len(actions)), *actions], capture_output=True).returncode == 0
+
+    def asked(self):
+        """How often polkit was asked."""
+        return (self.work / "polkit.log").read_text().count("CheckAuthorization")
 
     def stop(self):
         for p in (self.polkit, self.daemon):

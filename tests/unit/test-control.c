@@ -317,6 +317,70 @@ test_waiting(void)
     lares_control_free(w.control);
 }
 
+typedef struct {
+    LaresRight right; /* what there is now; above LARES_RIGHT_ADMIN: nothing */
+    guint asked;
+} Now;
+
+static gboolean
+ask_now(const LaresControlCaller *caller, LaresRight *right)
+{
+    Now *now = caller->proof;
+    now->asked++;
+    *right = now->right;
+    return now->right <= LARES_RIGHT_ADMIN;
+}
+
+static gboolean
+open_gate(gpointer user)
+{
+    g_atomic_int_set(&((Waiting *)user)->open, 1);
+    return G_SOURCE_REMOVE;
+}
+
+/* A verb runs with the rights of the moment in which it runs; only who had to wait is asked again. */
+static void
+test_rights_while_waiting(void)
+{
+    static const char *const slow[] = {"thing.wait", "thing.change", NULL};
+    g_autoptr(GString) told = g_string_new(NULL);
+    g_autoptr(GError) error = NULL;
+    Waiting w = {.control = make(), .told = told};
+    Now gone = {LARES_RIGHT_ADMIN + 1, 0}, less = {LARES_RIGHT_READ, 0}, same = {LARES_RIGHT_ADMIN, 0};
+    LaresControlCaller caller = {.face = "test", .subject = "uid:1", .rights = LARES_RIGHT_ADMIN, .ask_again = ask_now};
+    g_assert_true(lares_control_add(w.control, wait_verbs, &w, &error));
+    lares_control_mark_slow(w.control, slow);
+    caller.proof = &gone;
+    lares_control_call_async(w.control, &caller, "thing.wait", g_variant_new_parsed("{'name': <'first'>}"), NULL,
+                             on_answer, &w);
+    lares_control_call_async(w.control, &caller, "thing.change", NULL, NULL, on_answer, &w);
+    caller.proof = &less;
+    lares_control_call_async(w.control, &caller, "thing.change", NULL, NULL, on_answer, &w);
+    caller.expires = 1;
+    lares_control_call_async(w.control, &caller, "thing.wait", g_variant_new_parsed("{'name': <'late'>}"), NULL,
+                             on_answer, &w);
+    caller.expires = 0;
+    caller.token = "no-such-token";
+    lares_control_call_async(w.control, &caller, "thing.wait", g_variant_new_parsed("{'name': <'token'>}"), NULL,
+                             on_answer, &w);
+    caller.token = NULL;
+    caller.proof = &same;
+    lares_control_call_async(w.control, &caller, "thing.wait", g_variant_new_parsed("{'name': <'last'>}"), NULL,
+                             on_answer, &w);
+    g_timeout_add(2, open_gate, &w);
+    while (!strstr(told->str, "last:uid:1 ="))
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_cmpstr(told->str, ==,
+                    "first:uid:1 =[{'name': <'b'>}, {'name': <'a'>}] "
+                    "=uid:1 may not manage this server any more: that changed while the request waited "
+                    "=thing.change needs the right \"admin\" "
+                    "=the login ended while the request waited "
+                    "=the bearer token was revoked, or is worth nothing any more, while the request waited "
+                    "last:uid:1 =[{'name': <'b'>}, {'name': <'a'>}] ");
+    g_assert_true(gone.asked == 1 && less.asked == 1 && same.asked == 1);
+    lares_control_free(w.control);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -327,5 +391,6 @@ main(int argc, char **argv)
     g_test_add_func("/control/rights", test_rights);
     g_test_add_func("/control/pages", test_pages);
     g_test_add_func("/control/waiting", test_waiting);
+    g_test_add_func("/control/rights-while-waiting", test_rights_while_waiting);
     return g_test_run();
 }
