@@ -70,6 +70,10 @@ class Rest:
         assert r.returncode == 0, r
         return Answer(r.stdout.decode())
 
+    def curl_nothing(self):
+        """What curl takes without a server."""
+        subprocess.run(["curl", "-s", "-i", "file:///dev/null"], capture_output=True, timeout=60, check=True)
+
     def login(self, user, **terms):
         a = self.curl("POST", "/tokens", terms, user=user)
         assert a.status == 201, a.body

@@ -8,6 +8,7 @@ import pathlib
 import re
 import socket
 import sqlite3
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -270,11 +271,26 @@ def test_https():
         l.wait_log("only loopback addresses")
 
 
+def usual(r, token):
+    """How long a request usually takes, in times of curl alone: what else the machine does slows both."""
+    alone, asked = [], []
+    for _ in range(15):
+        began = time.monotonic()
+        r.curl_nothing()
+        alone.append(time.monotonic() - began)
+        for url in (r.url, r.https):
+            began = time.monotonic()
+            assert r.curl("GET", "/status", token=token, url=url, more=["-k"]).status == 200
+            asked.append(time.monotonic() - began)
+    return statistics.median(asked) / statistics.median(alone)
+
+
 def test_slow_and_many():
     """Peers that never finish a request do not keep others out, and are let go."""
     with serving() as r:
         t = r.login("ada")
         port = r.d.ports[2]
+        quiet = usual(r, t)
         idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(300)]
         for s in idle[:150]:
             s.sendall(b"GET /api/v1/status HTTP/1.1\r\nHost: x\r\nX-Slow: ")
@@ -288,11 +304,9 @@ def test_slow_and_many():
             s.sendall(b"GET /api/v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
         for s in handshake:
             s.sendall(b"\x16\x03\x01\x02\x00\x01")
-        for _ in range(20):
-            began = time.monotonic()
-            assert r.curl("GET", "/status", token=t, url=r.https, more=["-k"]).status == 200
-            assert r.curl("GET", "/status", token=t).status == 200
-            assert time.monotonic() - began < 5
+        crowded = usual(r, t)
+        print(f"# a request: {quiet:.2f} times of curl alone, {crowded:.2f} with peers that do not finish")
+        assert crowded < 3 * quiet, (crowded, quiet)
         got, failed = [], []
 
         def ask():
