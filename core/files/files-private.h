@@ -92,6 +92,8 @@ void lares_files_renamed(LaresFiles *files, LaresRenaming *renaming, gboolean do
 
 /* The daemon itself. */
 LaresCred lares_files_server_cred(void);
+/* Is there room in a handle for both, the named attribute and what it belongs to? */
+gboolean lares_files_named_fits(const LaresObject *of, const LaresObject *named);
 /* Sets the time of birth, which no kernel does: as Windows sets it, in a note (dos.c). `cred` NULL: of what was just
  * made. */
 LaresStatus lares_files_set_birth(LaresFiles *files, const LaresCred *cred, const LaresObject *object,

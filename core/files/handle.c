@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* File handles on the wire, and the life of LaresFiles.
  *
- * Layout: version (1), zero (1), share id (4, big endian), MAC (16), the store's handle. The MAC is HMAC-SHA-256 over
+ * Layout: version (1), kind (1), share id (4, big endian), MAC (16), the store's handle. The MAC is HMAC-SHA-256 over
  * all other bytes, cut to 16, under a key that only this server has: nobody can make up a handle for a file that was
  * never shown to a client. Verified handles are remembered per thread, so a MAC is computed once per handle, not
  * once per request.
+ *
+ * Kind 1 is the directory with the named attributes of the object whose handle follows. Kind 2 is a named attribute:
+ * the length (1) of the handle of the object it belongs to, that handle, and its own. So nothing that is reached by a
+ * handle has lost the object that says who may use it.
  *
  * Thread: any. */
 #include "files/files-private.h"
@@ -23,15 +27,18 @@
 #define MAC_LEN     16
 #define HEAD_LEN    6
 #define FIXED_LEN   (HEAD_LEN + MAC_LEN)
+#define REST_MAX    (LARES_WIRE_HANDLE_MAX - FIXED_LEN)
 #define CACHE_SLOTS 256
+
+enum { KIND_PLAIN, KIND_NAMED_DIR, KIND_NAMED };
 
 G_STATIC_ASSERT(FIXED_LEN + LARES_HANDLE_MAX <= LARES_WIRE_HANDLE_MAX);
 
 typedef struct {
-    uint8_t len; /* of the store's handle; 0xff: empty slot */
+    uint8_t len; /* of what follows the MAC; 0xff: empty slot */
     uint8_t head[HEAD_LEN];
     uint8_t mac[MAC_LEN];
-    uint8_t handle[LARES_HANDLE_MAX];
+    uint8_t handle[REST_MAX];
 } CacheSlot;
 
 /* A thread's own: the computation with the key already in it, since most of the work of one short MAC is its set-up. */
@@ -178,21 +185,22 @@ mac_of(LaresFiles *files, const uint8_t *head, const uint8_t *handle, size_t len
 }
 
 static size_t
-seal(LaresFiles *files, const LaresShare *share, const LaresHandle *handle, uint8_t *buf)
+seal(LaresFiles *files, const LaresShare *share, uint8_t kind, const uint8_t *handle, size_t len, uint8_t *buf)
 {
     uint32_t id = GUINT32_TO_BE(share->id);
     buf[0] = VERSION;
-    buf[1] = 0;
+    buf[1] = kind;
     memcpy(buf + 2, &id, sizeof id);
-    memcpy(buf + HEAD_LEN, mac_of(files, buf, handle->bytes, handle->len), MAC_LEN);
-    memcpy(buf + FIXED_LEN, handle->bytes, handle->len);
-    return FIXED_LEN + (size_t)handle->len;
+    memcpy(buf + HEAD_LEN, mac_of(files, buf, handle, len), MAC_LEN);
+    memcpy(buf + FIXED_LEN, handle, len);
+    return FIXED_LEN + len;
 }
 
 size_t
 lares_files_handle(LaresFiles *files, const LaresObject *object, uint8_t *buf)
 {
-    return seal(files, object->share, &object->node->handle, buf);
+    const LaresHandle *handle = &object->node->handle;
+    return seal(files, object->share, KIND_PLAIN, handle->bytes, handle->len, buf);
 }
 
 LaresStatus
@@ -205,38 +213,121 @@ lares_files_entry_handle(LaresFiles *files, const LaresObject *dir, const char *
         return LARES_NOTSUPP;
     LaresStatus status = iface->entry_handle(dir->share->store, dir->node, name, fileid, &handle);
     if (status == LARES_OK)
-        *len = seal(files, dir->share, &handle, buf);
+        *len = seal(files, dir->share, KIND_PLAIN, handle.bytes, handle.len, buf);
     return status;
+}
+
+gboolean
+lares_files_named_fits(const LaresObject *of, const LaresObject *named)
+{
+    return 1u + of->node->handle.len + named->node->handle.len <= REST_MAX;
+}
+
+size_t
+lares_files_named_handle(LaresFiles *files, const LaresObject *object, const LaresObject *of, uint8_t *buf)
+{
+    const LaresHandle *base = &of->node->handle, *own = &object->node->handle;
+    uint8_t both[REST_MAX];
+    if (object->node->type == LARES_TYPE_DIRECTORY)
+        return seal(files, of->share, KIND_NAMED_DIR, base->bytes, base->len, buf);
+    g_assert(lares_files_named_fits(of, object)); /* no other is given out */
+    both[0] = base->len;
+    memcpy(both + 1, base->bytes, base->len);
+    memcpy(both + 1 + base->len, own->bytes, own->len);
+    return seal(files, of->share, KIND_NAMED, both, 1u + base->len + own->len, buf);
+}
+
+/* ---- And back ----------------------------------------------------------------------------------------------------
+ */
+
+static gboolean
+is_sealed(LaresFiles *files, const uint8_t *bytes, size_t len)
+{
+    return len > FIXED_LEN && len <= LARES_WIRE_HANDLE_MAX && bytes[0] == VERSION && bytes[1] <= KIND_NAMED &&
+           CRYPTO_memcmp(mac_of(files, bytes, bytes + FIXED_LEN, len - FIXED_LEN), bytes + HEAD_LEN, MAC_LEN) == 0;
+}
+
+/* A reference to the share of a handle that is sealed. */
+static LaresStatus
+find_share(LaresFiles *files, const LaresCaller *caller, const uint8_t *bytes, LaresShare **share)
+{
+    uint32_t id;
+    memcpy(&id, bytes + 2, sizeof id);
+    id = GUINT32_FROM_BE(id);
+    *share = id ? lares_shares_by_id(files->shares, id) : lares_shares_pseudo(files->shares);
+    if (!*share)
+        return LARES_STALE;
+    LaresStatus status = LARES_OK;
+    if (!(*share)->enabled || !(*share)->store)
+        status = LARES_STALE;
+    else if (!lares_share_allows_host(*share, caller->peer))
+        status = LARES_ACCESS;
+    if (status != LARES_OK)
+        g_clear_pointer(share, lares_share_unref);
+    return status;
+}
+
+static LaresStatus
+find_node(LaresShare *share, const uint8_t *handle, size_t len, LaresObject *out)
+{
+    if (len == 0 || len > LARES_HANDLE_MAX)
+        return LARES_BADHANDLE;
+    LaresStatus status = STORE_IFACE(share->store)->from_handle(share->store, handle, len, &out->node);
+    if (status == LARES_OK)
+        out->share = lares_share_ref(share);
+    else
+        out->node = NULL;
+    return status;
+}
+
+static LaresStatus
+find_named(LaresShare *share, uint8_t kind, const uint8_t *handle, size_t len, LaresObject *out, LaresObject *of)
+{
+    size_t skip = 0, base = len;
+    if (kind == KIND_NAMED) {
+        skip = 1;
+        base = handle[0];
+        if (base + 1 >= len)
+            return LARES_BADHANDLE;
+    }
+    LaresStatus status = find_node(share, handle + skip, base, of);
+    if (status == LARES_OK && kind == KIND_NAMED) {
+        status = find_node(share, handle + 1 + base, len - 1 - base, out);
+    } else if (status == LARES_OK) {
+        status = lares_files_stream_folder(of, &out->node);
+        if (status == LARES_OK)
+            out->share = lares_share_ref(share);
+        else
+            out->node = NULL;
+    }
+    if (status != LARES_OK)
+        lares_object_clear(of);
+    return status == LARES_NOENT ? LARES_STALE : status;
+}
+
+LaresStatus
+lares_files_from_any_handle(LaresFiles *files, const LaresCaller *caller, const uint8_t *bytes, size_t len,
+                            LaresObject *out, LaresObject *of)
+{
+    g_autoptr(LaresShare) share = NULL;
+    *out = *of = (LaresObject){NULL, NULL};
+    if (!is_sealed(files, bytes, len))
+        return LARES_BADHANDLE;
+    LaresStatus status = find_share(files, caller, bytes, &share);
+    if (status != LARES_OK)
+        return status;
+    if (bytes[1] == KIND_PLAIN)
+        return find_node(share, bytes + FIXED_LEN, len - FIXED_LEN, out);
+    return find_named(share, bytes[1], bytes + FIXED_LEN, len - FIXED_LEN, out, of);
 }
 
 LaresStatus
 lares_files_from_handle(LaresFiles *files, const LaresCaller *caller, const uint8_t *bytes, size_t len,
                         LaresObject *out)
 {
+    LaresObject of;
     *out = (LaresObject){NULL, NULL};
-    if (len <= FIXED_LEN || len > FIXED_LEN + LARES_HANDLE_MAX || bytes[0] != VERSION || bytes[1] != 0)
+    if (len > FIXED_LEN && bytes[1] != KIND_PLAIN) /* who does not know of it must not be given it */
         return LARES_BADHANDLE;
-    const uint8_t *handle = bytes + FIXED_LEN;
-    size_t handle_len = len - FIXED_LEN;
-    if (CRYPTO_memcmp(mac_of(files, bytes, handle, handle_len), bytes + HEAD_LEN, MAC_LEN) != 0)
-        return LARES_BADHANDLE;
-    uint32_t id;
-    memcpy(&id, bytes + 2, sizeof id);
-    id = GUINT32_FROM_BE(id);
-    LaresShare *share = id ? lares_shares_by_id(files->shares, id) : lares_shares_pseudo(files->shares);
-    if (!share)
-        return LARES_STALE;
-    if (!share->enabled || !share->store || !lares_share_allows_host(share, caller->peer)) {
-        LaresStatus status = share->enabled && share->store ? LARES_ACCESS : LARES_STALE;
-        lares_share_unref(share);
-        return status;
-    }
-    LaresStatus status = STORE_IFACE(share->store)->from_handle(share->store, handle, handle_len, &out->node);
-    if (status != LARES_OK) {
-        lares_share_unref(share);
-        out->node = NULL;
-        return status;
-    }
-    out->share = share;
-    return LARES_OK;
+    return lares_files_from_any_handle(files, caller, bytes, len, out, &of);
 }

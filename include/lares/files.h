@@ -358,4 +358,63 @@ LARES_API LaresStatus lares_files_stream_delete_on_close(LaresFiles *files, cons
 LARES_API LaresStatus lares_files_stream_rename(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
                                                 const char *name, const char *new_name, gboolean replace);
 
+/* ---- Named attributes -----------------------------------------------------------------------------------------------
+ *
+ * The named streams as NFSv4 has them (RFC 7530 5.3, RFC 8881 5.3): the directory with those of an object, and a file
+ * for each, are objects like others. But what they are worth is told by the object that they belong to, `of`: whoever
+ * may read it may read them, who may write it may make, write, rename and remove them. Mode, owner and ACL are its own.
+ * Only these functions may be given such an object (and those for an open that came from here).
+ *
+ * Names are checked by lares_files_name(), and then made into what they are kept as by lares_files_named_name(). */
+
+/* The name as it is kept. LARES_BADNAME where it would be taken for the type of a stream (":$DATA"),
+ * LARES_NAMETOOLONG. */
+LARES_API LaresStatus lares_files_named_name(LaresArena *arena, const char *name, const char **kept);
+/* The directory. LARES_NOENT when there are none and not `create`; LARES_NOTSUPP where there cannot be any. */
+LARES_API LaresStatus lares_files_named_dir(LaresFiles *files, const LaresCaller *caller, const LaresObject *of,
+                                            gboolean create, LaresObject *dir);
+/* Has the object any? Takes a look at the disk, unless nothing in its share has. */
+LARES_API gboolean lares_files_has_named(LaresFiles *files, const LaresObject *object);
+LARES_API gboolean lares_files_may_have_named(LaresFiles *files,
+                                              const LaresObject *object); /* anything in its share? */
+/* May the caller do this (LARES_ACCESS_READ, WRITE) with what belongs to `of`? LARES_ACCESS, LARES_ROFS. */
+LARES_API LaresStatus lares_files_named_may(LaresFiles *files, const LaresCaller *caller, const LaresObject *of,
+                                            uint32_t access);
+/* For who has `access` (LARES_ACCESS_READ, WRITE or 0). */
+LARES_API LaresStatus lares_files_named_lookup(LaresFiles *files, const LaresCaller *caller, const LaresObject *of,
+                                               const char *name, uint32_t access, LaresObject *out);
+LARES_API LaresStatus lares_files_named_readdir(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir,
+                                                const LaresObject *of, uint64_t cookie, LaresDirFunc emit,
+                                                gpointer user, gboolean *eof);
+/* LARES_FILE_OPEN, LARES_DELAY: an open or a lease of somebody else is in the way, as for any file. */
+LARES_API LaresStatus lares_files_named_remove(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir,
+                                               const LaresObject *of, const char *name, LaresChangeInfo *info);
+LARES_API LaresStatus lares_files_named_rename(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir,
+                                               const LaresObject *of, const char *name, const char *new_name,
+                                               LaresChangeInfo *info);
+LARES_API LaresStatus lares_files_named_getattr(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                                                const LaresObject *of, uint32_t mask, LaresAttrs *attrs,
+                                                uint64_t *mounted_on);
+/* Size and times; LARES_PERM for everything else, and for anything of the directory. */
+LARES_API LaresStatus lares_files_named_setattr(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                                                const LaresObject *of, LaresFile *file, const LaresSetAttrs *set);
+LARES_API LaresStatus lares_files_named_open(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
+                                             const LaresObject *of, uint32_t access, uint32_t deny, LaresHolder *holder,
+                                             LaresOpen **open);
+/* Makes it (LARES_EXIST when it is there) and opens it. Of `set`, size and times are used. */
+LARES_API LaresStatus lares_files_named_open_create(LaresFiles *files, const LaresCaller *caller,
+                                                    const LaresObject *dir, const LaresObject *of, const char *name,
+                                                    const LaresSetAttrs *set, uint32_t access, uint32_t deny,
+                                                    LaresHolder *holder, LaresObject *out, LaresOpen **open,
+                                                    LaresChangeInfo *info);
+LARES_API LaresStatus lares_files_named_io_begin(LaresFiles *files, const LaresCaller *caller,
+                                                 const LaresObject *object, const LaresObject *of, LaresOpen *open,
+                                                 uint32_t access, LaresIo *io);
+/* As lares_files_handle(): of the directory or of an attribute. */
+LARES_API size_t lares_files_named_handle(LaresFiles *files, const LaresObject *object, const LaresObject *of,
+                                          uint8_t *buf);
+/* As lares_files_from_handle(), for these handles too: then `of` is set. */
+LARES_API LaresStatus lares_files_from_any_handle(LaresFiles *files, const LaresCaller *caller, const uint8_t *bytes,
+                                                  size_t len, LaresObject *out, LaresObject *of);
+
 G_END_DECLS

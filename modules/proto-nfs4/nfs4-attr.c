@@ -3,6 +3,7 @@
  *
  * Spec: RFC 7530 5 and 16.9, RFC 8881 5 and 18.7, RFC 7862 12.2 */
 #include "nfs4-fattr.h"
+#include "nfs4-named.h"
 
 /* known, minor, shape, size, from, put, get */
 #define FIXED(minor, size, from, put, get)                                                                             \
@@ -30,7 +31,7 @@ const Nfs4FattrRow nfs4_fattr_rows[FATTR4_LAST + 1] = {
     [FATTR4_SIZE] = FIXED(0, 8, LARES_ATTR_SIZE, size, nfs4_fattr_get_size),
     [FATTR4_LINK_SUPPORT] = FIXED(0, 4, 0, true, NULL),
     [FATTR4_SYMLINK_SUPPORT] = FIXED(0, 4, 0, true, NULL),
-    [FATTR4_NAMED_ATTR] = FIXED(0, 4, 0, zero, NULL),
+    [FATTR4_NAMED_ATTR] = FIXED(0, 4, NFS4_FROM_NAMED, named_attr, NULL),
     [FATTR4_FSID] = FIXED(0, 16, LARES_ATTR_FSID, fsid, NULL),
     [FATTR4_UNIQUE_HANDLES] = FIXED(0, 4, 0, true, NULL),
     [FATTR4_LEASE_TIME] = FIXED(0, 4, 0, lease_time, NULL),
@@ -193,20 +194,30 @@ take_birth(Nfs4FattrSource *s, const LaresObject *object, const char *entry)
     }
 }
 
+static LaresStatus
+get_stat(Nfs4FattrSource *s, uint32_t mask, uint64_t *mounted_on)
+{
+    Nfs4Compound *c = s->c;
+    if (s->of)
+        return lares_files_named_getattr(c->files, &c->caller, s->object, s->of, mask, &s->attrs, mounted_on);
+    return lares_files_getattr(c->files, &c->caller, s->object, mask, &s->attrs, mounted_on);
+}
+
 static uint32_t
 collect(Nfs4FattrSource *s, uint32_t from)
 {
     Nfs4Compound *c = s->c;
     LaresStatus status = LARES_OK;
     if (from & (LARES_ATTR_STAT | NFS4_FROM_MOUNTED))
-        status = lares_files_getattr(c->files, &c->caller, s->object, from & LARES_ATTR_STAT, &s->attrs,
-                                     from & NFS4_FROM_MOUNTED ? &s->mounted_on : NULL);
-    if (status == LARES_OK && from & LARES_ATTR_BTIME)
+        status = get_stat(s, from & LARES_ATTR_STAT, from & NFS4_FROM_MOUNTED ? &s->mounted_on : NULL);
+    if (status == LARES_OK && (from & NFS4_FROM_NAMED) && !s->of)
+        s->has_named = lares_files_has_named(c->files, s->object);
+    if (status == LARES_OK && (from & LARES_ATTR_BTIME) && !s->of)
         take_birth(s, s->object, NULL);
     if (status == LARES_OK && (from & NFS4_FROM_SPACE))
         status = lares_files_statfs(c->files, &c->caller, s->object, &s->space);
     if (status == LARES_OK && (from & NFS4_FROM_ACL)) {
-        status = lares_files_get_acl(c->files, &c->caller, s->object, &s->acl);
+        status = lares_files_get_acl(c->files, &c->caller, s->of ? s->of : s->object, &s->acl);
         if (status == LARES_NOTSUPP)
             status = LARES_OK;
     }
@@ -240,9 +251,10 @@ put_chosen(const Nfs4FattrSource *s, Nfs4Bitmap *chosen, LaresWriter *out)
 }
 
 uint32_t
-nfs4_fattr_encode(Nfs4Compound *c, LaresWriter *out, const LaresObject *object, const Nfs4Bitmap *want)
+nfs4_fattr_encode(Nfs4Compound *c, LaresWriter *out, const LaresObject *object, const LaresObject *of,
+                  const Nfs4Bitmap *want)
 {
-    Nfs4FattrSource s = {.c = c, .object = object};
+    Nfs4FattrSource s = {.c = c, .object = object, .of = of};
     Nfs4Bitmap chosen;
     uint32_t status = collect(&s, choose(c, want, &chosen));
     if (status == NFS4_OK)
@@ -254,12 +266,14 @@ void
 nfs4_fattr_plan(const Nfs4Compound *c, const Nfs4Bitmap *want, Nfs4FattrPlan *plan)
 {
     plan->from = choose(c, want, &plan->chosen);
+    if ((plan->from & NFS4_FROM_NAMED) && !lares_files_may_have_named(c->files, &c->current))
+        plan->from &= ~NFS4_FROM_NAMED;
 }
 
 gboolean
 nfs4_fattr_needs_object(const Nfs4FattrPlan *plan)
 {
-    return (plan->from & (NFS4_FROM_SPACE | NFS4_FROM_ACL)) != 0;
+    return (plan->from & (NFS4_FROM_SPACE | NFS4_FROM_ACL | NFS4_FROM_NAMED)) != 0;
 }
 
 /* A share's root is no entry of its own share, so mounted_on is the file id. */
@@ -275,7 +289,7 @@ nfs4_fattr_encode_entry(Nfs4Compound *c, LaresWriter *out, const Nfs4FattrEntry 
     Nfs4Bitmap chosen = plan->chosen;
     if (plan->from & LARES_ATTR_BTIME)
         take_birth(&s, &c->current, entry->name);
-    uint32_t status = collect(&s, plan->from & (NFS4_FROM_SPACE | NFS4_FROM_ACL));
+    uint32_t status = collect(&s, plan->from & (NFS4_FROM_SPACE | NFS4_FROM_ACL | NFS4_FROM_NAMED));
     if (status == NFS4_OK)
         put_chosen(&s, &chosen, out);
     return status;
@@ -415,7 +429,7 @@ compare_values(const Nfs4Bitmap *asked, LaresReader *theirs, LaresReader *ours)
 }
 
 uint32_t
-nfs4_fattr_compare(Nfs4Compound *c, const LaresObject *object)
+nfs4_fattr_compare(Nfs4Compound *c)
 {
     Nfs4Bitmap asked, have;
     gboolean unknown;
@@ -429,7 +443,7 @@ nfs4_fattr_compare(Nfs4Compound *c, const LaresObject *object)
         return status;
     LaresWriter scratch;
     lares_writer_init(&scratch, c->arena, 1024, NFS4_MAX_FATTR);
-    status = nfs4_fattr_encode(c, &scratch, object, &asked);
+    status = nfs4_fattr_encode(c, &scratch, &c->current, nfs4_of(c, &c->current), &asked);
     if (status != NFS4_OK)
         return status;
     if (scratch.failed)

@@ -60,6 +60,8 @@ gboolean nfs4_fattr_inherits(Nfs4Compound *c, const LaresObject *dir);
 /* For CREATE and OPEN, before the create in `dir`: an inheritable ACL of the directory overrides the umask (RFC 8275
  * 5). */
 void nfs4_fattr_settle(Nfs4Compound *c, const LaresObject *dir, Nfs4SetAttrs *attrs);
+/* Leaves of what was asked for what a named attribute has of its own: size and times. */
+void nfs4_fattr_only_own(Nfs4SetAttrs *attrs);
 /* The create has set everything: done = asked. */
 void nfs4_fattr_created(Nfs4SetAttrs *attrs);
 
@@ -70,8 +72,10 @@ void nfs4_fattr_exclusive_supported(const Nfs4Compound *c, Nfs4Bitmap *b);
 /* NFS4ERR_INVAL when a write-only attribute (time_access_set …) is asked for, else NFS4_OK. */
 uint32_t nfs4_fattr_readable(const Nfs4Compound *c, const Nfs4Bitmap *b);
 
-/* Encodes a fattr4 with those attributes of `want` that are supported. Unknown ones are left out. */
-uint32_t nfs4_fattr_encode(Nfs4Compound *c, LaresWriter *out, const LaresObject *object, const Nfs4Bitmap *want);
+/* Encodes a fattr4 with those attributes of `want` that are supported. Unknown ones are left out. `of` is what a named
+ * attribute or a directory of them belongs to, else NULL. */
+uint32_t nfs4_fattr_encode(Nfs4Compound *c, LaresWriter *out, const LaresObject *object, const LaresObject *of,
+                           const Nfs4Bitmap *want);
 /* For READDIR: what is the same for all entries. */
 typedef struct {
     Nfs4Bitmap chosen; /* of what is wanted, what is supported */
@@ -95,5 +99,6 @@ uint32_t nfs4_fattr_encode_entry(Nfs4Compound *c, LaresWriter *out, const Nfs4Fa
  */
 void nfs4_fattr_encode_error(LaresWriter *out, const Nfs4Bitmap *want, uint32_t status, uint64_t fileid);
 
-/* VERIFY and NVERIFY: decodes a fattr4 and compares. NFS4ERR_SAME, NFS4ERR_NOT_SAME or an error. */
-uint32_t nfs4_fattr_compare(Nfs4Compound *c, const LaresObject *object);
+/* VERIFY and NVERIFY: decodes a fattr4 and compares it with the current file's. NFS4ERR_SAME, NFS4ERR_NOT_SAME or an
+ * error. */
+uint32_t nfs4_fattr_compare(Nfs4Compound *c);

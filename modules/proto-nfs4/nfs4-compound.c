@@ -63,13 +63,36 @@ nfs4_reply_room(Nfs4Compound *c, size_t len)
 /* ---- File handles and policy ------------------------------------------------------------------------------------ */
 
 void
-nfs4_set_current(Nfs4Compound *c, LaresObject *object)
+nfs4_clear_current(Nfs4Compound *c)
 {
     lares_object_clear(&c->current);
-    c->current = *object;
-    *object = (LaresObject){NULL, NULL};
+    lares_object_clear(&c->current_of);
     c->current_unchecked = FALSE;
     c->current_stateid = (Nfs4Stateid){0};
+}
+
+void
+nfs4_clear_saved(Nfs4Compound *c)
+{
+    lares_object_clear(&c->saved);
+    lares_object_clear(&c->saved_of);
+}
+
+void
+nfs4_set_current(Nfs4Compound *c, LaresObject *object)
+{
+    nfs4_clear_current(c);
+    c->current = *object;
+    *object = (LaresObject){NULL, NULL};
+}
+
+void
+nfs4_set_current_within(Nfs4Compound *c, LaresObject *object)
+{
+    LaresObject of = c->current_of;
+    c->current_of = (LaresObject){NULL, NULL};
+    nfs4_set_current(c, object);
+    c->current_of = of;
 }
 
 uint32_t
@@ -105,6 +128,10 @@ check_handles(Nfs4Compound *c, const Nfs4Op *row)
         return NFS4ERR_NOFILEHANDLE;
     if ((row->flags & NFS4_NEEDS_SAVED_FH) && !lares_object_is_set(&c->saved))
         return NFS4ERR_NOFILEHANDLE;
+    if (row->handler && !(row->flags & NFS4_NAMED) &&
+        (((row->flags & NFS4_NEEDS_FH) && lares_object_is_set(&c->current_of)) ||
+         ((row->flags & NFS4_NEEDS_SAVED_FH) && lares_object_is_set(&c->saved_of))))
+        return nfs4_status(c, LARES_WRONG_TYPE);
     if (row->flags & NFS4_ANY_FLAVOR)
         return NFS4_OK;
     if ((row->flags & NFS4_NEEDS_FH) && c->current_unchecked) {
@@ -132,6 +159,8 @@ uint32_t
 nfs4_check_name(Nfs4Compound *c, const uint8_t *bytes, size_t len, const char **name)
 {
     LaresStatus status = lares_files_name(c->arena, bytes, len, name);
+    if (status == LARES_OK && lares_object_is_set(&c->current_of))
+        status = lares_files_named_name(c->arena, *name, name);
     /* Three ways to be wrong that one status stands for: RFC 7530 12.7 and 13.1.7, RFC 8881 14.5 and 15.1.7. */
     if (status == LARES_BADCHAR && memchr(bytes, '/', len))
         return NFS4ERR_BADNAME;
@@ -297,8 +326,8 @@ finish(Nfs4Compound *c, uint32_t status)
         nfs4_session_finish(c, whole ? c->out->base + c->result_at : NULL, whole ? c->out->len - c->result_at : 0);
     }
     lares_store_moment_end();
-    lares_object_clear(&c->current);
-    lares_object_clear(&c->saved);
+    nfs4_clear_current(c);
+    nfs4_clear_saved(c);
 }
 
 /* Refusals of the whole COMPOUND, which then has no results (RFC 7530 15.2.4, RFC 8881 16.2.3). */

@@ -41,7 +41,8 @@ typedef enum {
     NFS4_PUTS_FH = 1 << 5,        /* sets the current file handle from outside (RFC 8881 2.6.3.1.1) */
     NFS4_ANY_FLAVOR = 1 << 6,     /* does not look at the object: no flavor check (SECINFO, SAVEFH, LOOKUPP …) */
     NFS4_IS_SECINFO = 1 << 7,
-    NFS4_IN_GRACE = 1 << 8 /* free for the state engine */
+    NFS4_IN_GRACE = 1 << 8, /* free for the state engine */
+    NFS4_NAMED = 1 << 9     /* knows what to do with named attributes (nfs4-named.h); else WRONG_TYPE */
 } Nfs4OpFlags;
 
 typedef struct {
@@ -84,6 +85,8 @@ struct _Nfs4Compound {
     guint about_weight;
 
     LaresObject current, saved;
+    /* Set where that is a named attribute or a directory of them: what it belongs to. */
+    LaresObject current_of, saved_of;
     gboolean current_unchecked; /* flavor policy of `current` not checked yet; likewise saved */
     gboolean saved_unchecked;
     /* RFC 8881 16.2.3.1.2; all zero after the file handle was set by an operation without a stateid. */
@@ -115,6 +118,10 @@ Nfs4Run nfs4_compound_run(Nfs4Compound *c);
 
 /* Takes over the references in *object; the current stateid becomes the anonymous one (RFC 8881 16.2.3.1.2). */
 void nfs4_set_current(Nfs4Compound *c, LaresObject *object);
+/* Likewise, of an object found in the current directory: in a directory of named attributes it is one. */
+void nfs4_set_current_within(Nfs4Compound *c, LaresObject *object);
+void nfs4_clear_current(Nfs4Compound *c);
+void nfs4_clear_saved(Nfs4Compound *c);
 static inline void
 nfs4_set_current_stateid(Nfs4Compound *c, const Nfs4Stateid *stateid)
 {
@@ -135,6 +142,7 @@ uint32_t nfs4_check_policy(const Nfs4Compound *c, const LaresObject *object);
 
 /* component4: decodes, checks and copies to the arena. NFS4_OK, BADXDR, INVAL, NAMETOOLONG, BADCHAR, BADNAME. */
 uint32_t nfs4_get_name(Nfs4Compound *c, const char **name);
+/* In a directory of named attributes it comes as it is kept (lares_files_named_name()). */
 /* Two in a row, so that both are decoded before either is judged. */
 void nfs4_get_name_bytes(LaresReader *in, const uint8_t **bytes, size_t *len);
 uint32_t nfs4_check_name(Nfs4Compound *c, const uint8_t *bytes, size_t len, const char **name);

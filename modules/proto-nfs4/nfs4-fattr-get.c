@@ -22,7 +22,10 @@ PUT(type)
         [LARES_TYPE_SYMLINK] = NF4LNK, [LARES_TYPE_BLOCK] = NF4BLK,   [LARES_TYPE_CHARACTER] = NF4CHR,
         [LARES_TYPE_FIFO] = NF4FIFO,   [LARES_TYPE_SOCKET] = NF4SOCK,
     };
-    lares_put_u32(out, types[s->attrs.type]);
+    if (s->of)
+        lares_put_u32(out, s->object->node->type == LARES_TYPE_DIRECTORY ? NF4ATTRDIR : NF4NAMEDATTR);
+    else
+        lares_put_u32(out, types[s->attrs.type]);
 }
 
 PUT(zero)
@@ -43,6 +46,11 @@ PUT(change)
 PUT(size)
 {
     lares_put_u64(out, s->attrs.size);
+}
+
+PUT(named_attr)
+{
+    lares_put_u32(out, s->has_named != FALSE);
 }
 
 PUT(fsid)
@@ -66,6 +74,8 @@ PUT(filehandle)
     uint8_t handle[LARES_WIRE_HANDLE_MAX];
     if (s->handle)
         lares_put_opaque(out, s->handle, s->handle_len);
+    else if (s->of)
+        lares_put_opaque(out, handle, lares_files_named_handle(s->c->files, s->object, s->of, handle));
     else
         lares_put_opaque(out, handle, lares_files_handle(s->c->files, s->object, handle));
 }
@@ -240,5 +250,5 @@ PUT(change_attr_type)
 
 PUT(xattr_support)
 {
-    lares_put_u32(out, s->space.can_xattr != FALSE);
+    lares_put_u32(out, s->space.can_xattr && !s->of);
 }

@@ -3,6 +3,7 @@
  *
  * Spec: RFC 7530 5.8, 16.32; RFC 8881 5.8, 6.4.1, 18.30; RFC 8275 5 */
 #include "nfs4-fattr.h"
+#include "nfs4-named.h"
 
 #define GET(name) uint32_t nfs4_fattr_get_##name(G_GNUC_UNUSED Nfs4Compound *c, LaresReader *in, Nfs4SetAttrs *attrs)
 
@@ -109,6 +110,17 @@ nfs4_fattr_clear(Nfs4SetAttrs *attrs)
 }
 
 void
+nfs4_fattr_only_own(Nfs4SetAttrs *attrs)
+{
+    Nfs4Bitmap own = {{0}};
+    nfs4_bitmap_set(&own, FATTR4_SIZE);
+    nfs4_bitmap_set(&own, FATTR4_TIME_ACCESS_SET);
+    nfs4_bitmap_set(&own, FATTR4_TIME_MODIFY_SET);
+    for (uint32_t i = 0; i < NFS4_BITMAP; i++)
+        attrs->asked.word[i] &= own.word[i];
+}
+
+void
 nfs4_fattr_created(Nfs4SetAttrs *attrs)
 {
     attrs->done = attrs->asked;
@@ -145,8 +157,10 @@ set_status(const Nfs4Compound *c, LaresStatus status)
 uint32_t
 nfs4_fattr_apply(Nfs4Compound *c, const LaresObject *object, LaresFile *file, Nfs4SetAttrs *attrs)
 {
+    if (attrs->acl && nfs4_of(c, object))
+        return NFS4ERR_PERM; /* who may do what is said of the object that it belongs to */
     if (attrs->set.mask) {
-        uint32_t status = set_status(c, lares_files_setattr(c->files, &c->caller, object, file, &attrs->set));
+        uint32_t status = set_status(c, nfs4_files_setattr(c, object, file, &attrs->set));
         if (status != NFS4_OK)
             return status;
         attrs->done = attrs->asked;

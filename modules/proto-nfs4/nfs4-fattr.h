@@ -8,10 +8,13 @@
 #define NFS4_FROM_SPACE   (1u << 24)
 #define NFS4_FROM_ACL     (1u << 25)
 #define NFS4_FROM_MOUNTED (1u << 26)
+#define NFS4_FROM_NAMED   (1u << 27)
 
 typedef struct {
     Nfs4Compound *c;
     const LaresObject *object;
+    const LaresObject *of; /* NULL: neither a named attribute nor a directory of them */
+    gboolean has_named;
     LaresAttrs attrs;
     uint64_t mounted_on;
     LaresSpace space;
@@ -44,6 +47,7 @@ NFS4_PUT(zero);
 NFS4_PUT(change);
 NFS4_PUT(size);
 NFS4_PUT(true);
+NFS4_PUT(named_attr);
 NFS4_PUT(fsid);
 NFS4_PUT(lease_time);
 NFS4_PUT(aclsupport);

@@ -3,6 +3,7 @@
  *
  * Spec: RFC 7530 9.1.4, RFC 8881 8.2 */
 #include "nfs4-io.h"
+#include "nfs4-named.h"
 
 uint32_t
 nfs4_io_begin(Nfs4Compound *c, const LaresObject *object, const Nfs4Stateid *stateid, uint32_t access, LaresIo *io)
@@ -13,7 +14,7 @@ nfs4_io_begin(Nfs4Compound *c, const LaresObject *object, const Nfs4Stateid *sta
         status = nfs4_state_io(c, object, stateid, access, &open);
     if (status != NFS4_OK)
         return status;
-    status = nfs4_status(c, lares_files_io_begin(c->files, &c->caller, object, open, access, io));
+    status = nfs4_status(c, nfs4_files_io_begin(c, object, open, access, io));
     if (open)
         lares_open_unref(open);
     return status;

@@ -2,6 +2,7 @@
 /* ACCESS: which rights the caller has.
  *
  * Spec: RFC 7530 16.1, RFC 8881 18.1, RFC 8276 8.4.5 */
+#include "nfs4-named.h"
 #include "nfs4-ops.h"
 
 static const struct {
@@ -32,7 +33,9 @@ NFS4_OP(access)
     for (size_t i = 0; i < G_N_ELEMENTS(rights); i++)
         if (asked & rights[i].wire)
             wanted |= directory ? rights[i].directory : rights[i].file;
-    LaresStatus status = lares_files_access(c->files, &c->caller, &c->current, wanted, &allowed);
+    if (lares_object_is_set(&c->current_of))
+        wanted &= (uint32_t) ~(LARES_ACCESS_XAREAD | LARES_ACCESS_XAWRITE | LARES_ACCESS_XALIST);
+    LaresStatus status = nfs4_access(c, wanted, &allowed);
     if (status != LARES_OK)
         return nfs4_status(c, status);
     for (size_t i = 0; i < G_N_ELEMENTS(rights); i++) {

@@ -2,17 +2,18 @@
 /* COMMIT: makes unstable writes durable.
  *
  * Spec: RFC 7530 16.3, RFC 8881 18.3 */
+#include "nfs4-named.h"
 #include "nfs4-ops.h"
 
 /* COMMIT carries no stateid: any descriptor of the file will do, also when its mode shuts the caller out by now. */
 static LaresStatus
 begin(Nfs4Compound *c, LaresIo *io)
 {
-    LaresStatus status = lares_files_io_begin(c->files, &c->caller, &c->current, NULL, 0, io);
+    LaresStatus status = nfs4_files_io_begin(c, &c->current, NULL, 0, io);
     if (status == LARES_ACCESS)
-        status = lares_files_io_begin(c->files, &c->caller, &c->current, NULL, LARES_ACCESS_WRITE, io);
+        status = nfs4_files_io_begin(c, &c->current, NULL, LARES_ACCESS_WRITE, io);
     if (status == LARES_ACCESS || status == LARES_LOCKED)
-        status = lares_files_io_begin(c->files, &c->caller, &c->current, NULL, LARES_ACCESS_READ, io);
+        status = nfs4_files_io_begin(c, &c->current, NULL, LARES_ACCESS_READ, io);
     return status;
 }
 

@@ -3,6 +3,7 @@
  *
  * Spec: RFC 7530 16.7, RFC 8881 18.7 */
 #include "nfs4-attr.h"
+#include "nfs4-named.h"
 #include "nfs4-ops.h"
 
 NFS4_OP(getattr)
@@ -12,5 +13,5 @@ NFS4_OP(getattr)
     if (c->in->failed)
         return NFS4ERR_BADXDR;
     uint32_t status = nfs4_fattr_readable(c, &want);
-    return status != NFS4_OK ? status : nfs4_fattr_encode(c, c->out, &c->current, &want);
+    return status != NFS4_OK ? status : nfs4_fattr_encode(c, c->out, &c->current, nfs4_of(c, &c->current), &want);
 }

@@ -18,6 +18,8 @@ NFS4_OP(link)
         return type;
     if (status != NFS4_OK)
         return status;
+    if (lares_object_is_set(&c->saved_of) || lares_object_is_set(&c->current_of))
+        return NFS4ERR_XDEV; /* RFC 8881 5.3: no links into, out of or among directories of named attributes */
     c->serial = TRUE;
     status = nfs4_status(c, lares_files_link(c->files, &c->caller, &c->saved, &c->current, name, &info));
     if (status == NFS4_OK)

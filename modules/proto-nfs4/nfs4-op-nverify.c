@@ -7,6 +7,6 @@
 
 NFS4_OP(nverify)
 {
-    uint32_t status = nfs4_fattr_compare(c, &c->current);
+    uint32_t status = nfs4_fattr_compare(c);
     return status == NFS4ERR_NOT_SAME ? NFS4_OK : status;
 }

@@ -167,9 +167,8 @@ run(Nfs4Compound *c, Nfs4Owner *owner, Nfs4OpenArgs *args)
         if (c->minor == 0 && args->claim == CLAIM_PREVIOUS) /* confirmed before the restart (RFC 7530 9.1.11) */
             owner->confirmed = TRUE;
         put_result(c, owner, &result);
-        nfs4_set_current(c, &result.object);
+        nfs4_set_current_within(c, &result.object);
         nfs4_set_current_stateid(c, &result.stateid);
-        result.object = (LaresObject){NULL, NULL};
     }
     lares_object_clear(&result.object);
     if (result.grant)

@@ -2,17 +2,14 @@
 /* PUTFH: the current file by its handle. The loop checks the flavor as the following operation demands.
  *
  * Spec: RFC 7530 16.20, RFC 8881 18.19 */
+#include "nfs4-named.h"
 #include "nfs4-ops.h"
 
 NFS4_OP(putfh)
 {
     size_t len;
-    LaresObject object = {NULL, NULL};
     const uint8_t *bytes = lares_get_opaque(c->in, NFS4_FHSIZE, &len);
     if (c->in->failed)
         return NFS4ERR_BADXDR;
-    LaresStatus status = lares_files_from_handle(c->files, &c->caller, bytes, len, &object);
-    if (status == LARES_OK)
-        nfs4_set_current(c, &object);
-    return nfs4_status(c, status);
+    return nfs4_put_handle(c, bytes, len);
 }

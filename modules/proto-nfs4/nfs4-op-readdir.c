@@ -8,6 +8,7 @@
  *
  * Spec: RFC 7530 16.24, RFC 8881 18.23 */
 #include "nfs4-fattr.h"
+#include "nfs4-named.h"
 #include "nfs4-ops.h"
 
 #define RESULT_FIXED 16u /* cookie verifier, end of the list, eof */
@@ -38,7 +39,8 @@ typedef struct {
     gboolean plain;       /* the directory itself knows all that is wanted */
     gboolean need_object; /* for an ACL, … of each entry */
     gboolean need_handle;
-    size_t start; /* of the entries in the reply */
+    gboolean later; /* to be looked at when the store is done */
+    size_t start;   /* of the entries in the reply */
     uint32_t status;
     gboolean any;  /* an entry was written */
     gboolean full; /* one did not fit */
@@ -83,6 +85,16 @@ put_known(LaresWriter *out, const Nfs4Bitmap *want, uint64_t fileid)
         lares_put_u64(out, fileid);
 }
 
+/* The name of a named attribute is told as NFS has it. */
+static LaresStatus
+find_entry(Nfs4Compound *c, const char *name, LaresObject *object)
+{
+    LaresStatus status = LARES_OK;
+    if (nfs4_of(c, &c->current))
+        status = lares_files_named_name(c->arena, name, &name);
+    return status == LARES_OK ? nfs4_find(c, name, LARES_ACCESS_READ, TRUE, object) : status;
+}
+
 /* NFS4ERR_NOENT: the entry is gone meanwhile. */
 static uint32_t
 put_attributes(Listing *l, const Entry *entry)
@@ -99,14 +111,14 @@ put_attributes(Listing *l, const Entry *entry)
         return nfs4_fattr_encode_entry(c, c->out, &known, &l->plan);
     }
     size_t at = c->out->len;
-    LaresStatus found = lares_files_lookup(c->files, &c->caller, &c->current, entry->name, TRUE, &object);
+    LaresStatus found = find_entry(c, entry->name, &object);
     /* Who did not ask to be told of errors would lose the whole listing because of one share that is closed to this
      * flavor: they see the directory that it hangs on. LOOKUP will say WRONGSEC. */
     if (found == LARES_WRONGSEC && !nfs4_bitmap_has(&l->want, FATTR4_RDATTR_ERROR))
         found = lares_files_covered(c->files, &c->caller, &c->current, entry->name, &object);
     uint32_t status = nfs4_status(c, found);
     if (status == NFS4_OK) {
-        status = nfs4_fattr_encode(c, c->out, &object, &l->want);
+        status = nfs4_fattr_encode(c, c->out, &object, nfs4_of(c, &c->current), &l->want);
         lares_object_clear(&object);
     }
     if (status == NFS4_OK || status == NFS4ERR_NOENT)
@@ -195,7 +207,7 @@ take(const LaresDirEntry *dirent, const LaresAttrs *attrs, LaresNode *node, gpoi
         entry.attrs = attrs;
     else
         entry.handle = NULL;
-    if ((known || l->plain) && !l->first)
+    if ((known || l->plain) && !l->first && !l->later)
         return put_entry(l, &entry);
     return keep(l, &entry);
 }
@@ -214,6 +226,10 @@ read_entries(Listing *l, gboolean *eof)
     nfs4_fattr_plan(c, &l->want, &l->plan);
     l->need_object = nfs4_fattr_needs_object(&l->plan);
     l->need_handle = nfs4_bitmap_has(&l->plan.chosen, FATTR4_FILEHANDLE);
+    l->later = (l->plan.from & NFS4_FROM_NAMED) != 0;
+    const LaresObject *of = nfs4_of(c, &c->current);
+    if (of)
+        return lares_files_named_readdir(c->files, &c->caller, &c->current, of, l->cookie, take_name, l, eof);
     uint32_t mask = (l->plan.from & LARES_ATTR_STAT) | LARES_ATTR_FILEID | (l->need_handle ? LARES_ATTR_HANDLE : 0u);
     if (l->plain)
         return lares_files_readdir(c->files, &c->caller, &c->current, l->cookie, take_name, l, eof);

@@ -2,6 +2,7 @@
 /* REMOVE: a name of the current directory.
  *
  * Spec: RFC 7530 16.26, RFC 8881 18.25 */
+#include "nfs4-named.h"
 #include "nfs4-ops.h"
 
 NFS4_OP(remove)
@@ -15,7 +16,7 @@ NFS4_OP(remove)
     if (type != NFS4_OK || status != NFS4_OK)
         return type != NFS4_OK ? type : status;
     c->serial = TRUE;
-    status = nfs4_status(c, lares_files_remove(c->files, &c->caller, &c->current, name, &info));
+    status = nfs4_status(c, nfs4_remove(c, name, &info));
     if (status == NFS4_OK)
         nfs4_put_change_info(c->out, &info);
     return status;

@@ -2,6 +2,7 @@
 /* RENAME: a name of the saved directory becomes one of the current directory.
  *
  * Spec: RFC 7530 16.27, RFC 8881 18.26 */
+#include "nfs4-named.h"
 #include "nfs4-ops.h"
 
 NFS4_OP(rename)
@@ -24,8 +25,7 @@ NFS4_OP(rename)
     if (status != NFS4_OK)
         return status;
     c->serial = TRUE;
-    status = nfs4_status(
-        c, lares_files_rename(c->files, &c->caller, &c->saved, old_name, &c->current, new_name, &from, &to));
+    status = nfs4_status(c, nfs4_rename(c, old_name, new_name, &from, &to));
     if (status == NFS4_OK) {
         nfs4_put_change_info(c->out, &from);
         nfs4_put_change_info(c->out, &to);

@@ -11,6 +11,7 @@ NFS4_OP(restorefh)
         return c->minor == 0 ? NFS4ERR_RESTOREFH : NFS4ERR_NOFILEHANDLE;
     lares_object_copy(&object, &c->saved);
     nfs4_set_current(c, &object);
+    lares_object_copy(&c->current_of, &c->saved_of);
     c->current_stateid = c->saved_stateid;
     return NFS4_OK;
 }

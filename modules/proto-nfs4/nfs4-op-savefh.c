@@ -6,8 +6,9 @@
 
 NFS4_OP(savefh)
 {
-    lares_object_clear(&c->saved);
+    nfs4_clear_saved(c);
     lares_object_copy(&c->saved, &c->current);
+    lares_object_copy(&c->saved_of, &c->current_of);
     c->saved_unchecked = c->current_unchecked;
     c->saved_stateid = c->current_stateid;
     return NFS4_OK;

@@ -2,6 +2,7 @@
 /* SECINFO_NO_NAME: the flavors of the current file or of its parent.
  *
  * Spec: RFC 8881 18.45 */
+#include "nfs4-named.h"
 #include "nfs4-ops.h"
 #include "nfs4-secinfo.h"
 
@@ -19,6 +20,6 @@ NFS4_OP(secinfo_no_name)
         return NFS4ERR_INVAL;
     uint32_t status = nfs4_need_directory(c, &c->current);
     if (status == NFS4_OK)
-        status = nfs4_status(c, lares_files_parent(c->files, &c->caller, &c->current, FALSE, &object));
+        status = nfs4_status(c, nfs4_find_parent(c, FALSE, &object));
     return status != NFS4_OK ? status : nfs4_secinfo_answer(c, &object);
 }

@@ -2,6 +2,7 @@
 /* SECINFO: the flavors a name may be used with, in the administrator's order.
  *
  * Spec: RFC 7530 16.31, RFC 8881 18.29 */
+#include "nfs4-named.h"
 #include "nfs4-ops.h"
 #include "nfs4-secinfo.h"
 
@@ -34,10 +35,8 @@ nfs4_secinfo_answer(Nfs4Compound *c, LaresObject *object)
     }
     lares_patch_u32(c->out, at, shown);
     lares_object_clear(object);
-    if (c->minor > 0) { /* RFC 8881 18.29.3, 2.6.3.1.1.8: the current file handle is consumed */
-        lares_object_clear(&c->current);
-        c->current_stateid = (Nfs4Stateid){0};
-    }
+    if (c->minor > 0) /* RFC 8881 18.29.3, 2.6.3.1.1.8: the current file handle is consumed */
+        nfs4_clear_current(c);
     return NFS4_OK;
 }
 
@@ -51,6 +50,6 @@ NFS4_OP(secinfo)
     uint32_t type = nfs4_need_directory(c, &c->current);
     if (type != NFS4_OK || status != NFS4_OK)
         return type != NFS4_OK ? type : status;
-    status = nfs4_status(c, lares_files_lookup(c->files, &c->caller, &c->current, name, FALSE, &object));
+    status = nfs4_status(c, nfs4_find(c, name, 0, FALSE, &object));
     return status != NFS4_OK ? status : nfs4_secinfo_answer(c, &object);
 }

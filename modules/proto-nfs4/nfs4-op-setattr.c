@@ -4,6 +4,7 @@
  * Spec: RFC 7530 16.32, RFC 8881 18.30 */
 #include "nfs4-attr.h"
 #include "nfs4-io.h"
+#include "nfs4-named.h"
 #include "nfs4-ops.h"
 
 static uint32_t
@@ -17,8 +18,7 @@ set_all(Nfs4Compound *c, const Nfs4Stateid *stateid, Nfs4SetAttrs *attrs)
         if (status == NFS4_OK)
             status = nfs4_state_io(c, &c->current, stateid, LARES_ACCESS_WRITE, &open);
         if (status == NFS4_OK && open)
-            status =
-                nfs4_status(c, lares_files_io_begin(c->files, &c->caller, &c->current, open, LARES_ACCESS_WRITE, &io));
+            status = nfs4_status(c, nfs4_files_io_begin(c, &c->current, open, LARES_ACCESS_WRITE, &io));
     }
     if (status == NFS4_OK)
         status = nfs4_fattr_apply(c, &c->current, io.file, attrs);

@@ -7,6 +7,6 @@
 
 NFS4_OP(verify)
 {
-    uint32_t status = nfs4_fattr_compare(c, &c->current);
+    uint32_t status = nfs4_fattr_compare(c);
     return status == NFS4ERR_SAME ? NFS4_OK : status;
 }

@@ -6,6 +6,7 @@
  *
  * Spec: RFC 7530 16.16, RFC 8881 18.16 */
 #include "nfs4-open.h"
+#include "nfs4-named.h"
 
 #include <string.h>
 
@@ -43,7 +44,7 @@ get_holder(const Nfs4Compound *c, Nfs4Client *client, LaresHolder **holder)
 static uint32_t
 join_grant(Nfs4Compound *c, Nfs4Grant *grant, const Nfs4OpenArgs *args, Nfs4OpenResult *result)
 {
-    LaresStatus status = lares_files_open_upgrade(c->files, &c->caller, grant->open, args->access, args->deny);
+    LaresStatus status = nfs4_files_open_upgrade(c, grant->open, args->access, args->deny);
     if (status != LARES_OK) {
         nfs4_grant_unref(grant);
         return status == LARES_STALE ? NFS4ERR_DELAY : nfs4_status(c, status); /* closed meanwhile: try again */
@@ -106,7 +107,7 @@ nfs4_open_object(Nfs4Compound *c, Nfs4Owner *owner, const Nfs4OpenArgs *args, co
         if (status != NFS4_OK)
             return status;
         LaresOpen *open;
-        LaresStatus opened = lares_files_open(c->files, &c->caller, object, args->access, args->deny, holder, &open);
+        LaresStatus opened = nfs4_files_open(c, object, args->access, args->deny, holder, &open);
         lares_holder_unref(holder);
         if (opened != LARES_OK)
             return nfs4_status(c, opened);
@@ -165,11 +166,28 @@ made_by_verifier(Nfs4Compound *c, const LaresObject *object, const uint8_t *veri
            attrs.atime.sec == atime.sec && attrs.mtime.sec == mtime.sec;
 }
 
+/* RFC 7530 16.16.3: of an existing file only the size is set; through the open, which may deny all others to write. */
+static uint32_t
+set_size(Nfs4Compound *c, const Nfs4OpenArgs *args, const LaresObject *object, Nfs4OpenResult *result)
+{
+    LaresSetAttrs size = {.mask = LARES_ATTR_SIZE, .size = args->attrs.set.size};
+    LaresIo io = {NULL, FALSE};
+    LaresStatus status = LARES_OK;
+    if (args->access & LARES_ACCESS_WRITE)
+        status = lares_files_io_begin(c->files, &c->caller, object, result->grant->open, LARES_ACCESS_WRITE, &io);
+    if (status == LARES_OK)
+        status = nfs4_set_size_within(c, object, io.file, &size);
+    lares_files_io_end(&io);
+    if (status == LARES_OK)
+        nfs4_bitmap_set(&result->attrset, FATTR4_SIZE);
+    return nfs4_status(c, status);
+}
+
 static uint32_t
 open_existing(Nfs4Compound *c, Nfs4Owner *owner, Nfs4OpenArgs *args, const char *name, Nfs4OpenResult *result)
 {
     LaresObject object;
-    LaresStatus found = lares_files_lookup(c->files, &c->caller, &c->current, name, TRUE, &object);
+    LaresStatus found = nfs4_find(c, name, args->access, TRUE, &object);
     if (found != LARES_OK)
         return nfs4_status(c, found == LARES_SYMLINK ? LARES_NOTDIR : found);
     uint32_t status = NFS4_OK;
@@ -179,20 +197,17 @@ open_existing(Nfs4Compound *c, Nfs4Owner *owner, Nfs4OpenArgs *args, const char 
         status = NFS4ERR_EXIST;
     if (status == NFS4_OK)
         status = nfs4_open_object(c, owner, args, &object, result);
-    if (status == NFS4_OK && args->create && args->how == UNCHECKED4 && (args->attrs.set.mask & LARES_ATTR_SIZE)) {
-        /* RFC 7530 16.16.3: of an existing file only the size is set. */
-        LaresSetAttrs size = {.mask = LARES_ATTR_SIZE, .size = args->attrs.set.size};
-        status = nfs4_status(c, lares_files_setattr(c->files, &c->caller, &object, NULL, &size));
-        if (status == NFS4_OK)
-            nfs4_bitmap_set(&result->attrset, FATTR4_SIZE);
-    }
+    if (status == NFS4_OK && args->create && args->how == UNCHECKED4 && (args->attrs.set.mask & LARES_ATTR_SIZE))
+        status = set_size(c, args, &object, result);
     lares_object_clear(&object);
     return status;
 }
 
 static void
-note_created(Nfs4OpenArgs *args, Nfs4OpenResult *result)
+note_created(const Nfs4Compound *c, Nfs4OpenArgs *args, Nfs4OpenResult *result)
 {
+    if (lares_object_is_set(&c->current_of))
+        nfs4_fattr_only_own(&args->attrs);
     nfs4_fattr_created(&args->attrs);
     result->attrset = args->attrs.done;
     if (is_exclusive(args)) {
@@ -208,7 +223,7 @@ open_held(Nfs4Compound *c, Nfs4Owner *owner, Nfs4OpenArgs *args, const char *nam
           Nfs4OpenResult *result)
 {
     LaresObject object;
-    if (lares_files_lookup(c->files, &c->caller, &c->current, name, TRUE, &object) != LARES_OK)
+    if (nfs4_find(c, name, args->access, TRUE, &object) != LARES_OK)
         return refusal;
     Nfs4Grant *grant = find_grant(owner, object.node);
     lares_object_clear(&object);
@@ -231,8 +246,8 @@ create_and_open(Nfs4Compound *c, Nfs4Owner *owner, Nfs4OpenArgs *args, const cha
     nfs4_fattr_settle(c, &c->current, &args->attrs);
     plan_create(c, args, &how);
     c->serial = TRUE;
-    LaresStatus status = lares_files_open_create(c->files, &c->caller, &c->current, name, &how, args->access,
-                                                 args->deny, holder, &result->object, &open, &created, &result->info);
+    LaresStatus status = nfs4_files_open_create(c, name, &how, args->access, args->deny, holder, &result->object, &open,
+                                                &created, &result->info);
     lares_holder_unref(holder);
     /* It is there already: the owner's own deny mode, an exclusive retry and a plain refusal are told apart there. */
     if (status == LARES_EXIST || status == LARES_SHARE_DENIED)
@@ -240,7 +255,7 @@ create_and_open(Nfs4Compound *c, Nfs4Owner *owner, Nfs4OpenArgs *args, const cha
     if (status != LARES_OK)
         return nfs4_status(c, status);
     if (created)
-        note_created(args, result);
+        note_created(c, args, result);
     else if (how.attrs.mask & LARES_ATTR_SIZE)
         nfs4_bitmap_set(&result->attrset, FATTR4_SIZE);
     return give_grant(c, owner, args, open, result);

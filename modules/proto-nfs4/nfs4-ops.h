@@ -16,6 +16,7 @@ NFS4_OP(link);
 NFS4_OP(lookup);
 NFS4_OP(lookupp);
 NFS4_OP(nverify);
+NFS4_OP(openattr);
 NFS4_OP(putfh);
 NFS4_OP(putpubfh);
 NFS4_OP(putrootfh);

@@ -6,6 +6,7 @@
  *
  * Spec: RFC 7530 9.1.5 to 9.1.8
  * Locks: see nfs4-state-private.h. */
+#include "nfs4-named.h"
 #include "nfs4-state-private.h"
 
 #include <string.h>
@@ -104,12 +105,9 @@ replay(Nfs4Compound *c, Nfs4Owner *owner)
     if (owner->last_op != c->op || !owner->last_principal || strcmp(owner->last_principal, c->principal) != 0)
         return NFS4ERR_BAD_SEQID;
     if (c->op == OP_OPEN && owner->last_status == NFS4_OK) {
-        LaresObject object;
-        LaresStatus found =
-            lares_files_from_handle(c->files, &c->caller, owner->last_handle, owner->last_handle_len, &object);
-        if (found != LARES_OK)
-            return nfs4_status(c, found);
-        nfs4_set_current(c, &object);
+        uint32_t found = nfs4_put_handle(c, owner->last_handle, owner->last_handle_len);
+        if (found != NFS4_OK)
+            return found;
         c->current_unchecked = TRUE; /* it came without the checks of an OPEN: its share may not allow this flavor */
     }
     if (owner->last_len) {
@@ -217,7 +215,7 @@ nfs4_owner_end(Nfs4Compound *c, Nfs4Owner *owner, uint32_t seqid, size_t body_at
             owner->last_body = g_memdup2(c->out->base + body_at, owner->last_len);
         }
         if (c->op == OP_OPEN && status == NFS4_OK)
-            owner->last_handle_len = lares_files_handle(c->files, &c->current, owner->last_handle);
+            owner->last_handle_len = nfs4_current_handle(c, owner->last_handle);
     }
     g_mutex_unlock(&owner->busy);
     return status;

@@ -477,13 +477,6 @@ def test_secinfo_no_name(t, minor):
     expect(c.call(putrootfh(), secinfo_no_name(2)), "BADXDR", "INVAL")
 
 
-@over(minor=MINORS)
-def test_openattr(t, minor):
-    "RFC 7530 16.17.4: named attributes are not offered: NOTSUPP"
-    c = t.client(minor)
-    expect(c.call(putfh(t.fh(c, "file")), openattr()), "NOTSUPP")
-
-
 @over(minor=(1, 2), op=(("GET_DIR_DELEGATION", 46), ("GETDEVICEINFO", 47), ("LAYOUTCOMMIT", 49), ("LAYOUTGET", 50),
                         ("LAYOUTRETURN", 51), ("SET_SSV", 54), ("WANT_DELEGATION", 56)))
 def test_not_offered(t, minor, op):
