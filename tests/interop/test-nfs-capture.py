@@ -68,6 +68,10 @@ def test_locks():
     suite_is_read("locks", 100)
 
 
+def test_named():
+    suite_is_read("named", 100)
+
+
 def test_opens():
     suite_is_read("opens", 100)
 

@@ -18,9 +18,12 @@ import tempfile
 import threading
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "..", "lib"), os.path.join(HERE, "..", "wire")]
 import capture
 import netns
+import nfs4ops as nfs
+import nfsraw
 import tap
 from realm import Realm, RealmError, tool
 from smb_server import HOST, SERVICE, SmbServer, missing
@@ -312,6 +315,39 @@ def test_streams():
         assert "Zone.Identifier" in site.smb("allinfo g.txt", ADA)
         assert site.smb("get g.txt:nothing /dev/null", ADA, fails=True)
         assert (site.folder() / "g.txt").read_bytes() == pathlib.Path("/etc/hostname").read_bytes()
+
+
+def test_streams_over_nfs():
+    """smbclient's streams are the named attributes of NFS, in 4.0 as a Mac has it and in 4.2."""
+    with serving(nfs=True) as site:
+        port = site.server.nfs_port
+        for minor in (0, 2):
+            conn = nfsraw.Conn(port=port, cred=nfsraw.auth_sys(0, 0), timeout=20)
+            c = nfsraw.Client40(conn) if minor == 0 else nfsraw.Session(conn, minor=minor)
+            data = os.urandom(70001)
+            (site.work / "s").write_bytes(data)
+            site.smb(f"""put /etc/hostname f{minor}
+                put {site.work}/s f{minor}:from.smb""", ADA)
+            fh = c.walk(f"share/f{minor}")
+            assert c.call(nfs.putfh(fh), nfs.openattr(), nfs.lookup("from.smb"), nfs.read(bytes(16), 0, 80000)).ok().last.data == data
+            d = c.call(nfs.putfh(fh), nfs.openattr(True), nfs.getfh()).ok().last.fh
+            o = c.open(d, "from.nfs", nfs.BOTH, how="guarded")
+            c.call(nfs.putfh(o.fh), nfs.write(o.stateid, 0, data[::-1])).ok()
+            c.close(o.fh, o.stateid).ok()
+            text = site.smb(f"allinfo f{minor}", ADA)
+            assert "stream: [:from.smb:$DATA], 70001 bytes" in text and "stream: [:from.nfs:$DATA], 70001 bytes" in text, text
+            site.smb(f"get f{minor}:from.nfs {site.work}/t", site.alice)
+            assert (site.work / "t").read_bytes() == data[::-1]
+            c.call(nfs.putfh(d), nfs.remove("from.smb")).ok()
+            assert site.smb(f"get f{minor}:from.smb /dev/null", ADA, fails=True)
+            site.smb(f"del f{minor}", ADA)
+            assert c.call(nfs.putfh(o.fh), nfs.getattr("type")).error == "STALE"
+            conn.close()
+
+        def well_said(c):
+            found = c.complaints(ports={"rpc": [port]})
+            assert not found and c.count("nfs.opcode == 19 && rpc.msgtyp == 1", ports={"rpc": [port]}) == 4, found
+        site.looks.append(well_said)
 
 
 def test_extended_attributes():

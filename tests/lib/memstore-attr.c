@@ -194,6 +194,15 @@ set_acl(LaresStore *base, const LaresCred *cred, LaresNode *node, const LaresAcl
 
 /* ---- Extended attributes ----------------------------------------------------------------------------------------- */
 
+/* Notes are kept among them, under names that are not UTF-8 and so no user's. */
+#define NOTE_PREFIX "\xff"
+
+static gboolean
+is_note(const char *name)
+{
+    return g_str_has_prefix(name, NOTE_PREFIX);
+}
+
 static LaresStatus
 getxattr(LaresStore *base, const LaresCred *cred, LaresNode *node, const char *name, uint8_t *buf, size_t size,
          size_t *len)
@@ -268,6 +277,8 @@ listxattr(LaresStore *base, const LaresCred *cred, LaresNode *node, char *buf, s
     g_hash_table_iter_init(&iter, MEMNODE(node)->xattrs);
     while (status == LARES_OK && g_hash_table_iter_next(&iter, &name, NULL)) {
         size_t n = strlen(name) + 1;
+        if (is_note(name))
+            continue;
         if (*len + n <= size)
             memcpy(buf + *len, name, n);
         *len += n;
@@ -275,6 +286,54 @@ listxattr(LaresStore *base, const LaresCred *cred, LaresNode *node, char *buf, s
     if (status == LARES_OK && *len > size)
         status = LARES_TOOSMALL;
     return memstore_end(store, status);
+}
+
+/* ---- Notes -------------------------------------------------------------------------------------------------------
+ */
+
+static MemNode *
+find_entry(const MemNode *dir, const char *name)
+{
+    for (guint i = 0; i < dir->entries->len; i++) {
+        const MemEntry *entry = dir->entries->pdata[i];
+        if (g_str_equal(entry->name, name))
+            return entry->node;
+    }
+    return NULL;
+}
+
+static LaresStatus
+get_note(LaresStore *base, LaresNode *node, const char *entry, const char *name, uint8_t *buf, size_t size, size_t *len)
+{
+    MemStore *store = MEMSTORE(base);
+    g_autofree char *key = g_strconcat(NOTE_PREFIX, name, NULL);
+    LaresStatus status = memstore_begin(store, "get_note");
+    if (status != LARES_OK)
+        return status;
+    const MemNode *of = entry ? find_entry(MEMNODE(node), entry) : MEMNODE(node);
+    GBytes *value = of ? g_hash_table_lookup(of->xattrs, key) : NULL;
+    if (!value)
+        return memstore_end(store, LARES_NOXATTR);
+    const void *data = g_bytes_get_data(value, len);
+    if (*len > size)
+        return memstore_end(store, LARES_TOOSMALL);
+    memcpy(buf, data, *len);
+    return memstore_end(store, LARES_OK);
+}
+
+static LaresStatus
+set_note(LaresStore *base, LaresNode *node, const char *name, const uint8_t *value, size_t len)
+{
+    MemStore *store = MEMSTORE(base);
+    g_autofree char *key = g_strconcat(NOTE_PREFIX, name, NULL);
+    LaresStatus status = memstore_begin(store, "set_note");
+    if (status != LARES_OK)
+        return status;
+    if (value)
+        g_hash_table_replace(MEMNODE(node)->xattrs, g_steal_pointer(&key), g_bytes_new(value, len));
+    else
+        g_hash_table_remove(MEMNODE(node)->xattrs, key);
+    return memstore_end(store, LARES_OK);
 }
 
 void
@@ -291,4 +350,6 @@ memstore_add_attr_functions(LaresStoreInterface *iface)
     iface->setxattr = setxattr;
     iface->removexattr = removexattr;
     iface->listxattr = listxattr;
+    iface->get_note = get_note;
+    iface->set_note = set_note;
 }

@@ -483,6 +483,62 @@ test_store_errors(void)
     end(&t);
 }
 
+static void
+op_openattr(T *t, gboolean create)
+{
+    top(t);
+    op_name(t, OP_LOOKUP, "dir");
+    op(t, OP_OPENATTR);
+    lares_put_u32(&t->ops, create != FALSE);
+}
+
+/* The directory with named attributes: where the store fails, that is said; nothing is there then. */
+static void
+test_named(void)
+{
+    T t = begin();
+    static const struct {
+        const char *operation;
+        LaresStatus store;
+        uint32_t wire;
+    } cases[] = {{"set_note", LARES_NOSPC, NFS4ERR_NOSPC},
+                 {"set_note", LARES_NOTSUPP, NFS4ERR_NOTSUPP},
+                 {"create", LARES_DQUOT, NFS4ERR_DQUOT},
+                 {"access", LARES_IO, NFS4ERR_IO}};
+    top(&t);
+    op_create_dir(&t, "dir");
+    EXPECT(&t, NFS4_OK);
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        op_openattr(&t, FALSE);
+        EXPECT(&t, NFS4ERR_NOENT);
+        memstore_fail_next(nfs4_rig_store(t.rig), cases[i].operation, cases[i].store);
+        op_openattr(&t, TRUE);
+        EXPECT(&t, cases[i].wire);
+    }
+    op_openattr(&t, TRUE);
+    op(&t, OP_GETATTR);
+    put_bitmap1(&t, FATTR4_TYPE);
+    EXPECT(&t, NFS4_OK);
+    op_openattr(&t, TRUE);
+    op(&t, OP_OPENATTR);
+    lares_put_u32(&t.ops, 1);
+    EXPECT(&t, NFS4ERR_NOTSUPP);
+    op_openattr(&t, TRUE);
+    op_create_dir(&t, "sub");
+    EXPECT(&t, NFS4ERR_INVAL);
+    op_openattr(&t, TRUE);
+    op_name(&t, OP_LOOKUP, "x:$DATA");
+    EXPECT(&t, NFS4ERR_BADNAME);
+    op_openattr(&t, TRUE);
+    op_name(&t, OP_LOOKUP, "x");
+    EXPECT(&t, NFS4ERR_NOENT);
+    op_openattr(&t, TRUE);
+    op(&t, OP_LOOKUPP);
+    op_name(&t, OP_REMOVE, "x");
+    EXPECT(&t, NFS4ERR_NOENT);
+    end(&t);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -498,5 +554,6 @@ main(int argc, char **argv)
     g_test_add_func("/nfs4/secinfo", test_secinfo);
     g_test_add_func("/nfs4/handles", test_handles);
     g_test_add_func("/nfs4/store-errors", test_store_errors);
+    g_test_add_func("/nfs4/named", test_named);
     return g_test_run();
 }
