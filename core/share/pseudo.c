@@ -99,20 +99,35 @@ compare_fileid(gconstpointer a, gconstpointer b)
     return x < y ? -1 : x > y;
 }
 
-/* The node of a path, made and attached to its parents as needed; children are put in order at the end. */
+/* `in_order`: of those that are in order. */
+static void
+attach(PseudoNode *parent, PseudoNode *pn, gboolean in_order)
+{
+    guint from = 0, to = in_order ? parent->children->len : 0;
+    while (from < to) {
+        guint middle = from + (to - from) / 2;
+        if (((const PseudoNode *)parent->children->pdata[middle])->node.fileid < pn->node.fileid)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    g_ptr_array_insert(parent->children, in_order ? (int)from : -1, pn);
+}
+
+/* The node of a path, made and attached to its parents as needed. */
 static PseudoNode *
-plant(LaresPseudo *self, const char *path)
+plant(LaresPseudo *self, const char *path, gboolean in_order)
 {
     if (path[0] == '\0' || g_str_equal(path, "/"))
         return self->root;
     g_autofree char *above = g_path_get_dirname(path);
-    PseudoNode *parent = plant(self, above);
+    PseudoNode *parent = plant(self, above, in_order);
     PseudoNode *pn = g_hash_table_lookup(self->by_path, path);
     if (!pn)
         pn = node_new(self, path, parent);
     if (pn->absent) {
         pn->absent = FALSE;
-        g_ptr_array_add(parent->children, pn);
+        attach(parent, pn, in_order);
     }
     return pn;
 }
@@ -137,11 +152,38 @@ lares_pseudo_update(LaresPseudo *self, GPtrArray *shares, uint64_t change, gint6
     for (guint i = 0; i < shares->len; i++) {
         LaresShare *share = g_ptr_array_index(shares, i);
         if (share->enabled)
-            plant(self, share->pseudo)->junction = lares_share_ref(share);
+            plant(self, share->pseudo, FALSE)->junction = lares_share_ref(share);
     }
     g_hash_table_iter_init(&iter, self->by_path);
     while (g_hash_table_iter_next(&iter, NULL, &value))
         g_ptr_array_sort(((PseudoNode *)value)->children, compare_fileid);
+    g_rw_lock_writer_unlock(&self->lock);
+}
+
+/* A path without a share, and what is empty above it then, is not there any more. */
+static void
+uproot(PseudoNode *pn)
+{
+    for (; pn->parent && !pn->absent && !pn->junction && pn->children->len == 0; pn = pn->parent) {
+        pn->absent = TRUE;
+        g_ptr_array_remove(pn->parent->children, pn);
+    }
+}
+
+void
+lares_pseudo_change(LaresPseudo *self, const LaresShare *old, LaresShare *share, uint64_t change, gint64 when)
+{
+    g_autoptr(LaresShare) gone = NULL; /* let go without the lock */
+    g_rw_lock_writer_lock(&self->lock);
+    self->change = change;
+    self->when = when;
+    PseudoNode *was = old && old->enabled ? plant(self, old->pseudo, TRUE) : NULL;
+    if (was)
+        gone = g_steal_pointer(&was->junction);
+    if (share && share->enabled)
+        plant(self, share->pseudo, TRUE)->junction = lares_share_ref(share);
+    if (was)
+        uproot(was);
     g_rw_lock_writer_unlock(&self->lock);
 }
 
@@ -196,13 +238,12 @@ list_below(const LaresNode *node)
 }
 
 guint
-lares_shares_union_flavors(LaresShares *shares, const LaresNode *node, const LaresFlavor *out[LARES_SHARE_MAX_FLAVORS])
+lares_pseudo_union_flavors(const GPtrArray *shares, const LaresFlavor *out[LARES_SHARE_MAX_FLAVORS])
 {
     guint n = 0;
-    g_autoptr(GPtrArray) list = list_below(node);
-    for (guint i = 0; i < list->len; i++) {
-        const LaresShare *share = g_ptr_array_index(list, i);
-        for (guint k = 0; k < share->n_flavors; k++) {
+    for (guint i = 0; i < shares->len; i++) {
+        const LaresShare *share = g_ptr_array_index(shares, i);
+        for (guint k = 0; share->enabled && k < share->n_flavors; k++) {
             guint at = 0;
             while (at < n && out[at] != share->flavor[k])
                 at++;
@@ -211,6 +252,13 @@ lares_shares_union_flavors(LaresShares *shares, const LaresNode *node, const Lar
         }
     }
     return n;
+}
+
+guint
+lares_shares_union_flavors(LaresShares *shares, const LaresNode *node, const LaresFlavor *out[LARES_SHARE_MAX_FLAVORS])
+{
+    g_autoptr(GPtrArray) list = list_below(node);
+    return lares_pseudo_union_flavors(list, out);
 }
 
 gboolean

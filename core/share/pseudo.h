@@ -36,6 +36,10 @@ G_DECLARE_FINAL_TYPE(LaresPseudo, lares_pseudo, LARES, PSEUDO, GObject)
 LaresPseudo *lares_pseudo_new(void);
 /* Makes the tree that of `shares` (LaresShare, in name order). `change` and `when` become every node's. */
 void lares_pseudo_update(LaresPseudo *pseudo, GPtrArray *shares, uint64_t change, gint64 when);
+/* The same when only one differs: `old` (or NULL) goes, `share` (or NULL) comes. */
+void lares_pseudo_change(LaresPseudo *pseudo, const LaresShare *old, LaresShare *share, uint64_t change, gint64 when);
+/* The flavors of the enabled ones among `shares`, each once, in their order. */
+guint lares_pseudo_union_flavors(const GPtrArray *shares, const LaresFlavor *out[LARES_SHARE_MAX_FLAVORS]);
 /* lares_pseudo_node_of_share() by path. */
 LaresStatus lares_pseudo_find(LaresPseudo *pseudo, const char *path, LaresNode **node);
 

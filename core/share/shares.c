@@ -75,9 +75,8 @@ read_records(LaresShares *s, uint32_t id, uint64_t *change, gint64 *when, GError
 /* ---- Publishing ------------------------------------------------------------------------------------------------ */
 
 static LaresShare *
-publish_root(LaresShares *s)
+publish_root(LaresShares *s, const GPtrArray *sorted)
 {
-    LaresNode *node;
     LaresShareFull *full = g_new0(LaresShareFull, 1);
     g_weak_ref_init(&full->last, NULL);
     full->record = lares_share_record_new();
@@ -96,10 +95,7 @@ publish_root(LaresShares *s)
                              .anonymous_uid = 65534,
                              .anonymous_gid = 65534,
                              .hosts = (const char *const *)full->record->hosts};
-    if (lares_pseudo_find(s->pseudo, "/", &node) == LARES_OK) {
-        full->pub.n_flavors = lares_shares_union_flavors(s, node, full->pub.flavor);
-        lares_node_unref(node);
-    }
+    full->pub.n_flavors = lares_pseudo_union_flavors(sorted, full->pub.flavor);
     return &full->pub;
 }
 
@@ -114,7 +110,7 @@ swap_table(LaresShares *s, GPtrArray *sorted, uint64_t change, gint64 when)
         g_hash_table_insert(by_name, (gpointer)share->name, share);
     }
     lares_pseudo_update(s->pseudo, sorted, change, when);
-    LaresShare *root = publish_root(s);
+    LaresShare *root = publish_root(s, sorted);
     g_rw_lock_writer_lock(&s->lock);
     GHashTable *old_id = s->by_id, *old_name = s->by_name;
     GPtrArray *old_sorted = s->sorted;
@@ -161,6 +157,44 @@ put_record(GPtrArray *records, LaresShareRecord *r)
     g_ptr_array_insert(records, (int)at, r);
 }
 
+/* The first one behind `name` in the order of names. */
+static guint
+first_behind(const GPtrArray *sorted, const char *name)
+{
+    guint from = 0, to = sorted->len;
+    while (from < to) {
+        guint middle = from + (to - from) / 2;
+        if (strcmp(((const LaresShare *)sorted->pdata[middle])->name, name) <= 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from;
+}
+
+/* `old`, of which the caller has a reference, goes; `share`, which is taken over, comes; each may be NULL. */
+static void
+swap_one(LaresShares *s, LaresShare *old, LaresShare *share, uint64_t change, gint64 when)
+{
+    lares_pseudo_change(s->pseudo, old, share, change, when);
+    g_rw_lock_writer_lock(&s->lock);
+    if (old) {
+        g_hash_table_remove(s->by_id, GUINT_TO_POINTER(old->id));
+        g_hash_table_remove(s->by_name, old->name);
+        g_ptr_array_remove(s->sorted, old);
+    }
+    if (share) {
+        g_hash_table_insert(s->by_id, GUINT_TO_POINTER(share->id), share);
+        g_hash_table_insert(s->by_name, (gpointer)share->name, share);
+        g_ptr_array_insert(s->sorted, (int)first_behind(s->sorted, share->name), share);
+    }
+    LaresShare *old_root = s->root;
+    s->root = publish_root(s, s->sorted);
+    __atomic_fetch_add(&s->generation, 1, __ATOMIC_ACQ_REL);
+    g_rw_lock_writer_unlock(&s->lock);
+    lares_share_unref(old_root);
+}
+
 /* The same after a change of one share: the others are what they were. */
 static gboolean
 publish_one(LaresShares *s, uint32_t id, GError **error)
@@ -174,16 +208,11 @@ publish_one(LaresShares *s, uint32_t id, GError **error)
         if (((LaresShareRecord *)s->records->pdata[i])->id == id)
             g_ptr_array_remove_index(s->records, i--);
     }
-    if (fresh->len)
-        put_record(s->records, g_ptr_array_steal_index(fresh, 0));
-    GPtrArray *sorted = g_ptr_array_new_with_free_func((GDestroyNotify)lares_share_unref);
-    for (guint i = 0; i < s->records->len; i++) {
-        const LaresShareRecord *r = g_ptr_array_index(s->records, i);
-        g_autoptr(LaresShare) old = lares_shares_by_id(s, r->id);
-        g_ptr_array_add(sorted, old && r->id != id ? lares_share_ref(old)
-                                                   : lares_share_publish(s, lares_share_record_copy(r), old, s->open));
-    }
-    swap_table(s, sorted, change, when);
+    g_autoptr(LaresShare) old = lares_shares_by_id(s, id);
+    LaresShareRecord *r = fresh->len ? g_ptr_array_steal_index(fresh, 0) : NULL;
+    if (r)
+        put_record(s->records, r);
+    swap_one(s, old, r ? lares_share_publish(s, lares_share_record_copy(r), old, s->open) : NULL, change, when);
     return TRUE;
 }
 
@@ -330,21 +359,6 @@ lares_shares_by_name(LaresShares *s, const char *name)
         lares_share_ref(share);
     g_rw_lock_reader_unlock(&s->lock);
     return share;
-}
-
-/* The first one behind `name` in the order of names. */
-static guint
-first_behind(const GPtrArray *sorted, const char *name)
-{
-    guint from = 0, to = sorted->len;
-    while (from < to) {
-        guint middle = from + (to - from) / 2;
-        if (strcmp(((const LaresShare *)sorted->pdata[middle])->name, name) <= 0)
-            from = middle + 1;
-        else
-            to = middle;
-    }
-    return from;
 }
 
 GPtrArray *

@@ -9,19 +9,44 @@ static guint max_nodes, idle_seconds;
 
 #define SWEEP_SECONDS 5
 
-/* The last user may leave in any thread, also while this runs. */
-static gboolean
-sweep(gpointer weak)
-{
-    g_autoptr(GObject) store = g_weak_ref_get(weak);
-    return store ? posix_cache_sweep(store) : G_SOURCE_REMOVE;
-}
-
 static void
 weak_free(gpointer weak)
 {
     g_weak_ref_clear(weak);
     g_free(weak);
+}
+
+/* Of GWeakRef: whose caches are swept. One timer for all: the main loop looks at each of its sources in every round.
+ * Thread: main. */
+static GPtrArray *swept;
+
+/* The last user may leave in any thread, also while this runs. */
+static gboolean
+sweep(gpointer unused)
+{
+    for (guint i = swept->len; i-- > 0;) {
+        g_autoptr(GObject) store = g_weak_ref_get(swept->pdata[i]);
+        if (store)
+            posix_cache_sweep(POSIX_STORE(store));
+        else
+            g_ptr_array_remove_index_fast(swept, i);
+    }
+    if (swept->len)
+        return G_SOURCE_CONTINUE;
+    g_clear_pointer(&swept, g_ptr_array_unref);
+    return G_SOURCE_REMOVE;
+}
+
+static void
+keep_swept(PosixStore *store)
+{
+    GWeakRef *weak = g_new0(GWeakRef, 1);
+    g_weak_ref_init(weak, store);
+    if (!swept) {
+        swept = g_ptr_array_new_with_free_func(weak_free);
+        g_timeout_add_seconds(SWEEP_SECONDS, sweep, NULL);
+    }
+    g_ptr_array_add(swept, weak);
 }
 
 static LaresStore *
@@ -35,9 +60,7 @@ open_store(LaresHost *host, const char *path, GError **error)
     PosixStore *store = posix_store_new(&options, error);
     if (!store)
         return NULL;
-    GWeakRef *weak = g_new0(GWeakRef, 1);
-    g_weak_ref_init(weak, store);
-    store->sweep = g_timeout_add_seconds_full(G_PRIORITY_DEFAULT, SWEEP_SECONDS, sweep, weak, weak_free);
+    keep_swept(store);
     return (LaresStore *)store;
 }
 

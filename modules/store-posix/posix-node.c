@@ -386,10 +386,9 @@ sweep_spares(PosixStore *store, PosixShard *shard, gint64 before)
         posix_file_close(closing->pdata[i]);
 }
 
-gboolean
-posix_cache_sweep(gpointer data)
+void
+posix_cache_sweep(PosixStore *store)
 {
-    PosixStore *store = data;
     gint64 now = g_get_monotonic_time();
     for (guint i = 0; i < POSIX_SHARDS; i++) {
         if (g_atomic_int_get(&store->n_spare) > 0)
@@ -397,7 +396,6 @@ posix_cache_sweep(gpointer data)
         for (PosixNode *node; (node = pop_idle(store, &store->shards[i], now - store->idle_usec));)
             node_destroy(store, node);
     }
-    return G_SOURCE_CONTINUE;
 }
 
 void

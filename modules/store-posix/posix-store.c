@@ -32,14 +32,6 @@ posix_store_init(PosixStore *store)
 }
 
 static void
-posix_store_dispose(GObject *object)
-{
-    PosixStore *store = POSIX_STORE(object);
-    g_clear_handle_id(&store->sweep, g_source_remove);
-    G_OBJECT_CLASS(posix_store_parent_class)->dispose(object);
-}
-
-static void
 posix_store_finalize(GObject *object)
 {
     PosixStore *store = POSIX_STORE(object);
@@ -63,7 +55,6 @@ posix_store_finalize(GObject *object)
 static void
 posix_store_class_init(PosixStoreClass *class)
 {
-    G_OBJECT_CLASS(class)->dispose = posix_store_dispose;
     G_OBJECT_CLASS(class)->finalize = posix_store_finalize;
 }
 

@@ -87,7 +87,6 @@ struct _PosixStore {
     guint max_idle; /* per shard */
     gint64 idle_usec;
     gint n_spare, max_spare; /* closed files whose descriptor is kept for the next reader */
-    guint sweep;             /* a GSource id of the main context */
     GMutex mounts_lock;      /* writing; reading goes by n_mounts (atomic) */
     PosixMount *mounts[POSIX_MAX_MOUNTS];
     gint n_mounts;
@@ -203,7 +202,7 @@ void posix_cache_free(PosixStore *store);
 /* How many idle nodes all stores together keep; how many there are. */
 void posix_cache_limit(guint max_idle);
 guint posix_cache_idle(void);
-gboolean posix_cache_sweep(gpointer store);
+void posix_cache_sweep(PosixStore *store);
 /* The object lost its last name (or may have): forget what would keep its storage. */
 void posix_node_unlinked(PosixStore *store, PosixNode *node);
 /* Takes the spare file of a node; NULL. */

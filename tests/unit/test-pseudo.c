@@ -200,6 +200,87 @@ test_survives_a_restart(Fixture *f, gconstpointer data)
     g_assert_cmpint(store->from_handle(root->store, handle.bytes, 0, &node), ==, LARES_BADHANDLE);
 }
 
+typedef struct {
+    LaresNode *dir;
+    GString *to;
+    uint64_t last;
+} Picture;
+
+static gboolean
+draw(const LaresDirEntry *entry, gpointer user)
+{
+    Picture *above = user;
+    const LaresStoreInterface *store = LARES_STORE_GET_IFACE(above->dir->store);
+    g_autoptr(LaresNode) node = NULL;
+    gboolean eof;
+    g_assert_cmpuint(entry->cookie, >, above->last); /* in order */
+    above->last = entry->cookie;
+    g_assert_cmpint(store->lookup(above->dir->store, NULL, above->dir, entry->name, &node), ==, LARES_OK);
+    g_autoptr(LaresShare) share = lares_pseudo_junction(node);
+    g_string_append_printf(above->to, "%s=%s%s(", entry->name, share ? share->name : "-",
+                           share && share->read_only ? "!" : "");
+    Picture below = {node, above->to, 0};
+    g_assert_cmpint(store->readdir(node->store, NULL, node, 0, draw, &below, &eof), ==, LARES_OK);
+    g_string_append(above->to, ") ");
+    return TRUE;
+}
+
+/* All that the tables and the tree say. */
+static char *
+picture(Fixture *f)
+{
+    gboolean eof;
+    GString *to = g_string_new(NULL);
+    g_autoptr(LaresNode) node = walk(f, "/", LARES_OK);
+    g_autoptr(LaresShare) root = lares_shares_pseudo(f->s);
+    g_autoptr(GPtrArray) shares = lares_shares_list(f->s);
+    Picture top = {node, to, 0};
+    g_assert_cmpint(LARES_STORE_GET_IFACE(node->store)->readdir(node->store, NULL, node, 0, draw, &top, &eof), ==,
+                    LARES_OK);
+    for (guint i = 0; i < root->n_flavors; i++)
+        g_string_append_printf(to, "%s ", root->flavor[i]->name);
+    for (guint i = 0; i < shares->len; i++) {
+        const LaresShare *share = shares->pdata[i];
+        g_autoptr(LaresShare) by_name = lares_shares_by_name(f->s, share->name);
+        g_autoptr(LaresShare) by_id = lares_shares_by_id(f->s, share->id);
+        g_assert_true(by_name == share && by_id == share);
+        g_string_append_printf(to, "%s:%s%s ", share->name, share->pseudo, share->enabled ? "" : "-");
+    }
+    return g_string_free(to, FALSE);
+}
+
+/* A change of one share leaves what all of them would give if they were read anew. */
+static void
+test_changes_add_up(Fixture *f, gconstpointer data)
+{
+    static const char *const verbs[] = {"share.create", "share.remove", "share.enable", "share.disable", "share.set"};
+    static const char *const secs[] = {"krb5", "krb5i", "sys"};
+    guint done = 0;
+    for (guint i = 0; i < 400; i++) {
+        guint verb = (guint)g_test_rand_int_range(0, 5), n = (guint)g_test_rand_int_range(0, 12);
+        g_autoptr(GString) args = g_string_new(NULL);
+        g_string_printf(args, "{'name': <'s%u'>", n);
+        if (verb == 0)
+            g_string_append_printf(args, ", 'path': <'%s'>, 'sec': <['%s']>", f->folder, secs[n % 3]);
+        if (verb == 0 || (verb == 4 && n % 2))
+            g_string_append_printf(args, ", 'pseudo': <'/d%d/e%d/s%u'>", g_test_rand_int_range(0, 3),
+                                   g_test_rand_int_range(0, 3), n);
+        if (verb == 4 && n % 2 == 0)
+            g_string_append_printf(args, ", 'read-only': <%s>", i % 2 ? "true" : "false");
+        g_string_append(args, "}");
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GVariant) result = call(f, verbs[verb], args->str, &error);
+        done += error == NULL;
+        if (i % 20 == 19) {
+            g_autofree char *added_up = picture(f);
+            fixture_restart(f);
+            g_autofree char *anew = picture(f);
+            g_assert_cmpstr(added_up, ==, anew);
+        }
+    }
+    g_assert_cmpuint(done, >, 100);
+}
+
 static gboolean
 take_one(const LaresDirEntry *entry, gpointer user)
 {
@@ -262,6 +343,7 @@ main(int argc, char **argv)
     test("/pseudo/flavors", test_union_of_flavors);
     test("/pseudo/visible", test_visibility);
     test("/pseudo/restart", test_survives_a_restart);
+    test("/pseudo/changes", test_changes_add_up);
     test("/pseudo/readdir", test_readdir_continues);
     test("/pseudo/read-only", test_nothing_can_be_changed);
     return g_test_run();

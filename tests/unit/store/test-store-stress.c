@@ -114,7 +114,7 @@ step(Worker *w, GRand *rand)
     if (status == LARES_OK && file)
         lares_file_unref(file);
     if (g_rand_int_range(rand, 0, 64) == 0)
-        posix_cache_sweep(s);
+        posix_cache_sweep(POSIX_STORE(s));
 }
 
 /* ---- Handles of a listing while names change hands --------------------------------------------------------------- */
