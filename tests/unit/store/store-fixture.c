@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A share in a fresh folder. */
+/* A share in a fresh folder, and core/files over it. */
 #include "store-fixture.h"
 
 char *base_dir;
@@ -60,6 +60,49 @@ fixture_reopen(Fixture *f, gboolean no_handles)
     g_assert_finalize_object(f->s);
     f->s = fixture_open_store(f, no_handles);
     f->root = store_root(f->s);
+}
+
+void
+files_fixture_set_up(FilesFixture *r)
+{
+    fixture_set_up(&r->f, NULL);
+    r->arena = lares_arena_new();
+    r->identity.uid = r->f.me.uid;
+    r->identity.gid = r->f.me.gid;
+    r->share.ref = 1 << 20; /* it lies in here: nobody gives back the last one */
+    r->share.id = 7;
+    r->share.name = "test";
+    r->share.store = r->f.s;
+    r->share.enabled = TRUE;
+    r->share.squash = LARES_SQUASH_NONE;
+    r->caller = (LaresCaller){&r->identity, &r->flavor, NULL, "test", r->arena};
+    r->root = (LaresObject){&r->share, r->f.root};
+}
+
+void
+files_fixture_tear_down(FilesFixture *r)
+{
+    lares_fold_forget(NULL);
+    g_clear_pointer(&r->files.watches, g_ptr_array_unref);
+    lares_arena_free(r->arena);
+    fixture_tear_down(&r->f, NULL);
+}
+
+void
+files_fixture_make(FilesFixture *r, const LaresObject *dir, const char *name, LaresFileType type, LaresObject *out)
+{
+    LaresCreate how = {.type = type, .attrs = {.mask = LARES_ATTR_MODE, .mode = 0755}, .exclusive = TRUE};
+    LaresChangeInfo info;
+    g_assert_cmpint(lares_files_create(&r->files, &r->caller, dir, name, &how, out, &info), ==, LARES_OK);
+}
+
+void
+files_fixture_drop(LaresObject *o)
+{
+    g_clear_pointer(&o->node, lares_node_unref);
+    if (o->share)
+        g_atomic_int_add(&o->share->ref, -1);
+    o->share = NULL;
 }
 
 int

@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Leases of directories over real ones: what ends them, whoever does it, and whom a change spares. */
-#include "files/files-private.h"
 #include "state/state-private.h"
 #include "store-fixture.h"
 
 #define RH (LARES_LEASE_READ | LARES_LEASE_HANDLE)
 
 typedef struct {
-    Fixture f;
-    LaresFiles files;
-    LaresShare share;
-    LaresIdentity identity;
-    LaresFlavor flavor;
-    LaresArena *arena;
-    LaresCaller caller;
-    LaresObject root, other; /* two directories, one in the other */
+    FilesFixture on;
+    LaresObject other; /* a directory in its root */
     LaresHolder *holder;
     LaresLease *lease;
     LaresOpen *open;
@@ -35,28 +28,11 @@ note_break(LaresLease *lease, const LaresLeaseBreak *what, gpointer user)
 }
 
 static void
-make(Rig *r, const LaresObject *dir, const char *name, LaresFileType type, LaresObject *out)
-{
-    LaresCreate how = {.type = type, .attrs = {.mask = LARES_ATTR_MODE, .mode = 0755}, .exclusive = TRUE};
-    LaresChangeInfo info;
-    g_assert_cmpint(lares_files_create(&r->files, &r->caller, dir, name, &how, out, &info), ==, LARES_OK);
-}
-
-static void
-drop(LaresObject *o)
-{
-    g_clear_pointer(&o->node, lares_node_unref);
-    if (o->share)
-        g_atomic_int_add(&o->share->ref, -1);
-    o->share = NULL;
-}
-
-static void
 make_file(Rig *r, const LaresObject *dir, const char *name)
 {
     LaresObject made;
-    make(r, dir, name, LARES_TYPE_REGULAR, &made);
-    drop(&made);
+    files_fixture_make(&r->on, dir, name, LARES_TYPE_REGULAR, &made);
+    files_fixture_drop(&made);
 }
 
 /* Asks again, as a client does that lists the directory once more: what it has then. */
@@ -71,7 +47,7 @@ again(Rig *r)
     if (lares_lease_watch_directory(r->lease, KEY) != LARES_OK)
         return 0;
     LaresOpenHow how = {.access = LARES_ACCESS_READ, .lease = r->lease, .lease_want = RH | LARES_LEASE_WRITE};
-    g_assert_cmpint(lares_state_open_how(r->holder, &r->share, r->root.node, NULL, &how, &r->open), ==, LARES_OK);
+    g_assert_cmpint(lares_state_open_how(r->holder, &r->on.share, r->on.root.node, NULL, &how, &r->open), ==, LARES_OK);
     r->breaks = 0;
     return lares_lease_state(r->lease, NULL, NULL);
 }
@@ -79,21 +55,10 @@ again(Rig *r)
 static void
 set_up(Rig *r, gconstpointer data)
 {
-    fixture_set_up(&r->f, NULL);
-    r->arena = lares_arena_new();
-    r->identity.uid = r->f.me.uid;
-    r->identity.gid = r->f.me.gid;
-    r->share.ref = 1 << 20;
-    r->share.id = 7;
-    r->share.name = "test";
-    r->share.store = r->f.s;
-    r->share.enabled = TRUE;
-    r->share.squash = LARES_SQUASH_NONE;
-    r->caller = (LaresCaller){&r->identity, &r->flavor, NULL, "test", r->arena};
-    r->root = (LaresObject){&r->share, r->f.root};
-    make(r, &r->root, "other", LARES_TYPE_DIRECTORY, &r->other);
+    files_fixture_set_up(&r->on);
+    files_fixture_make(&r->on, &r->on.root, "other", LARES_TYPE_DIRECTORY, &r->other);
     r->holder = lares_holder_new("test", NULL, NULL, NULL);
-    r->lease = lares_lease_new(r->root.node, FALSE, note_break, r, NULL);
+    r->lease = lares_lease_new(r->on.root.node, FALSE, note_break, r, NULL);
     r->watched = again(r) != 0;
 }
 
@@ -107,11 +72,8 @@ tear_down(Rig *r, gconstpointer data)
     }
     lares_lease_unref(r->lease);
     lares_holder_unref(r->holder);
-    drop(&r->other);
-    lares_fold_forget(NULL);
-    g_clear_pointer(&r->files.watches, g_ptr_array_unref);
-    lares_arena_free(r->arena);
-    fixture_tear_down(&r->f, NULL);
+    files_fixture_drop(&r->other);
+    files_fixture_tear_down(&r->on);
 }
 
 static gboolean
@@ -126,10 +88,10 @@ skipped(const Rig *r)
 static void
 test_grant(Rig *r, gconstpointer data)
 {
-    LaresLease *blind = lares_lease_new(r->root.node, FALSE, note_break, r, NULL);
+    LaresLease *blind = lares_lease_new(r->on.root.node, FALSE, note_break, r, NULL);
     LaresOpenHow how = {.access = LARES_ACCESS_READ, .lease = blind, .lease_want = RH};
     LaresOpen *open;
-    g_assert_cmpint(lares_state_open_how(r->holder, &r->share, r->root.node, NULL, &how, &open), ==, LARES_OK);
+    g_assert_cmpint(lares_state_open_how(r->holder, &r->on.share, r->on.root.node, NULL, &how, &open), ==, LARES_OK);
     g_assert_cmpuint(lares_lease_state(blind, NULL, NULL), ==, 0);
     lares_open_close(open);
     lares_open_unref(open);
@@ -137,7 +99,8 @@ test_grant(Rig *r, gconstpointer data)
         g_assert_cmpuint(lares_lease_state(r->lease, NULL, NULL), ==, RH);
         g_assert_cmpint(lares_lease_watch_directory(blind, STRANGER), ==, LARES_OK);
         how.lease_want = RH | LARES_LEASE_WRITE;
-        g_assert_cmpint(lares_state_open_how(r->holder, &r->share, r->root.node, NULL, &how, &open), ==, LARES_OK);
+        g_assert_cmpint(lares_state_open_how(r->holder, &r->on.share, r->on.root.node, NULL, &how, &open), ==,
+                        LARES_OK);
         g_assert_cmpuint(lares_lease_state(blind, NULL, NULL), ==, RH);
         lares_open_close(open);
         lares_open_unref(open);
@@ -153,19 +116,21 @@ test_own_changes(Rig *r, gconstpointer data)
         return;
     make_file(r, &r->other, "elsewhere");
     g_assert_cmpuint(r->breaks, ==, 0);
-    make_file(r, &r->root, "a");
+    make_file(r, &r->on.root, "a");
     g_assert_cmpuint(r->breaks, ==, 1);
     g_assert_cmpuint(lares_lease_state(r->lease, NULL, NULL), ==, 0);
-    make_file(r, &r->root, "b");
+    make_file(r, &r->on.root, "b");
     g_assert_cmpuint(r->breaks, ==, 1);
     g_assert_cmpuint(again(r), ==, RH);
-    g_assert_cmpint(lares_files_rename(&r->files, &r->caller, &r->root, "a", &r->other, "a", &one, &two), ==, LARES_OK);
+    g_assert_cmpint(lares_files_rename(&r->on.files, &r->on.caller, &r->on.root, "a", &r->other, "a", &one, &two), ==,
+                    LARES_OK);
     g_assert_cmpuint(r->breaks, ==, 1);
     g_assert_cmpuint(again(r), ==, RH);
-    g_assert_cmpint(lares_files_rename(&r->files, &r->caller, &r->other, "a", &r->root, "c", &one, &two), ==, LARES_OK);
+    g_assert_cmpint(lares_files_rename(&r->on.files, &r->on.caller, &r->other, "a", &r->on.root, "c", &one, &two), ==,
+                    LARES_OK);
     g_assert_cmpuint(r->breaks, ==, 1);
     g_assert_cmpuint(again(r), ==, RH);
-    g_assert_cmpint(lares_files_remove(&r->files, &r->caller, &r->root, "c", &one), ==, LARES_OK);
+    g_assert_cmpint(lares_files_remove(&r->on.files, &r->on.caller, &r->on.root, "c", &one), ==, LARES_OK);
     g_assert_cmpuint(r->breaks, ==, 1);
 }
 
@@ -175,8 +140,8 @@ open_entry(Rig *r, const LaresObject *dir, const char *name, LaresNode **node)
 {
     LaresOpen *open;
     LaresOpenHow how = {.access = LARES_ACCESS_WRITE};
-    g_assert_cmpint(STORE_IFACE(r->f.s)->lookup(r->f.s, &r->f.me, dir->node, name, node), ==, LARES_OK);
-    g_assert_cmpint(lares_state_open_how(r->holder, &r->share, *node, NULL, &how, &open), ==, LARES_OK);
+    g_assert_cmpint(STORE_IFACE(r->on.f.s)->lookup(r->on.f.s, &r->on.f.me, dir->node, name, node), ==, LARES_OK);
+    g_assert_cmpint(lares_state_open_how(r->holder, &r->on.share, *node, NULL, &how, &open), ==, LARES_OK);
     return open;
 }
 
@@ -189,26 +154,27 @@ test_entries(Rig *r, gconstpointer data)
         return;
     make_file(r, &r->other, "a");
     LaresOpen *open = open_entry(r, &r->other, "a", &node);
-    lares_files_node_changed(&r->files, node, LARES_FILTER_SIZE);
+    lares_files_node_changed(&r->on.files, node, LARES_FILTER_SIZE);
     g_assert_cmpuint(r->breaks, ==, 0);
     /* Moved by who holds the lease: who writes then does not know. */
     lares_leases_spare(KEY);
-    g_assert_cmpint(lares_files_rename(&r->files, &r->caller, &r->other, "a", &r->root, "a", &one, &two), ==, LARES_OK);
-    lares_files_node_changed(&r->files, node, LARES_FILTER_SIZE);
-    lares_files_node_changed(&r->files, node, LARES_FILTER_SIZE);
+    g_assert_cmpint(lares_files_rename(&r->on.files, &r->on.caller, &r->other, "a", &r->on.root, "a", &one, &two), ==,
+                    LARES_OK);
+    lares_files_node_changed(&r->on.files, node, LARES_FILTER_SIZE);
+    lares_files_node_changed(&r->on.files, node, LARES_FILTER_SIZE);
     g_assert_cmpuint(r->breaks, ==, 0);
     lares_leases_spare(NULL);
-    lares_files_node_changed(&r->files, node, LARES_FILTER_SIZE);
+    lares_files_node_changed(&r->on.files, node, LARES_FILTER_SIZE);
     g_assert_cmpuint(r->breaks, ==, 1);
     g_assert_cmpuint(again(r), ==, RH);
     lares_leases_spare(KEY);
-    lares_files_node_changed(&r->files, node, LARES_FILTER_SIZE);
+    lares_files_node_changed(&r->on.files, node, LARES_FILTER_SIZE);
     lares_leases_spare(STRANGER);
-    lares_files_node_changed(&r->files, node, LARES_FILTER_SIZE);
+    lares_files_node_changed(&r->on.files, node, LARES_FILTER_SIZE);
     g_assert_cmpuint(r->breaks, ==, 1);
-    lares_files_node_changed(&r->files, node, LARES_FILTER_SIZE);
+    lares_files_node_changed(&r->on.files, node, LARES_FILTER_SIZE);
     lares_leases_spare(NULL);
-    lares_files_node_changed(&r->files, node, LARES_FILTER_SIZE);
+    lares_files_node_changed(&r->on.files, node, LARES_FILTER_SIZE);
     g_assert_cmpuint(r->breaks, ==, 1);
     lares_open_close(open);
     lares_open_unref(open);
@@ -222,16 +188,16 @@ test_hard_links(Rig *r, gconstpointer data)
     LaresObject file;
     if (skipped(r))
         return;
-    make(r, &r->root, "one", LARES_TYPE_REGULAR, &file);
-    g_assert_cmpint(lares_files_link(&r->files, &r->caller, &file, &r->other, "two", &info), ==, LARES_OK);
+    files_fixture_make(&r->on, &r->on.root, "one", LARES_TYPE_REGULAR, &file);
+    g_assert_cmpint(lares_files_link(&r->on.files, &r->on.caller, &file, &r->other, "two", &info), ==, LARES_OK);
     g_autoptr(LaresNode) node = NULL;
     LaresOpen *open = open_entry(r, &r->other, "two", &node);
     g_assert_cmpuint(again(r), ==, RH);
-    lares_files_node_changed(&r->files, node, LARES_FILTER_SIZE);
+    lares_files_node_changed(&r->on.files, node, LARES_FILTER_SIZE);
     g_assert_cmpuint(r->breaks, ==, 1);
     lares_open_close(open);
     lares_open_unref(open);
-    drop(&file);
+    files_fixture_drop(&file);
 }
 
 static void
@@ -240,10 +206,10 @@ test_spared(Rig *r, gconstpointer data)
     if (skipped(r))
         return;
     lares_leases_spare(KEY);
-    make_file(r, &r->root, "a");
+    make_file(r, &r->on.root, "a");
     g_assert_cmpuint(r->breaks, ==, 0);
     lares_leases_spare(STRANGER);
-    make_file(r, &r->root, "b");
+    make_file(r, &r->on.root, "b");
     g_assert_cmpuint(r->breaks, ==, 1);
 }
 
@@ -251,7 +217,7 @@ test_spared(Rig *r, gconstpointer data)
 static void
 locally(Rig *r, const char *dir, const char *name, const char *what)
 {
-    g_autofree char *path = g_build_filename(r->f.dir, dir, name, NULL);
+    g_autofree char *path = g_build_filename(r->on.f.dir, dir, name, NULL);
     const char *argv[] = {what, path, NULL};
     int status;
     g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status, NULL));
@@ -282,11 +248,11 @@ test_local_changes(Rig *r, gconstpointer data)
 {
     if (skipped(r))
         return;
-    make_file(r, &r->root, "file");
+    make_file(r, &r->on.root, "file");
     g_assert_cmpuint(again(r), ==, RH);
     /* What this process does is known otherwise, also when the kernel tells of it. */
     lares_leases_spare(KEY);
-    make_file(r, &r->root, "own");
+    make_file(r, &r->on.root, "own");
     lares_leases_spare(NULL);
     locally(r, "other", "elsewhere", "mkdir");
     while (g_main_context_iteration(NULL, FALSE))
@@ -304,7 +270,7 @@ test_local_changes(Rig *r, gconstpointer data)
     await_break(r);
     LaresOpenHow how = {.access = LARES_ACCESS_READ, .lease = r->lease, .lease_want = RH};
     LaresOpen *open;
-    g_assert_cmpint(lares_state_open_how(r->holder, &r->share, r->root.node, NULL, &how, &open), ==, LARES_OK);
+    g_assert_cmpint(lares_state_open_how(r->holder, &r->on.share, r->on.root.node, NULL, &how, &open), ==, LARES_OK);
     g_assert_cmpuint(lares_lease_state(r->lease, NULL, NULL), ==, 0);
     lares_open_close(open);
     lares_open_unref(open);

@@ -1,60 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What core/files has for SMB, over real directories: names whatever their case, watches, streams, attributes. */
-#include "files/files-private.h"
 #include "store-fixture.h"
 
-typedef struct {
-    Fixture f;
-    LaresFiles files;
-    LaresShare share;
-    LaresIdentity identity;
-    LaresFlavor flavor;
-    LaresArena *arena;
-    LaresCaller caller;
-    LaresObject root;
-} Rig;
+typedef FilesFixture Rig;
 
 static void
 set_up(Rig *r, gconstpointer data)
 {
-    fixture_set_up(&r->f, NULL);
-    r->arena = lares_arena_new();
-    r->identity.uid = r->f.me.uid;
-    r->identity.gid = r->f.me.gid;
-    r->share.ref = 1;
-    r->share.id = 7;
-    r->share.name = "test";
-    r->share.store = r->f.s;
-    r->share.enabled = TRUE;
-    r->share.squash = LARES_SQUASH_NONE;
-    r->caller = (LaresCaller){&r->identity, &r->flavor, NULL, "test", r->arena};
-    r->root = (LaresObject){&r->share, r->f.root};
+    files_fixture_set_up(r);
 }
 
 static void
 tear_down(Rig *r, gconstpointer data)
 {
-    lares_fold_forget(NULL);
-    g_clear_pointer(&r->files.watches, g_ptr_array_unref);
-    lares_arena_free(r->arena);
-    fixture_tear_down(&r->f, NULL);
-}
-
-static void
-make(Rig *r, const LaresObject *dir, const char *name, LaresFileType type, LaresObject *out)
-{
-    LaresCreate how = {.type = type, .attrs = {.mask = LARES_ATTR_MODE, .mode = 0755}, .exclusive = TRUE};
-    LaresChangeInfo info;
-    g_assert_cmpint(lares_files_create(&r->files, &r->caller, dir, name, &how, out, &info), ==, LARES_OK);
-}
-
-static void
-drop(LaresObject *o)
-{
-    g_clear_pointer(&o->node, lares_node_unref);
-    if (o->share)
-        g_atomic_int_add(&o->share->ref, -1);
-    o->share = NULL;
+    files_fixture_tear_down(r);
 }
 
 static LaresStatus
@@ -70,12 +29,12 @@ test_fold(Rig *r, gconstpointer data)
     LaresObject o;
     LaresChangeInfo info;
     g_assert_cmpint(fold(r, "hello", real), ==, LARES_NOENT);
-    make(r, &r->root, "Hello", LARES_TYPE_DIRECTORY, &o);
-    drop(&o);
+    files_fixture_make(r, &r->root, "Hello", LARES_TYPE_DIRECTORY, &o);
+    files_fixture_drop(&o);
     g_assert_cmpint(fold(r, "hELLO", real), ==, LARES_OK);
     g_assert_cmpstr(real, ==, "Hello");
-    make(r, &r->root, "Gr\xc3\xbcn", LARES_TYPE_DIRECTORY, &o);
-    drop(&o);
+    files_fixture_make(r, &r->root, "Gr\xc3\xbcn", LARES_TYPE_DIRECTORY, &o);
+    files_fixture_drop(&o);
     g_assert_cmpint(fold(r, "GR\xc3\x9cN", real), ==, LARES_OK);
     LaresChangeInfo info2;
     g_assert_cmpint(lares_files_rename(&r->files, &r->caller, &r->root, "Hello", &r->root, "World", &info, &info2), ==,
@@ -110,8 +69,8 @@ test_fold_local(Rig *r, gconstpointer data)
     STORE_IFACE(r->f.s)->names_unwatch(r->f.s, watch);
     g_assert_cmpint(fold(r, "local", real), ==, LARES_NOENT);
     for (guint i = 0; i < 20; i++) {
-        make(r, &r->root, "Ours", LARES_TYPE_DIRECTORY, &o);
-        drop(&o);
+        files_fixture_make(r, &r->root, "Ours", LARES_TYPE_DIRECTORY, &o);
+        files_fixture_drop(&o);
         g_assert_cmpint(fold(r, "local", real), ==, LARES_NOENT);
         local(r, "LOCAL", TRUE);
         g_assert_cmpint(fold(r, "local", real), ==, LARES_OK);
@@ -167,8 +126,8 @@ test_fold_bounded(Rig *r, gconstpointer data)
     g_assert_cmpint(fold(r, "none", real), ==, LARES_NOENT);
     for (guint i = 0; i < 1000; i++) {
         g_snprintf(name, sizeof name, "%0120u", i);
-        make(r, &r->root, name, LARES_TYPE_DIRECTORY, &o);
-        drop(&o);
+        files_fixture_make(r, &r->root, name, LARES_TYPE_DIRECTORY, &o);
+        files_fixture_drop(&o);
         g_assert_cmpint(lares_files_remove(&r->files, &r->caller, &r->root, name, &info), ==, LARES_OK);
     }
     g_assert_cmpint(fold(r, "none", real), ==, LARES_NOENT);
@@ -212,8 +171,8 @@ test_fold_large(Rig *r, gconstpointer data)
         g_snprintf(name, sizeof name, "Nothing%u", i);
         g_assert_cmpint(fold(r, name, real), ==, LARES_NOENT);
         looked += 3;
-        make(r, &r->root, name, LARES_TYPE_DIRECTORY, &o);
-        drop(&o);
+        files_fixture_make(r, &r->root, name, LARES_TYPE_DIRECTORY, &o);
+        files_fixture_drop(&o);
     }
     gint64 rest = g_get_monotonic_time() - start;
     g_test_message("%u names: first %d us, then %.1f us each with a change for each", n, (int)first,
@@ -295,8 +254,8 @@ test_fold_many(Rig *r, gconstpointer data)
             half = g_get_monotonic_time() - start;
         g_snprintf(name, sizeof name, "Name%u", i);
         g_assert_cmpint(fold(r, name, real), ==, LARES_NOENT);
-        make(r, &r->root, name, LARES_TYPE_DIRECTORY, &o);
-        drop(&o);
+        files_fixture_make(r, &r->root, name, LARES_TYPE_DIRECTORY, &o);
+        files_fixture_drop(&o);
     }
     gint64 rest = g_get_monotonic_time() - start - half;
     g_test_message("first half %d ms, second %d ms", (int)(half / 1000), (int)(rest / 1000));
@@ -309,14 +268,14 @@ test_dos(Rig *r, gconstpointer data)
     LaresObject o;
     LaresAttrs attrs;
     LaresDos dos = {.set = TRUE, .attributes = 0x21, .has_birth = TRUE, .birth = {-5, 7}}, got;
-    make(r, &r->root, "d", LARES_TYPE_DIRECTORY, &o);
+    files_fixture_make(r, &r->root, "d", LARES_TYPE_DIRECTORY, &o);
     g_assert_cmpint(lares_files_getattr(&r->files, &r->caller, &o, LARES_ATTR_STAT, &attrs, NULL), ==, LARES_OK);
     lares_files_get_dos(&r->files, &o, NULL, &attrs, &got);
     g_assert_false(got.set || got.has_birth);
     LaresStatus status = lares_files_set_dos(&r->files, &o, &dos);
     if (status == LARES_NOTSUPP) {
         g_test_skip("no extended attributes here");
-        drop(&o);
+        files_fixture_drop(&o);
         return;
     }
     g_assert_cmpint(status, ==, LARES_OK);
@@ -338,7 +297,7 @@ test_dos(Rig *r, gconstpointer data)
     g_assert_cmpint(lares_files_setxattr(&r->files, &r->caller, &o, "lares.dos", (const uint8_t *)"x", 1,
                                          LARES_XATTR_EITHER, &info),
                     ==, LARES_ACCESS);
-    drop(&o);
+    files_fixture_drop(&o);
 }
 
 static gboolean
@@ -354,12 +313,12 @@ test_streams(Rig *r, gconstpointer data)
     LaresObject o, s, again;
     LaresChangeInfo info;
     gboolean created;
-    make(r, &r->root, "file", LARES_TYPE_DIRECTORY, &o);
+    files_fixture_make(r, &r->root, "file", LARES_TYPE_DIRECTORY, &o);
     g_assert_cmpint(lares_files_stream(&r->files, &r->caller, &o, "s", 0, FALSE, FALSE, &s, NULL), ==, LARES_NOENT);
     LaresStatus status = lares_files_stream(&r->files, &r->caller, &o, "Stream", 0, TRUE, TRUE, &s, &created);
     if (status == LARES_NOTSUPP) {
         g_test_skip("no extended attributes here");
-        drop(&o);
+        files_fixture_drop(&o);
         return;
     }
     g_assert_cmpint(status, ==, LARES_OK);
@@ -367,7 +326,7 @@ test_streams(Rig *r, gconstpointer data)
     g_assert_cmpint(lares_files_stream(&r->files, &r->caller, &o, "sTREAM", 0, TRUE, FALSE, &again, &created), ==,
                     LARES_OK);
     g_assert_true(s.node == again.node && !created);
-    drop(&again);
+    files_fixture_drop(&again);
     g_assert_cmpint(lares_files_stream(&r->files, &r->caller, &o, "STREAM", 0, TRUE, TRUE, &again, &created), ==,
                     LARES_EXIST);
     LaresSetAttrs size = {.mask = LARES_ATTR_SIZE, .size = 42};
@@ -391,8 +350,8 @@ test_streams(Rig *r, gconstpointer data)
                     LARES_NOENT);
     g_assert_cmpint(lares_files_remove(&r->files, &r->caller, &r->root, LARES_HIDDEN_NAME, &info), ==, LARES_ACCESS);
     /* Streams go with their file. */
-    drop(&s);
-    drop(&o);
+    files_fixture_drop(&s);
+    files_fixture_drop(&o);
     g_assert_cmpint(lares_files_remove(&r->files, &r->caller, &r->root, "file", &info), ==, LARES_OK);
     g_autofree char *path = g_build_filename(r->f.dir, LARES_HIDDEN_NAME, NULL);
     g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
@@ -405,15 +364,15 @@ static gboolean
 with_stream(Rig *r, const char *name, LaresObject *o)
 {
     LaresObject s;
-    make(r, &r->root, name, LARES_TYPE_REGULAR, o);
+    files_fixture_make(r, &r->root, name, LARES_TYPE_REGULAR, o);
     LaresStatus status = lares_files_stream(&r->files, &r->caller, o, "s", 0, TRUE, FALSE, &s, NULL);
     if (status == LARES_NOTSUPP) {
         g_test_skip("no extended attributes here");
-        drop(o);
+        files_fixture_drop(o);
         return FALSE;
     }
     g_assert_cmpint(status, ==, LARES_OK);
-    drop(&s);
+    files_fixture_drop(&s);
     return TRUE;
 }
 
@@ -445,9 +404,9 @@ test_streams_strangers(Rig *r, gconstpointer data)
     g_assert_cmpint(g_mkdir(path, 0700), ==, 0);
     if (!with_stream(r, "mine", &o))
         return;
-    drop(&o);
+    files_fixture_drop(&o);
     g_assert_cmpint(g_chmod(path, 0755), ==, 0);
-    make(r, &r->root, "f", LARES_TYPE_REGULAR, &o);
+    files_fixture_make(r, &r->root, "f", LARES_TYPE_REGULAR, &o);
     g_assert_cmpint(lares_files_stream(&r->files, &r->caller, &o, "s", 0, TRUE, FALSE, &s, NULL), ==, LARES_ACCESS);
     g_assert_cmpint(g_chmod(path, 0700), ==, 0);
     if (geteuid() == 0 && chown(path, 4711, 4711) == 0) {
@@ -461,8 +420,8 @@ test_streams_strangers(Rig *r, gconstpointer data)
     g_assert_cmpint(g_unlink(path), ==, 0);
     g_assert_cmpint(g_rename(aside, path), ==, 0);
     g_assert_cmpint(lares_files_stream(&r->files, &r->caller, &o, "s", 0, TRUE, FALSE, &s, NULL), ==, LARES_OK);
-    drop(&s);
-    drop(&o);
+    files_fixture_drop(&s);
+    files_fixture_drop(&o);
 }
 
 /* They follow rename and link, go with the last name, and with what is replaced. */
@@ -476,14 +435,14 @@ test_streams_follow(Rig *r, gconstpointer data)
     g_assert_cmpint(lares_files_rename(&r->files, &r->caller, &r->root, "a", &r->root, "b", &info, &info2), ==,
                     LARES_OK);
     g_assert_cmpint(lares_files_link(&r->files, &r->caller, &o, &r->root, "c", &info), ==, LARES_OK);
-    drop(&o);
+    files_fixture_drop(&o);
     g_assert_cmpint(lares_files_remove(&r->files, &r->caller, &r->root, "b", &info), ==, LARES_OK);
     g_assert_cmpint(lares_files_lookup(&r->files, &r->caller, &r->root, "c", FALSE, &found), ==, LARES_OK);
     g_autofree char *list = list_of(r, &found);
     g_assert_cmpstr(list, ==, "s=0;");
-    drop(&found);
+    files_fixture_drop(&found);
     g_assert_true(with_stream(r, "d", &o));
-    drop(&o);
+    files_fixture_drop(&o);
     g_assert_cmpuint(folders(r), ==, 2);
     g_assert_cmpint(lares_files_rename(&r->files, &r->caller, &r->root, "d", &r->root, "c", &info, &info2), ==,
                     LARES_OK);
@@ -502,29 +461,29 @@ test_streams_copy(Rig *r, gconstpointer data)
     size_t n;
     if (!with_stream(r, "a", &o))
         return;
-    make(r, &r->root, "copy", LARES_TYPE_REGULAR, &copy);
+    files_fixture_make(r, &r->root, "copy", LARES_TYPE_REGULAR, &copy);
     g_assert_cmpint(lares_files_get_note(&r->files, &o, "streams", id, sizeof id, &n), ==, LARES_OK);
     g_assert_cmpint(lares_files_set_note(&r->files, &copy, "streams", id, n), ==, LARES_OK);
     g_autofree char *none = list_of(r, &copy);
     g_assert_cmpstr(none, ==, "");
     g_assert_cmpint(lares_files_stream(&r->files, &r->caller, &copy, "own", 0, TRUE, FALSE, &s, NULL), ==, LARES_OK);
-    drop(&s);
+    files_fixture_drop(&s);
     g_autofree char *own = list_of(r, &copy);
     g_assert_cmpstr(own, ==, "own=0;");
     g_assert_cmpint(lares_files_set_note(&r->files, &copy, "streams", id, n), ==, LARES_OK);
-    drop(&copy);
+    files_fixture_drop(&copy);
     g_assert_cmpint(lares_files_remove(&r->files, &r->caller, &r->root, "copy", &info), ==, LARES_OK);
     g_autofree char *still = list_of(r, &o);
     g_assert_cmpstr(still, ==, "s=0;");
     /* Restored from a backup when the first is gone: they are its own. */
-    make(r, &r->root, "copy", LARES_TYPE_REGULAR, &copy);
+    files_fixture_make(r, &r->root, "copy", LARES_TYPE_REGULAR, &copy);
     g_assert_cmpint(lares_files_set_note(&r->files, &copy, "streams", id, n), ==, LARES_OK);
-    drop(&o);
+    files_fixture_drop(&o);
     g_autofree char *path = g_build_filename(r->f.dir, "a", NULL);
     g_assert_cmpint(g_unlink(path), ==, 0);
     g_autofree char *taken = list_of(r, &copy);
     g_assert_cmpstr(taken, ==, "s=0;");
-    drop(&copy);
+    files_fixture_drop(&copy);
 }
 
 /* What a local program removed leaves streams that go after a while; others stay. */
@@ -535,9 +494,9 @@ test_streams_sweep(Rig *r, gconstpointer data)
     gboolean lasting = STORE_IFACE(r->f.s)->handles_last(r->f.s);
     if (!with_stream(r, "stays", &o))
         return;
-    drop(&o);
+    files_fixture_drop(&o);
     g_assert_true(with_stream(r, "goes", &o));
-    drop(&o);
+    files_fixture_drop(&o);
     g_autofree char *path = g_build_filename(r->f.dir, "goes", NULL);
     g_assert_cmpint(g_unlink(path), ==, 0);
     g_assert_cmpuint(lares_files_streams_sweep(r->f.s, 1000, 100, NULL), ==, 0);
@@ -548,7 +507,7 @@ test_streams_sweep(Rig *r, gconstpointer data)
     g_assert_cmpint(lares_files_lookup(&r->files, &r->caller, &r->root, "stays", FALSE, &o), ==, LARES_OK);
     g_autofree char *list = list_of(r, &o);
     g_assert_cmpstr(list, ==, "s=0;");
-    drop(&o);
+    files_fixture_drop(&o);
 }
 
 static void
@@ -573,10 +532,10 @@ test_watch(Rig *r, gconstpointer data)
     uint32_t names = LARES_FILTER_DIR_NAME | LARES_FILTER_FILE_NAME;
     LaresWatch *one = lares_files_watch(&r->files, &r->root, FALSE, names, note, flat, NULL);
     LaresWatch *tree = lares_files_watch(&r->files, &r->root, TRUE, names | LARES_FILTER_LAST_WRITE, note, deep, NULL);
-    make(r, &r->root, "a", LARES_TYPE_DIRECTORY, &a);
+    files_fixture_make(r, &r->root, "a", LARES_TYPE_DIRECTORY, &a);
     expect(flat, "1 a;");
     expect(deep, "1 a;");
-    make(r, &a, "b", LARES_TYPE_DIRECTORY, &b);
+    files_fixture_make(r, &a, "b", LARES_TYPE_DIRECTORY, &b);
     expect(flat, "");
     expect(deep, "1 a/b;");
     g_assert_cmpint(lares_files_rename(&r->files, &r->caller, &a, "b", &a, "c", &info, &info2), ==, LARES_OK);
@@ -589,7 +548,7 @@ test_watch(Rig *r, gconstpointer data)
     g_assert_cmpint(lares_files_setattr(&r->files, &r->caller, &b, NULL, &times), ==, LARES_OK);
     expect(deep, "3 d;");
     expect(flat, ""); /* not asked for */
-    drop(&b);
+    files_fixture_drop(&b);
     g_assert_cmpint(lares_files_remove(&r->files, &r->caller, &r->root, "d", &info), ==, LARES_OK);
     expect(flat, "2 d;");
     expect(deep, "2 d;");
@@ -597,7 +556,7 @@ test_watch(Rig *r, gconstpointer data)
     lares_watch_unref(tree);
     g_assert_cmpint(lares_files_remove(&r->files, &r->caller, &r->root, "a", &info), ==, LARES_OK);
     expect(deep, "");
-    drop(&a);
+    files_fixture_drop(&a);
 }
 
 #define ADD(name, func) g_test_add("/files-smb/" name, Rig, NULL, set_up, func, tear_down)
