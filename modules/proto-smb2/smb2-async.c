@@ -15,6 +15,7 @@
  * Spec: [MS-SMB2] 3.3.4.2, 3.3.5.16.
  * Thread: any.
  * Locks: Smb2Parked.lock is a leaf; a connection's lock is taken without it. */
+#include "smb2-credits.h"
 #include "smb2-message.h"
 
 typedef enum { RUNNING, ANNOUNCING, WAITING, CANCELLING, OVER } State;
@@ -102,7 +103,9 @@ enter(Smb2Connection *c, Smb2Parked *p, Smb2Message *m)
         c->parked_bytes += bytes;
         m->charged += bytes;
         p->async_id = ++c->next_async;
-        p->cancel_wanted = m->running.cancelled;
+        /* Whoever ends the session looks for what waits afterwards, with this lock. */
+        p->cancel_wanted =
+            m->running.cancelled || (p->session && g_atomic_int_get(&p->session->state) == SMB2_SESSION_ENDED);
         g_hash_table_insert(c->parked, &p->async_id, smb2_parked_ref(p));
     }
     g_mutex_unlock(&c->lock);
@@ -326,7 +329,8 @@ find(Smb2Connection *c, gboolean async, uint64_t id)
     return NULL;
 }
 
-/* It runs now, or has not even been read: it will end when it wants to wait. */
+/* It runs now, or has not even been looked at: it will end when it wants to wait. Or it is over: then its id is used
+ * up. */
 static void
 note_early(Smb2Connection *c, uint64_t message_id)
 {
@@ -337,7 +341,7 @@ note_early(Smb2Connection *c, uint64_t message_id)
             return;
         }
     }
-    c->early_cancel[c->n_early_cancels++ % G_N_ELEMENTS(c->early_cancel)] = message_id;
+    smb2_credits_cancel(c->credits, message_id);
 }
 
 void

@@ -66,15 +66,8 @@ smb2_check_sequence(Smb2Message *m, Smb2Op *op)
 {
     Smb2Connection *c = m->connection;
     g_mutex_lock(&c->lock);
-    gboolean ok = smb2_credits_take(c->credits, op->message_id, op->credit_charge);
+    gboolean ok = smb2_credits_take(c->credits, op->message_id, op->credit_charge, &m->running.cancelled);
     m->running.message_id = op->message_id;
-    m->running.cancelled = FALSE;
-    for (guint i = 0; i < MIN(c->n_early_cancels, G_N_ELEMENTS(c->early_cancel)); i++) {
-        if (c->early_cancel[i] != op->message_id)
-            continue;
-        m->running.cancelled = TRUE;
-        c->early_cancel[i] = SMB2_ANY_MESSAGE;
-    }
     g_mutex_unlock(&c->lock);
     return ok;
 }

@@ -20,7 +20,7 @@ smb2_connection_unref(Smb2Connection *c)
         return;
     g_hash_table_unref(c->channels);
     g_hash_table_unref(c->parked);
-    g_free(c->credits);
+    smb2_credits_free(c->credits);
     g_mutex_clear(&c->lock);
     lares_connection_unref(c->net);
     gint *count = &c->service->n_connections;
@@ -43,7 +43,6 @@ smb2_connected(LaresConnection *net, gpointer user)
     c->credits = smb2_credits_new(service->settings.max_credits);
     c->channels = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, (GDestroyNotify)smb2_channel_unref);
     c->parked = g_hash_table_new(g_int64_hash, g_int64_equal);
-    memset(c->early_cancel, 0xff, sizeof c->early_cancel);
     g_queue_init(&c->running);
     g_queue_init(&c->breaks);
     g_atomic_int_inc(&service->n_connections);

@@ -15,37 +15,60 @@ smb2_credits_new(uint32_t max)
     return credits;
 }
 
+void
+smb2_credits_free(Smb2Credits *c)
+{
+    g_free(c->early);
+    g_free(c);
+}
+
 static gboolean
-is_used(const Smb2Credits *c, uint64_t id)
+has(const Smb2Credits *c, const uint64_t *bits, uint64_t id)
 {
     uint32_t bit = (uint32_t)(id & (c->max - 1));
-    return c->used[bit / 64] >> (bit % 64) & 1;
+    return bits[bit / 64] >> (bit % 64) & 1;
 }
 
 static void
-set_used(Smb2Credits *c, uint64_t id, gboolean used)
+set(const Smb2Credits *c, uint64_t *bits, uint64_t id, gboolean on)
 {
     uint32_t bit = (uint32_t)(id & (c->max - 1));
-    if (used)
-        c->used[bit / 64] |= UINT64_C(1) << (bit % 64);
+    if (on)
+        bits[bit / 64] |= UINT64_C(1) << (bit % 64);
     else
-        c->used[bit / 64] &= ~(UINT64_C(1) << (bit % 64));
+        bits[bit / 64] &= ~(UINT64_C(1) << (bit % 64));
 }
 
 gboolean
-smb2_credits_take(Smb2Credits *c, uint64_t id, uint32_t n)
+smb2_credits_take(Smb2Credits *c, uint64_t id, uint32_t n, gboolean *cancelled)
 {
+    *cancelled = FALSE;
     if (id < c->low || id >= c->high || n > c->high - id)
         return FALSE;
     for (uint32_t i = 0; i < n; i++)
-        if (is_used(c, id + i))
+        if (has(c, c->used, id + i))
             return FALSE;
+    if (c->early) {
+        *cancelled = has(c, c->early, id);
+        for (uint32_t i = 0; i < n; i++)
+            set(c, c->early, id + i, FALSE);
+    }
     for (uint32_t i = 0; i < n; i++)
-        set_used(c, id + i, TRUE);
+        set(c, c->used, id + i, TRUE);
     c->unused -= n;
-    while (c->low < c->high && is_used(c, c->low))
-        set_used(c, c->low++, FALSE);
+    while (c->low < c->high && has(c, c->used, c->low))
+        set(c, c->used, c->low++, FALSE);
     return TRUE;
+}
+
+void
+smb2_credits_cancel(Smb2Credits *c, uint64_t id)
+{
+    if (id < c->low || id >= c->high || has(c, c->used, id))
+        return;
+    if (!c->early)
+        c->early = g_malloc0(c->max / 8);
+    set(c, c->early, id, TRUE);
 }
 
 uint16_t

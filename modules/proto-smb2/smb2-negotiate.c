@@ -266,6 +266,7 @@ smb2_negotiate_smb1(Smb2Connection *c, const uint8_t *record, size_t len, LaresW
 {
     const Smb2Settings *s = &c->service->settings;
     uint16_t dialect = 0;
+    gboolean cancelled;
     if (len < SMB1_HEADER_SIZE || record[4] != SMB1_COM_NEGOTIATE || c->dialect)
         return FALSE;
     if (s->max_dialect >= SMB2_DIALECT_210 && offers(record, len, "SMB 2.???"))
@@ -273,7 +274,7 @@ smb2_negotiate_smb1(Smb2Connection *c, const uint8_t *record, size_t len, LaresW
     else if (s->min_dialect == SMB2_DIALECT_202 && offers(record, len, "SMB 2.002"))
         dialect = SMB2_DIALECT_202;
     g_mutex_lock(&c->lock);
-    gboolean ok = dialect && smb2_credits_take(c->credits, 0, 1) && smb2_credits_grant(c->credits, 1) == 1;
+    gboolean ok = dialect && smb2_credits_take(c->credits, 0, 1, &cancelled) && smb2_credits_grant(c->credits, 1) == 1;
     g_mutex_unlock(&c->lock);
     if (!ok)
         return FALSE;

@@ -100,8 +100,6 @@ struct _Smb2Connection {
     gboolean closed;              /* guarded by lock */
     gint64 since;                 /* monotonic second */
     gint known;                   /* atomic: somebody logged in here */
-    uint64_t early_cancel[4];     /* CANCELs that overtook their command; guarded by lock */
-    guint n_early_cancels;        /* guarded by lock */
     /* The directories closed last: the CLOSE, and what it closed. A CHANGE_NOTIFY that was sent before may run after
      * it. Guarded by lock. */
     struct {

@@ -482,6 +482,44 @@ class Checks(Rig):
         assert c.call(smb.CHANGE_NOTIFY, ops.notify(e), session=s, tree=t, mid=wait).status == NOTIFY_CLEANUP
         assert c.call(smb.CHANGE_NOTIFY, ops.notify(e), session=s, tree=t).status == FILE_CLOSED  # it was sent too late
 
+    def check_cancel_overtakes_its_request(self):
+        """Requests of one connection run side by side: the worker that has the CANCEL may be the faster one."""
+        c, s = self.session()
+        t = s.tree("share")
+        d = self.create(c, s, t, "", access=1, disposition=1, options=1)
+
+        def message(command, mid, body, flags=smb.SIGNED):
+            data = s.sign(smb.header(command, mid, s.id, t, flags, credits=0 if command == smb.CANCEL else 64) + body)
+            return struct.pack(">I", len(data)) + data
+
+        def ends(mids):
+            """All were cancelled, whether they waited before or not."""
+            got = {}
+            while len(got) < len(mids):
+                for r in c.recv(s):
+                    if r.status != smb.PENDING:
+                        got[r.mid] = r.status
+            assert got == {mid: smb.CANCELLED for mid in mids}, {m: hex(status) for m, status in got.items()}
+
+        while c.credits < 64:
+            c.call(smb.ECHO, smb.ECHO_BODY, session=s)
+        for _ in range(8):  # CANCELs of what is over mean nothing, and push nothing out of what is remembered
+            mids = [c.next_mid() for _ in range(24)]
+            over = c.next_mid()
+            assert c.call(smb.ECHO, smb.ECHO_BODY, session=s, mid=over).status == smb.SUCCESS
+            for mid in mids:
+                c.sock.sendall(message(smb.CANCEL, mid, smb.ECHO_BODY))
+            c.sock.sendall(message(smb.CANCEL, over, smb.ECHO_BODY) * 8)
+            assert c.call(smb.ECHO, smb.ECHO_BODY, session=s).status == smb.SUCCESS
+            for mid in mids:
+                c.sock.sendall(message(smb.CHANGE_NOTIFY, mid, ops.notify(d)))
+            ends(mids)
+        for _ in range(16):  # in the order that was meant, at once
+            mids = [c.next_mid() for _ in range(24)]
+            c.sock.sendall(b"".join(message(smb.CHANGE_NOTIFY, mid, ops.notify(d)) + message(smb.CANCEL, mid, smb.ECHO_BODY)
+                                for mid in mids))
+            ends(mids)
+
     def check_many_extended_attributes_at_once(self):
         c, s = self.session()
         c.call(smb.ECHO, smb.ECHO_BODY, session=s, credits=2000)
