@@ -2,6 +2,10 @@
 /* Replies on their way out. One thread at a time sends on a connection; what others have ready meanwhile is queued and
  * goes out in the same call. What the socket does not take stays queued until it does.
  *
+ * What is in a file is read when it is sent, a megabyte at a time, into a buffer that stays in the processor's cache:
+ * no peer makes the server keep it, and TCP gets it in one call. sendfile(2) would spare the copy, but hands over 64
+ * KiB at a time, and what each of these costs, and the wake-ups of a peer on the same machine, is more than that.
+ *
  * Thread: any. Locks: the connection's, not while sending or releasing. */
 #include "net/net-private.h"
 
@@ -12,7 +16,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -92,7 +95,7 @@ lares_reply_rewind(LaresReply *reply, size_t len, guint from)
     lares_writer_rewind(&reply->out, len);
 }
 
-/* Short ranges become bytes: one send instead of three calls. */
+/* Short ranges are read at once, by as many workers as have requests, and with others they leave in one call. */
 void
 lares_output_settle(LaresWorker *worker, LaresReply *reply)
 {
@@ -156,16 +159,17 @@ advance(LaresNet *net, LaresOut **list, size_t n)
     }
 }
 
+/* What can be sent at once, up to the first part that is in a file: *file, or NULL. */
 static guint
-gather(const LaresOut *list, struct iovec *iov, gboolean *file_follows)
+gather(LaresOut *list, struct iovec *iov, LaresPart **file)
 {
     guint n = 0;
-    *file_follows = FALSE;
+    *file = NULL;
     for (; list; list = list->next) {
         for (guint i = list->at; i < list->n_parts; i++) {
-            const LaresPart *p = &list->part[i];
+            LaresPart *p = &list->part[i];
             if (!p->mem && p->fd >= 0) {
-                *file_follows = TRUE;
+                *file = p;
                 return n;
             }
             if (n == MAX_IOV)
@@ -180,65 +184,68 @@ gather(const LaresOut *list, struct iovec *iov, gboolean *file_follows)
     return n;
 }
 
-/* The file cannot give what the header announced: zeros take the place of the missing bytes. */
-static void
-fill_with_zeros(LaresPart *p)
+/* Reads the next piece of a file into *buffer, which is taken from the pool where there is none yet. FALSE: it cannot
+ * be read. Where the file cannot give what the header announced, zeros take the place of the missing bytes. */
+static gboolean
+read_piece(LaresNet *net, LaresPart *p, LaresBuffer **buffer, size_t *len)
 {
-    p->fd = -1;
-    p->mem = zeros;
-}
-
-static ssize_t
-send_copied(int fd, const LaresPart *p)
-{
-    uint8_t bytes[16 * 1024];
-    ssize_t n = pread(p->fd, bytes, MIN(p->len, sizeof bytes), (off_t)p->offset);
-    return n <= 0 ? n : send(fd, bytes, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
-static ssize_t
-send_file(int fd, LaresPart *p)
-{
-    off_t offset = (off_t)p->offset;
-    ssize_t n = sendfile(fd, p->fd, &offset, p->len);
-    if (n < 0 && (errno == EINVAL || errno == ENOSYS)) /* this file system cannot splice */
-        n = send_copied(fd, p);
+    ssize_t n;
+    if (!*buffer && !(*buffer = lares_buffer_big(net, LARES_NET_COPY_PIECE)))
+        return FALSE;
+    do
+        n = pread(p->fd, lares_buffer_data(*buffer), MIN(p->len, LARES_NET_COPY_PIECE), (off_t)p->offset);
+    while (n < 0 && errno == EINTR);
     if (n == 0) {
-        fill_with_zeros(p);
-        errno = EINTR; /* go on */
-        return -1;
+        p->fd = -1;
+        p->mem = zeros;
     }
-    return n;
+    *len = n > 0 ? (size_t)n : 0;
+    return n >= 0;
+}
+
+static gboolean
+is_last(const LaresOut *list, const LaresPart *p)
+{
+    while (list->next)
+        list = list->next;
+    return p == &list->part[list->n_parts - 1];
 }
 
 /* Sends until the list is empty or the socket full. *sent counts bytes. */
 static SendResult
 send_list(LaresConnection *c, LaresOut **list, size_t *sent)
 {
-    while (*list) {
-        LaresOut *out = *list;
-        ssize_t n;
-        if (out->at == out->n_parts) {
+    LaresBuffer *buffer = NULL;
+    SendResult result = SENT;
+    while (*list && result == SENT) {
+        struct iovec iov[MAX_IOV + 1];
+        LaresPart *file;
+        size_t piece = 0;
+        struct msghdr msg = {.msg_iov = iov, .msg_iovlen = gather(*list, iov, &file)};
+        if (!file && msg.msg_iovlen == 0) {
             advance(c->net, list, 0);
             continue;
         }
-        LaresPart *first = &out->part[out->at];
-        if (!first->mem && first->fd >= 0) {
-            n = send_file(c->fd, first);
-        } else {
-            struct iovec iov[MAX_IOV];
-            gboolean file_follows;
-            struct msghdr msg = {.msg_iov = iov, .msg_iovlen = gather(out, iov, &file_follows)};
-            n = sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT | (file_follows ? MSG_MORE : 0));
+        if (file && !read_piece(c->net, file, &buffer, &piece)) {
+            result = SENT_BROKEN;
+            break;
         }
+        if (file && !piece)
+            continue; /* it has ended */
+        if (file)
+            iov[msg.msg_iovlen++] = (struct iovec){lares_buffer_data(buffer), piece};
+        gboolean more = file && !(piece == file->len && is_last(*list, file));
+        ssize_t n = sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0));
         if (n > 0) {
             *sent += (size_t)n;
             advance(c->net, list, (size_t)n);
         } else if (n < 0 && errno != EINTR) {
-            return errno == EAGAIN || errno == EWOULDBLOCK ? SENT_PART : SENT_BROKEN;
+            result = errno == EAGAIN || errno == EWOULDBLOCK ? SENT_PART : SENT_BROKEN;
         }
     }
-    return SENT;
+    if (buffer)
+        lares_buffer_unref(c->net, NULL, buffer);
+    return result;
 }
 
 /* lock held; puts `list` before what was queued meanwhile. */
