@@ -339,6 +339,17 @@ lares_files_named_open_create(LaresFiles *files, const LaresCaller *caller, cons
     return status;
 }
 
+LaresFile *
+lares_files_named_hold(const LaresObject *of)
+{
+    LaresCred cred = lares_files_server_cred();
+    LaresFile *file = NULL;
+    if (of->node->type != LARES_TYPE_REGULAR ||
+        STORE_IFACE(of->share->store)->open(of->share->store, &cred, of->node, LARES_ACCESS_READ, &file) != LARES_OK)
+        return NULL;
+    return file;
+}
+
 LaresStatus
 lares_files_named_io_begin(LaresFiles *files, const LaresCaller *caller, const LaresObject *object,
                            const LaresObject *of, LaresOpen *open, uint32_t access, LaresIo *io)

@@ -407,6 +407,9 @@ LARES_API LaresStatus lares_files_named_open_create(LaresFiles *files, const Lar
                                                     const LaresSetAttrs *set, uint32_t access, uint32_t deny,
                                                     LaresHolder *holder, LaresObject *out, LaresOpen **open,
                                                     LaresChangeInfo *info);
+/* While a named attribute is open, `of` is to be found by its handle even when it is removed, or nobody could close
+ * what is open: unref this then. NULL where that cannot be had (a directory, errors). */
+LARES_API LaresFile *lares_files_named_hold(const LaresObject *of);
 LARES_API LaresStatus lares_files_named_io_begin(LaresFiles *files, const LaresCaller *caller,
                                                  const LaresObject *object, const LaresObject *of, LaresOpen *open,
                                                  uint32_t access, LaresIo *io);

@@ -116,6 +116,13 @@ nfs4_files_open(Nfs4Compound *c, const LaresObject *object, uint32_t access, uin
               : lares_files_open(c->files, &c->caller, object, access, deny, holder, open);
 }
 
+LaresFile *
+nfs4_hold(Nfs4Compound *c)
+{
+    const LaresObject *of = nfs4_of(c, &c->current);
+    return of ? lares_files_named_hold(of) : NULL;
+}
+
 LaresStatus
 nfs4_files_open_upgrade(Nfs4Compound *c, LaresOpen *open, uint32_t access, uint32_t deny)
 {

@@ -37,6 +37,8 @@ LaresStatus nfs4_set_size_within(Nfs4Compound *c, const LaresObject *object, Lar
                                  const LaresSetAttrs *size);
 LaresStatus nfs4_files_open(Nfs4Compound *c, const LaresObject *object, uint32_t access, uint32_t deny,
                             LaresHolder *holder, LaresOpen **open);
+/* See lares_files_named_hold(). */
+LaresFile *nfs4_hold(Nfs4Compound *c);
 LaresStatus nfs4_files_open_upgrade(Nfs4Compound *c, LaresOpen *open, uint32_t access, uint32_t deny);
 /* In the current directory, as lares_files_open_create(). A named attribute that is there gives LARES_EXIST. */
 LaresStatus nfs4_files_open_create(Nfs4Compound *c, const char *name, const LaresCreate *how, uint32_t access,

@@ -64,6 +64,7 @@ give_grant(Nfs4Compound *c, Nfs4Owner *owner, const Nfs4OpenArgs *args, LaresOpe
 {
     Nfs4Client *client = owner->client;
     uint32_t status = NFS4_OK;
+    g_autoptr(LaresFile) of = nfs4_hold(c);
     nfs4_client_record(client);
     g_mutex_lock(&client->lock);
     Nfs4Grant *grant = nfs4_grant_of(owner, lares_open_node(open));
@@ -74,6 +75,7 @@ give_grant(Nfs4Compound *c, Nfs4Owner *owner, const Nfs4OpenArgs *args, LaresOpe
         grant = nfs4_grant_add(owner, NFS4_GRANT_OPEN, open, NULL);
         grant->access_seen = (uint8_t)(1u << args->access);
         grant->deny_seen = (uint8_t)(1u << args->deny);
+        grant->of = g_steal_pointer(&of);
     }
     g_mutex_unlock(&client->lock);
     if (status != NFS4_OK || joined)

@@ -136,6 +136,7 @@ struct _Nfs4Grant {
     LaresOpen *open;       /* a reference */
     Nfs4Grant *parent;     /* LOCK: the open grant, a reference */
     gconstpointer subject; /* OPEN: the node; LOCK: the parent: with owner the key in client->grants */
+    LaresFile *of;         /* OPEN of a named attribute: see lares_files_named_hold(); may be NULL */
     /* Under client->lock: */
     uint32_t seqid;
     gboolean gone;

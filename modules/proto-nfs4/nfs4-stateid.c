@@ -30,6 +30,8 @@ nfs4_grant_unref(Nfs4Grant *grant)
     if (!g_atomic_int_dec_and_test(&grant->ref))
         return;
     lares_open_unref(grant->open);
+    if (grant->of)
+        lares_file_unref(grant->of);
     if (grant->parent)
         nfs4_grant_unref(grant->parent);
     nfs4_owner_unref(grant->owner);

@@ -550,77 +550,83 @@ def open_named(b, fh, name, access=3, deny=0, owner=b"n", how=None):
         name, access | nfs.WANT_NO_DELEG, deny, b.nfs.clientid, owner, how=how), nfs.getfh())
 
 
-def test_streams_are_named_attributes():
+def streams_are_named_attributes(b):
+    fid = b.create("f:One")
+    assert b.smb.ask(smb.WRITE, ops.write(fid, 0, b"over SMB"), b.tree).status == smb.SUCCESS
+    fh = b.nfs.walk("data/f")
+    r = named(b, fh, nfs.lookup(b"one"), nfs.read(ANONYMOUS, 0, 100), nfs.getattr("type", "size")).ok()
+    assert r.op("READ").data == b"over SMB" and r.last.attrs == {"type": 9, "size": 8}, r
+    a = named(b, fh, nfs.lookup(b"One"), nfs.getfh()).ok().last.fh
+    # Written over NFS, read over SMB, while it is open there.
+    b.nfs.call(nfs.putfh(a), nfs.write(ANONYMOUS, 5, b"NFS")).ok()
+    assert b.smb.ask(smb.READ, ops.read(fid, 0, 100), b.tree).reply.data.endswith(b"over NFS")
+    b.close(fid)
+    o = open_named(b, fh, b"two", how="guarded").ok()
+    b.nfs.call(nfs.putfh(o.last.fh), nfs.write(o.op("OPEN").stateid, 0, b"2" * 3000)).ok()
+    b.nfs.close(o.last.fh, o.op("OPEN").stateid).ok()
+    assert b.smb.ask(smb.CREATE, ops.create("f:TWO", disposition=ops.MAKE), b.tree).status == 0xC0000035
+    fid = b.create("f:TWO", disposition=ops.OPEN)
+    assert b.smb.ask(smb.READ, ops.read(fid, 0, 5000), b.tree).reply.data.endswith(b"2" * 3000)
+    b.close(fid)
+    assert sorted(bytes(n) if isinstance(n, bytes) else n.encode() for n, _, _ in b.nfs.list(
+        b.nfs.call(nfs.putfh(fh), nfs.openattr(), nfs.getfh()).ok().last.fh)) == [b"One", b"two"]
+    # Apple's clients of SMB send a ':' of a name as U+F022.
+    b.close(b.create("f:com.apple.metadata\uf022x"))
+    named(b, fh, nfs.lookup(b"com.apple.metadata:x")).ok()
+    # Removed by one, gone for the other.
+    named(b, fh, nfs.remove(b"two")).ok()
+    assert b.smb.ask(smb.CREATE, ops.create("f:two", disposition=ops.OPEN), b.tree).status == NAME_NOT_FOUND
+    fid = b.create("f:one", disposition=ops.OPEN)
+    assert b.smb.ask(smb.SET_INFO, ops.set_delete(fid), b.tree).status == smb.SUCCESS
+    assert open_named(b, fh, b"One").error == "ACCESS", "to be deleted"
+    b.close(fid)
+    assert named(b, fh, nfs.lookup(b"One")).error == "NOENT"
+    assert b.nfs.call(nfs.putfh(a), nfs.getattr("type")).error == "STALE"
+    assert b.nfs.attrs(fh, "named_attr")["named_attr"] is True
+    # Of a folder, too.
+    b.close(b.create("d", options=ops.DIRECTORY, access=LIST))
+    b.close(b.create("d:tag"))
+    named(b, b.nfs.walk("data/d"), nfs.lookup(b"tag")).ok()
+
+
+def share_modes_of_named_attributes(b):
+    b.close(b.create("f:s"))
+    fh = b.nfs.walk("data/f")
+    fid = b.create("f:s", share=1)  # others may only read
+    assert open_named(b, fh, b"s", 2).error == "SHARE_DENIED"
+    assert named(b, fh, nfs.lookup(b"s"), nfs.write(ANONYMOUS, 0, b"x")).error in ("LOCKED", "SHARE_DENIED")
+    assert named(b, fh, nfs.remove(b"s")).error == "FILE_OPEN"
+    assert named(b, fh, nfs.savefh(), nfs.rename(b"s", b"t")).error == "FILE_OPEN"
+    b.close(fid)
+    o = open_named(b, fh, b"s", 3, 3).ok()
+    r = b.smb.ask(smb.CREATE, ops.create("f:s", disposition=ops.OPEN), b.tree)
+    assert r.status == smb.SHARING_VIOLATION, hex(r.status)
+    b.close(b.create("f", disposition=ops.OPEN))
+    b.nfs.close(o.last.fh, o.op("OPEN").stateid).ok()
+    b.close(b.create("f:s", disposition=ops.OPEN))
+
+
+def named_attributes_break_leases_of_streams(b):
+    b.close(b.create("f:s"))
+    fh = b.nfs.walk("data/f")
+    b.nfs_until(lambda: open_named(b, fh, b"s"))[1].ok()
+
+    def until(*operations):
+        return lambda: b.nfs_until(lambda: named(b, fh, *operations))[1].ok()
+    assert lease_after(b, "f:s", until(nfs.lookup(b"s"), nfs.write(ANONYMOUS, 0, b"x")), ops.R)
+    assert lease_after(b, "f:s", until(nfs.lookup(b"s"), nfs.setattr(ANONYMOUS, {"size": 0})), ops.R)
+    assert lease_after(b, "f:s", until(nfs.savefh(), nfs.rename(b"s", b"t")), ops.R | ops.H)
+    b.close(b.create("f:t", disposition=ops.OPEN))
+    assert lease_after(b, "f:t", until(nfs.remove(b"t")), ops.R | ops.H)
+
+
+def test_named_attributes():
     with serving() as b:
-        fid = b.create("f:One")
-        assert b.smb.ask(smb.WRITE, ops.write(fid, 0, b"over SMB"), b.tree).status == smb.SUCCESS
-        fh = b.nfs.walk("data/f")
-        r = named(b, fh, nfs.lookup(b"one"), nfs.read(ANONYMOUS, 0, 100), nfs.getattr("type", "size")).ok()
-        assert r.op("READ").data == b"over SMB" and r.last.attrs == {"type": 9, "size": 8}, r
-        a = named(b, fh, nfs.lookup(b"One"), nfs.getfh()).ok().last.fh
-        # Written over NFS, read over SMB, while it is open there.
-        b.nfs.call(nfs.putfh(a), nfs.write(ANONYMOUS, 5, b"NFS")).ok()
-        assert b.smb.ask(smb.READ, ops.read(fid, 0, 100), b.tree).reply.data.endswith(b"over NFS")
-        b.close(fid)
-        o = open_named(b, fh, b"two", how="guarded").ok()
-        b.nfs.call(nfs.putfh(o.last.fh), nfs.write(o.op("OPEN").stateid, 0, b"2" * 3000)).ok()
-        b.nfs.close(o.last.fh, o.op("OPEN").stateid).ok()
-        assert b.smb.ask(smb.CREATE, ops.create("f:TWO", disposition=ops.MAKE), b.tree).status == 0xC0000035
-        fid = b.create("f:TWO", disposition=ops.OPEN)
-        assert b.smb.ask(smb.READ, ops.read(fid, 0, 5000), b.tree).reply.data.endswith(b"2" * 3000)
-        b.close(fid)
-        assert sorted(bytes(n) if isinstance(n, bytes) else n.encode() for n, _, _ in b.nfs.list(
-            b.nfs.call(nfs.putfh(fh), nfs.openattr(), nfs.getfh()).ok().last.fh)) == [b"One", b"two"]
-        # Apple's clients of SMB send a ':' of a name as U+F022.
-        b.close(b.create("f:com.apple.metadata\uf022x"))
-        named(b, fh, nfs.lookup(b"com.apple.metadata:x")).ok()
-        # Removed by one, gone for the other.
-        named(b, fh, nfs.remove(b"two")).ok()
-        assert b.smb.ask(smb.CREATE, ops.create("f:two", disposition=ops.OPEN), b.tree).status == NAME_NOT_FOUND
-        fid = b.create("f:one", disposition=ops.OPEN)
-        assert b.smb.ask(smb.SET_INFO, ops.set_delete(fid), b.tree).status == smb.SUCCESS
-        assert open_named(b, fh, b"One").error == "ACCESS", "to be deleted"
-        b.close(fid)
-        assert named(b, fh, nfs.lookup(b"One")).error == "NOENT"
-        assert b.nfs.call(nfs.putfh(a), nfs.getattr("type")).error == "STALE"
-        assert b.nfs.attrs(fh, "named_attr")["named_attr"] is True
-        # Of a folder, too.
-        b.close(b.create("d", options=ops.DIRECTORY, access=LIST))
-        b.close(b.create("d:tag"))
-        named(b, b.nfs.walk("data/d"), nfs.lookup(b"tag")).ok()
-
-
-def test_share_modes_of_named_attributes():
-    with serving() as b:
-        b.close(b.create("f:s"))
-        fh = b.nfs.walk("data/f")
-        fid = b.create("f:s", share=1)  # others may only read
-        assert open_named(b, fh, b"s", 2).error == "SHARE_DENIED"
-        assert named(b, fh, nfs.lookup(b"s"), nfs.write(ANONYMOUS, 0, b"x")).error in ("LOCKED", "SHARE_DENIED")
-        assert named(b, fh, nfs.remove(b"s")).error == "FILE_OPEN"
-        assert named(b, fh, nfs.savefh(), nfs.rename(b"s", b"t")).error == "FILE_OPEN"
-        b.close(fid)
-        o = open_named(b, fh, b"s", 3, 3).ok()
-        r = b.smb.ask(smb.CREATE, ops.create("f:s", disposition=ops.OPEN), b.tree)
-        assert r.status == smb.SHARING_VIOLATION, hex(r.status)
-        b.close(b.create("f", disposition=ops.OPEN))
-        b.nfs.close(o.last.fh, o.op("OPEN").stateid).ok()
-        b.close(b.create("f:s", disposition=ops.OPEN))
-
-
-def test_named_attributes_break_leases_of_streams():
-    with serving() as b:
-        b.close(b.create("f:s"))
-        fh = b.nfs.walk("data/f")
-        b.nfs_until(lambda: open_named(b, fh, b"s"))[1].ok()
-
-        def until(*operations):
-            return lambda: b.nfs_until(lambda: named(b, fh, *operations))[1].ok()
-        assert lease_after(b, "f:s", until(nfs.lookup(b"s"), nfs.write(ANONYMOUS, 0, b"x")), ops.R)
-        assert lease_after(b, "f:s", until(nfs.lookup(b"s"), nfs.setattr(ANONYMOUS, {"size": 0})), ops.R)
-        assert lease_after(b, "f:s", until(nfs.savefh(), nfs.rename(b"s", b"t")), ops.R | ops.H)
-        b.close(b.create("f:t", disposition=ops.OPEN))
-        assert lease_after(b, "f:t", until(nfs.remove(b"t")), ops.R | ops.H)
+        streams_are_named_attributes(b)
+        b.nfs.call(nfs.putfh(b.root), nfs.remove(b"f")).ok()
+        share_modes_of_named_attributes(b)
+        b.nfs.call(nfs.putfh(b.root), nfs.remove(b"f")).ok()
+        named_attributes_break_leases_of_streams(b)
 
 
 def test_names_in_any_case_while_others_change():

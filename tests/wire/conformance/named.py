@@ -648,6 +648,23 @@ def test_gone_with_the_file(t, minor):
 
 
 @over(minor=MINORS)
+def test_open_while_the_file_goes(t, minor):
+    "RFC 7530 16.26.5, RFC 8881 18.25.4: what is open is read and closed, as of a file that was removed"
+    c = t.client(minor)
+    t.put("f")
+    fh = t.fh(c, "f")
+    d = attrdir(c, fh)
+    o = c.open(d, "x", BOTH, 0, b"going", how="guarded")
+    c.call(putfh(o.fh), write(o.stateid, 0, b"still here")).ok()
+    expect(c.call(putfh(t.dir(c)), remove("f")), "OK")
+    need(c.call(putfh(o.fh), read(o.stateid, 0, 20)).ok().last.data == b"still here", "data")
+    expect(c.call(putfh(d), readdir()), "STALE")
+    expect(c.call(putfh(o.fh), openattr()), "NOTSUPP" if minor == 0 else "WRONG_TYPE")
+    expect(close_it(c, o, b"going"), "OK")
+    expect(c.call(putfh(o.fh), getattr("type")), "STALE")
+
+
+@over(minor=MINORS)
 def test_removed(t, minor):
     "RFC 7530 16.26: REMOVE; its handle is STALE, the others' stay"
     c = t.client(minor)
