@@ -205,8 +205,9 @@ class Lares(Server):
 
     name = "lares"
 
-    def __init__(self, work, exports, kerberos=None, build="build"):
+    def __init__(self, work, exports, kerberos=None, build="build", preload=None):
         super().__init__(work, exports, kerberos)
+        self.preload = preload
         os.environ["LARES_BUILD"] = os.path.abspath(build)
         from laresd import find_module  # after the environment: it names the build
         from lares_server import LaresServer
@@ -228,7 +229,8 @@ class Lares(Server):
         if not os.path.exists(self.lares.laresd.state):
             with self.lares:
                 pass
-        return self.lares.laresd.argv(), self.lares.laresd.env
+        env = self.lares.laresd.env
+        return self.lares.laresd.argv(), dict(env, LD_PRELOAD=self.preload) if self.preload else env
 
 
 class Realm(realm.Realm):
