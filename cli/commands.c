@@ -80,7 +80,7 @@ static const CtlArg shell[] = {{"shell", N_("SHELL"), N_("bash, zsh or fish"), C
 #define PLACE_OPTIONS                                                                                                  \
     {"read-only", "read-only", CTL_YESNO, N_("yes|no"), N_("nobody may change anything"), CTL_NOTHING, YES_NO},        \
         {"enabled", "enabled", CTL_YESNO, N_("yes|no"), N_("clients may use it"), CTL_NOTHING, YES_NO},                \
-        {"pseudo", "pseudo", CTL_TEXT, N_("PATH"), N_("its path for NFS clients; /NAME if not given")},                \
+        {"pseudo", "pseudo", CTL_TEXT, N_("PATH"), N_("its path for NFS clients; a new share's is /NAME")},            \
         {"sync-metadata",                                                                                              \
          "sync-metadata",                                                                                              \
          CTL_YESNO,                                                                                                    \
@@ -98,7 +98,7 @@ static const CtlArg shell[] = {{"shell", N_("SHELL"), N_("bash, zsh or fish"), C
         {"smb-encrypt", "smb-encrypt", CTL_YESNO, N_("yes|no"), N_("SMB clients must encrypt, whatever their login"),  \
          CTL_NOTHING,   YES_NO},                                                                                       \
     {                                                                                                                  \
-        "store", "store", CTL_TEXT, N_("KIND"), N_("the kind of storage; posix if not given")                          \
+        "store", "store", CTL_TEXT, N_("KIND"), N_("the kind of storage; a new share's is posix")                      \
     }
 #define SECURITY_OPTIONS                                                                                               \
     {"sec",     "sec", CTL_LIST, N_("LIST"), N_("how clients may log in, best first: sys, ntlm, krb5, krb5i, krb5p"),  \
@@ -124,11 +124,10 @@ static const CtlOption set_options[] = {
     PLACE_OPTIONS,
     {NULL}};
 static const CtlOption security_options[] = {SECURITY_OPTIONS, {NULL}};
-static const CtlOption user_options[] = {
-    {"uid", "uid", CTL_NUMBER, N_("UID"), N_("the user's number; chosen if not given")},
-    {"gid", "gid", CTL_NUMBER, N_("GID"), N_("the number of the primary group; the default group if not given")},
-    {"full-name", "full-name", CTL_TEXT, N_("TEXT"), N_("the name in full")},
-    {NULL}};
+static const CtlOption user_options[] = {{"uid", "uid", CTL_NUMBER, N_("UID"), N_("the user's number")},
+                                         {"gid", "gid", CTL_NUMBER, N_("GID"), N_("the number of the primary group")},
+                                         {"full-name", "full-name", CTL_TEXT, N_("TEXT"), N_("the name in full")},
+                                         {NULL}};
 static const CtlOption new_user_options[] = {
     {"password", NULL, CTL_FLAG, NULL, N_("with a password in the server's own realm, asked for twice")},
     PASSWORD_OPTIONS,

@@ -46,6 +46,43 @@ def description():
     return api
 
 
+# What goes wrong, by its code, and what it means for who asked.
+PROBLEMS = {
+    "invalid": (400, "an argument, a word of the address or the body is not as it must be; `detail` names it"),
+    "login": (401, "nobody has logged in, or the login ended while the request waited for its turn"),
+    "continue": (401, "the login by ticket goes on: send the next token"),
+    "bad-token": (401, "what came with `Negotiate` is no token"),
+    "login-failed": (401, "the ticket is not accepted; the server's log says why"),
+    "invalid-token": (401, "the bearer token is unknown, has ended or was revoked"),
+    "denied": (403, "whoever asks may not do this"),
+    "cross-origin": (403, "a page of another site asks"),
+    "not-found": (404, "there is no such thing, or no such address"),
+    "unknown-verb": (404, "the module that does this is not loaded"),
+    "method": (405, "the address does not take this method; `Allow` has those that it takes"),
+    "exists": (409, "there is one of that name already"),
+    "conflict": (409, "something else is in the way; `detail` names it"),
+    "changed": (412, "somebody changed it since it was seen (`If-Match`)"),
+    "too-large": ("413, 414", "the body or the address is too large"),
+    "media-type": (415, "a body must be `application/json`"),
+    "misdirected": (421, "without TLS, the name in the address is not one of this server's"),
+    "failed": (500, "the server could not do it; `detail` and its log say why"),
+    "unavailable": (503, "what is asked for is not set up, or too much waits already"),
+}
+
+
+def problems():
+    """The table, of exactly those codes that the sources have."""
+    found = {"failed"}
+    folder = os.path.join(TOP, "modules", "proto-rest")
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(".c"):
+            with open(os.path.join(folder, name), encoding="utf-8") as f:
+                found |= set(re.findall(r'(?:SOUP_STATUS_[A-Z_]+|unauthorized\(\w+),\s*"([a-z]+(?:-[a-z]+)*)"', f.read()))
+    if found != set(PROBLEMS):
+        sys.exit("codes of problems that are not in the sources, or not described: %s" % ", ".join(sorted(found ^ set(PROBLEMS))))
+    return table(("code", "status", "meaning"), [("`%s`" % code, *rest) for code, rest in PROBLEMS.items()])
+
+
 def type_of(schema):
     kind = schema.get("type", "object")
     if isinstance(kind, list):
@@ -90,7 +127,8 @@ def rest_page(api):
            "[user guide](user-guide.md#over-the-network-rest), and `GET %s/openapi.json` has all of this for programs.\n\n" % (base, base),
            "Each operation is a verb, which `POST %s/verbs/NAME` runs as well; `GET %s/verbs` lists them. Bodies are JSON objects; an "
            "argument that is not named here is refused. What goes wrong is a problem (RFC 9457) with the members `status`, `code` "
-           "(for programs) and `detail` (what to do). A change can be tied to what was seen with `If-Match`.\n" % (base, base)]
+           "(for programs) and `detail` (what to do). A change can be tied to what was seen with `If-Match`.\n" % (base, base),
+           "\n## What goes wrong\n\nTo every operation these may be the answer:\n\n" + problems()]
     part = None
     for path, methods in api["paths"].items():
         if path.split("/")[1] != part:
