@@ -2,7 +2,7 @@
 /* CREATE's extras: durable opens, their reconnects and replays, and the contexts of the response.
  *
  * Spec: [MS-SMB2] 3.3.5.9.1 to 3.3.5.9.13, 2.2.14.2. */
-#include "smb2-create.h"
+#include "smb2-apple.h"
 
 #include <string.h>
 
@@ -246,34 +246,6 @@ put_durable(Smb2Op *op, Smb2Create *c, size_t *last)
         smb2_create_context_put(op->out, last, "DH2Q", data, sizeof data);
 }
 
-/* What Apple's client asks once per connection: what the server and the volume can do. */
-static void
-put_apple(Smb2Op *op, Smb2Create *c, size_t *last)
-{
-    static const char model[] = "L\0a\0r\0e\0s\0";
-    uint8_t data[64] = {0};
-    size_t len = 16;
-    if (c->contexts.aapl_len < 24 || smb2_get_u32(c->contexts.aapl) != 1)
-        return;
-    uint64_t asked = smb2_get_u64(c->contexts.aapl + 8) & 7;
-    smb2_set_u32(data, 1);
-    smb2_set_u64(data + 8, asked);
-    if (asked & 1) {
-        smb2_set_u64(data + len, 4); /* a UNIX file system is behind it */
-        len += 8;
-    }
-    if (asked & 2) {
-        smb2_set_u64(data + len, 4); /* FLUSH reaches the disk */
-        len += 8;
-    }
-    if (asked & 4) {
-        smb2_set_u32(data + len + 4, sizeof model - 1);
-        memcpy(data + len + 8, model, sizeof model - 1);
-        len += 8 + sizeof model - 1;
-    }
-    smb2_create_context_put(op->out, last, "AAPL", data, len);
-}
-
 void
 smb2_create_contexts_answer(Smb2Op *op, Smb2Create *c, size_t *offset, size_t *len)
 {
@@ -288,7 +260,7 @@ smb2_create_contexts_answer(Smb2Op *op, Smb2Create *c, size_t *offset, size_t *l
         if (c->contexts.qfid)
             put_file_id(op, c, &last);
         if (c->contexts.aapl)
-            put_apple(op, c, &last);
+            smb2_apple_answer(op, &c->contexts, &last);
     }
     *len = op->out->len - at;
     *offset = *len ? at - op->response : 0;

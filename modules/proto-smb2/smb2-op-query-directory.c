@@ -6,7 +6,7 @@
  *
  * Spec: [MS-SMB2] 2.2.33, 2.2.34, 3.3.5.18; [MS-FSA] 2.1.5.6.3; [MS-FSCC] 2.4.
  * Locks: an enumeration's own: commands on one open take turns. */
-#include "smb2-info.h"
+#include "smb2-apple.h"
 
 #include "smb2-name.h"
 #include "smb2-path.h"
@@ -30,7 +30,7 @@ typedef struct {
     Enumeration *e;
     Smb2Pattern pattern;
     uint8_t class;
-    gboolean single, by_access;
+    gboolean single, by_access, apple;
     size_t start, last, limit;
     guint n;
     gboolean full;
@@ -90,11 +90,20 @@ head_size(uint8_t class)
 }
 
 static void
-put_behind_length(LaresWriter *w, uint8_t class, const Smb2Info *info)
+put_behind_length(LaresWriter *w, uint8_t class, const Smb2Info *info, const Smb2AppleEntry *apple)
 {
     gboolean extended = class == SMB2_CLASS_ID_EXTD_DIRECTORY || class == SMB2_CLASS_ID_EXTD_BOTH_DIRECTORY;
     if (class == SMB2_CLASS_DIRECTORY)
         return;
+    if (apple) {
+        smb2_put_u32(w, info->tag ? info->tag : apple->access);
+        smb2_put_u16(w, 24);
+        smb2_put_u64(w, apple->fork);
+        lares_put_bytes(w, apple->finder, sizeof apple->finder);
+        smb2_put_u16(w, apple->mode);
+        smb2_put_u64(w, info->fileid);
+        return;
+    }
     smb2_put_u32(w, extended ? 0 : info->tag); /* EaSize, or the reparse tag */
     if (extended) {
         smb2_put_u32(w, info->tag);
@@ -114,7 +123,7 @@ put_behind_length(LaresWriter *w, uint8_t class, const Smb2Info *info)
 
 /* FALSE: it does not fit. */
 static gboolean
-put_entry(Filling *f, const char *name, const Smb2Info *info)
+put_entry(Filling *f, const char *name, const Smb2Info *info, const Smb2AppleEntry *apple)
 {
     LaresWriter *w = f->op->out;
     size_t before = w->len;
@@ -135,7 +144,7 @@ put_entry(Filling *f, const char *name, const Smb2Info *info)
     size_t length = w->len;
     smb2_put_u32(w, 0);
     if (f->class != SMB2_CLASS_NAMES)
-        put_behind_length(w, f->class, info);
+        put_behind_length(w, f->class, info, f->apple ? apple : NULL);
     size_t n = smb2_put_name(w, name, smb2_maps_devices(f->op));
     smb2_patch_u32(w, length, (uint32_t)n);
     if (w->failed || w->len - f->start > f->limit) {
@@ -166,6 +175,7 @@ emit(const LaresDirEntry *entry, const LaresAttrs *attrs, LaresNode *node, gpoin
     const LaresObject *dir = &f->op->open->object;
     LaresFiles *files = f->op->service->files;
     Smb2Info info = {0};
+    Smb2AppleEntry apple;
     LaresAttrs own;
     if (!smb2_pattern_matches(&f->pattern, entry->name)) {
         f->e->cookie = entry->cookie;
@@ -173,20 +183,24 @@ emit(const LaresDirEntry *entry, const LaresAttrs *attrs, LaresNode *node, gpoin
     }
     if (f->class != SMB2_CLASS_NAMES || f->by_access) {
         LaresObject object = {NULL, NULL};
-        if (!attrs || f->by_access) {
+        if (!attrs || f->by_access || f->apple) {
             LaresStatus status = lares_files_lookup(files, &f->op->caller, dir, entry->name, FALSE, &object);
             if (status == LARES_OK && !attrs)
                 status = lares_files_getattr(files, &f->op->caller, &object, LARES_ATTR_STAT, &own, NULL);
-            gboolean shown = status == LARES_OK && (!f->by_access || may_see(f, &object));
-            lares_object_clear(&object);
-            if (!shown) { /* gone, or not for this caller */
+            if (status != LARES_OK || (f->by_access && !may_see(f, &object))) { /* gone, or not for this caller */
+                lares_object_clear(&object);
                 f->e->cookie = entry->cookie;
                 return TRUE;
             }
         }
-        smb2_info_fill(f->op, dir, entry->name, entry->name, attrs ? attrs : &own, &info);
+        if (!attrs)
+            attrs = &own;
+        smb2_info_fill(f->op, dir, entry->name, entry->name, attrs, &info);
+        if (f->apple)
+            smb2_apple_entry(f->op, dir, &object, attrs, &info, &apple);
+        lares_object_clear(&object);
     }
-    if (!put_entry(f, entry->name, &info))
+    if (!put_entry(f, entry->name, &info, &apple))
         return FALSE;
     f->e->cookie = entry->cookie;
     return !f->single;
@@ -197,14 +211,17 @@ emit_dots(Filling *f, const LaresObject *object, const char *name)
 {
     LaresAttrs attrs;
     Smb2Info info = {0};
+    Smb2AppleEntry apple;
     if (lares_files_getattr(f->op->service->files, &f->op->caller, object, LARES_ATTR_STAT, &attrs, NULL) != LARES_OK)
         return;
     smb2_info_fill(f->op, object, NULL, NULL, &attrs, &info);
+    if (f->apple)
+        smb2_apple_entry(f->op, NULL, object, &attrs, &info, &apple);
     /* "." on the wire is itself, not a name with a full stop at its end. */
     LaresWriter *w = f->op->out;
     size_t before = w->len, last = f->last;
     gboolean found = f->e->found;
-    if (!put_entry(f, "x", &info))
+    if (!put_entry(f, "x", &info, &apple))
         return;
     w->len -= 2;
     size_t n = smb2_put_utf16(w, name);
@@ -251,6 +268,7 @@ fill_one(Filling *f)
     const LaresObject *dir = &f->op->open->object;
     LaresAttrs attrs;
     Smb2Info info;
+    Smb2AppleEntry apple;
     f->e->stage = STAGE_END;
     if (!f->pattern.name)
         return STATUS_SUCCESS;
@@ -260,7 +278,9 @@ fill_one(Filling *f)
     status = lares_files_getattr(f->op->service->files, &f->op->caller, &object, LARES_ATTR_STAT, &attrs, NULL);
     if (status == LARES_OK && (!f->by_access || may_see(f, &object))) {
         smb2_info_fill(f->op, &object, NULL, real, &attrs, &info);
-        put_entry(f, real, &info);
+        if (f->apple)
+            smb2_apple_entry(f->op, dir, &object, &attrs, &info, &apple);
+        put_entry(f, real, &info, &apple);
     }
     lares_object_clear(&object);
     return smb2_status(status);
@@ -355,6 +375,7 @@ smb2_op_query_directory(Smb2Op *op)
                  .class = b[AT_CLASS],
                  .single = (b[AT_FLAGS] & SMB2_RETURN_SINGLE_ENTRY) != 0,
                  .by_access = (op->share->options & LARES_SHARE_ACCESS_BASED) != 0,
+                 .apple = smb2_apple_lists(op, b[AT_CLASS]),
                  .start = w->len,
                  .limit = limit};
     g_mutex_lock(&f.e->lock);

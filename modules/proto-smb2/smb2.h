@@ -145,6 +145,7 @@ struct _Smb2Session {
     gboolean signing_required;   /* every request must be signed or encrypted */
     gboolean encrypt;            /* every request must be encrypted */
     gint encrypts;               /* atomic: the client does encrypt */
+    gint apple_lists;            /* atomic: the client lists as Macs do; smb2-apple.c */
     guint logins;                /* counts logins; trees compare it; guarded by lock */
     uint8_t session_key[16];     /* Session.SessionKey */
     uint8_t application_key[16]; /* for named pipes (SMB2_SESSION's "SMB2APP"); all zero for guests */

@@ -520,6 +520,71 @@ class Checks(Rig):
                                 for mid in mids))
             ends(mids)
 
+    # ---- Macs
+
+    def apple(self, asked=7, capabilities=7):
+        """A session that asked as Macs do: connection, session, tree, root, and the server's capabilities."""
+        c, s = self.session()
+        t = s.tree("share")
+        query = ops.context(b"AAPL", struct.pack("<IIQQ", 1, 0, asked, capabilities))
+        r = c.call(smb.CREATE, ops.create("", 0x80 | 1, disposition=1, options=1, contexts=(query,)), session=s, tree=t)
+        at, n = struct.unpack_from("<II", r.body, 80)
+        answer = r.body[at - 64:at - 64 + n]
+        assert r.status == smb.SUCCESS and answer[16:20] == b"AAPL", (hex(r.status), answer)
+        data = answer[struct.unpack_from("<H", answer, 10)[0]:]
+        assert struct.unpack_from("<IIQ", data) == (1, 0, asked & 7)
+        return c, s, t, r.body[64:80], struct.unpack_from("<Q", data, 16)[0] if asked & 1 else None
+
+    @staticmethod
+    def listing(c, s, t, root, pattern="*", kind=0x25):
+        """{name: (EaSize, ShortNameLength, ShortName, Reserved2, FileId)}."""
+        r = c.call(smb.QUERY_DIRECTORY, ops.query_directory(root, kind, pattern=pattern), session=s, tree=t)
+        assert r.status == smb.SUCCESS, hex(r.status)
+        found, data = {}, r.body[8:]
+        while True:
+            n, ea, short, name, mode, fid = struct.unpack_from("<II H24sHQ", data, 60)
+            found[data[104:104 + n].decode("utf-16-le")] = ea, short, name, mode, fid
+            step = struct.unpack_from("<I", data)[0]
+            if not step:
+                return found
+            data = data[step:]
+
+    def check_listings_of_a_mac(self):
+        finder = b"TEXTttxt" + b"\x12\x34" + bytes(14) + b"\x56\x78" + bytes(6)
+        afp = struct.pack(">IIII", 0x41465000, 0x10000, 0, 0) + finder + bytes(12)
+        c, s, t, root, caps = self.apple()
+        assert caps == 5  # it lists so, and UNIX is behind it
+        for name, data in (("mac a", b"data"), ("mac a:AFP_Resource", bytes(1234)), ("mac a:AFP_AfpInfo", afp),
+                           ("mac wrong:AFP_AfpInfo", b"x" + afp[1:]), ("mac short:AFP_AfpInfo", afp[:40])):
+            f = self.create(c, s, t, name)
+            assert c.call(smb.WRITE, ops.write(f, 0, data), session=s, tree=t).status == smb.SUCCESS, name
+            assert c.call(smb.CLOSE, ops.close(f), session=s, tree=t).status == smb.SUCCESS
+        folder = os.path.join(self.home, "share")
+        with open(os.path.join(folder, "mac b"), "wb"):  # root's, for others to read
+            os.chmod(os.path.join(folder, "mac b"), 0o644)
+        os.mkdir(os.path.join(folder, "mac d"), 0o700)
+        f = self.create(c, s, t, "mac b", 0x80, 1)
+        r = c.call(smb.CREATE, ops.create("mac b", 0x80, disposition=1, contexts=(ops.context(b"MxAc", b""),)), session=s, tree=t)
+        at, = struct.unpack_from("<I", r.body, 80)
+        maximal, = struct.unpack_from("<I", r.body, at - 64 + 24 + 4)
+        assert not maximal & 2 and maximal & 1, hex(maximal)
+        got = self.listing(c, s, t, root)
+        assert got["mac b"][0] == maximal and got["mac b"][1:4] == (24, bytes(24), 0o100644), got["mac b"]
+        assert got["mac a"][0] & 0x1F01FF == 0x1F01FF, got["mac a"]
+        fork, info = struct.unpack("<Q16s", got["mac a"][2])
+        added = struct.unpack(">i", info[12:])[0] + 946684800
+        assert fork == 1234 and info[:12] == b"TEXTttxt\x12\x34\x56\x78" and abs(added - time.time()) < 600, (fork, info, added)
+        assert got["mac wrong"][2] == got["mac short"][2] == bytes(24)
+        assert got["mac d"][3] == 0o40700 and not got["mac d"][0] & 3, got["mac d"]
+        assert got["."][3] & 0o170000 == 0o40000 and got["."][1] == 24
+        assert self.listing(c, s, t, root, "mac a")["mac a"] == got["mac a"]
+        # Who did not ask so, or cannot, is told what everybody is.
+        for asked, capabilities, caps in ((7, 6, 4), (6, 7, None)):
+            c, s, t, root, server = self.apple(asked, capabilities)
+            assert server == caps
+            other = self.listing(c, s, t, root)
+            assert other["mac a"] == (0, 0, bytes(24), 0, got["mac a"][4]), other["mac a"]
+
     def check_many_extended_attributes_at_once(self):
         c, s = self.session()
         c.call(smb.ECHO, smb.ECHO_BODY, session=s, credits=2000)
