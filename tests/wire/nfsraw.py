@@ -110,9 +110,9 @@ class Result:
 class Conn:
     """One TCP connection. cred and verf are used by every call that gives none."""
 
-    def __init__(self, host="127.0.0.1", port=2049, cred=None, timeout=30.0):
+    def __init__(self, host="127.0.0.1", port=2049, cred=None, timeout=30.0, source=None):
         self.address = (host, port)
-        self.sock = socket.create_connection(self.address, timeout)
+        self.sock = socket.create_connection(self.address, timeout, source and (source, 0))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.timeout = timeout
         self.cred = cred or auth_sys()
