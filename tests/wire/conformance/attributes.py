@@ -3,6 +3,7 @@
 """Attributes: GETATTR, SETATTR, VERIFY and NVERIFY on every type of object."""
 
 import os
+import struct
 import sys
 
 from conform import *
@@ -149,6 +150,22 @@ def test_unsupported_recommended_set(t, minor, name):
     value = {"mimetype": "text/plain", "time_backup": (1, 0)}.get(name, True)
     expect(c.call(putfh(fh), setattr(ANON, {name: value})), "ATTRNOTSUPP")
     expect(c.call(putfh(fh), verify({name: value})), "ATTRNOTSUPP")
+
+
+@over(minor=MINORS, kind=("file", "dir"))
+def test_no_fs_locations(t, minor, kind):
+    "RFC 7530 8.1, 5.3: nothing here has moved: fs_locations is not supported, GETATTR leaves it out, VERIFY says so"
+    c = t.client(minor)
+    locations = {24: struct.pack(">II", 0, 0)}  # the root itself, and nowhere else
+    for fh in (t.fh(c, kind), c.walk("/"), c.walk("/share")):
+        need("fs_locations" not in c.attrs(fh, "supported_attrs")["supported_attrs"], "supported")
+        need(c.attrs(fh, "type", "fs_locations").keys() == {"type"}, "answered")
+        need(c.attrs(fh, "fs_locations") == {}, "answered alone")
+        for op in (verify, nverify):
+            expect(c.call(putfh(fh), op(locations)), "ATTRNOTSUPP")
+    expect(c.call(putfh(t.fh(c, kind)), setattr(ANON, locations)), "ATTRNOTSUPP", "INVAL")
+    got = c.call(putfh(c.walk("/share/types")), readdir(attrs=("type", "fs_locations", "rdattr_error"))).ok().last
+    need(got.entries and all("fs_locations" not in e.attrs for e in got.entries), "READDIR has it")
 
 
 @over(minor=(0, 1), name=("suppattr_exclcreat", "clone_blksize", "xattr_support", "mode_umask"))

@@ -159,6 +159,21 @@ def test_readdir_dircount(t, minor, dircount):
     need(r.entries, "no entries")
 
 
+@over(minor=MINORS, maxcount=(4096, 32768))
+def test_readdir_dircount_counts(t, minor, maxcount):
+    "RFC 7530 16.24.4: under one maxcount a small dircount gives fewer entries than a large one"
+    c = t.client(minor)
+    for i in range(40):
+        t.put(f"entry-{i:02}", b"")
+    top = t.dir(c)
+    # A cookie and a name of eight bytes are 20 bytes: what is counted, whatever the attributes are.
+    counts = [len(c.call(putfh(top), readdir(dircount=d, maxcount=maxcount, attrs=("fileid", "type", "mode"))).ok().last.entries)
+              for d in (1, 100, 200, 1 << 20)]
+    need(counts[0] == 1 and counts[1] == 5 and counts[2] == 10, f"{counts}")
+    need(counts[3] == 40, f"{counts}")
+    need({e[0] for e in c.list(top)} == {b"entry-%02d" % i for i in range(40)}, "not all of them at last")
+
+
 @over(minor=MINORS, maxcount=(200, 400, 800))
 def test_readdir_keeps_to_maxcount(t, minor, maxcount):
     "RFC 7530 16.24.4: the whole READDIR4resok is not larger than maxcount"
