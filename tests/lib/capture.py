@@ -24,16 +24,18 @@ def missing():
 
 
 class Capture:
-    def __init__(self, directory, name="capture", keytab=None):
-        """keytab: keys of the services, with which Kerberos tickets and what they protect are read."""
+    def __init__(self, directory, name="capture", keytab=None, buffer=128):
+        """keytab: keys of the services, with which Kerberos tickets and what they protect are read. buffer: MiB that a burst
+        of the loopback fits in."""
         self.file = os.path.join(str(directory), name + ".pcapng")
         self.keytab = keytab
+        self.buffer = buffer
         self.keys = []  # (session id, session key, key of the server's messages, key of the client's), bytes
         self.process = None
 
     def __enter__(self):
-        # A snap length that no record reaches, and a buffer that a burst of the loopback fits in.
-        self.process = subprocess.Popen(["dumpcap", "-q", "-i", "lo", "-B", "128", "-w", self.file], stdin=subprocess.DEVNULL,
+        # A snap length that no record reaches.
+        self.process = subprocess.Popen(["dumpcap", "-q", "-i", "lo", "-B", str(self.buffer), "-w", self.file], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         for line in self.process.stderr:
             if line.startswith("File:"):

@@ -8,9 +8,13 @@
     tests/smb/torture.py --group sessions   a part of those classes; the parts, which ./check runs, are all of them
     tests/smb/torture.py --write-failures   renews the list of failures: reasons stay, new rows wait for theirs
 
+As root, each server has a network of its own, where what is said is captured and read once more by Wireshark: no answer
+may be malformed.
+
 What is known to fail stands in tests/interop/smbtorture-expected-failures.tsv, each with its reason. The run fails when
 another test fails, or when one of the list passes or has no reason. LARES_BUILD names the build folder."""
 import argparse
+import contextlib
 import os
 import pathlib
 import queue
@@ -25,6 +29,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "lib"))
+import capture  # noqa: E402
 import netns  # noqa: E402
 from laresd import LaresdError  # noqa: E402
 from realm import Realm  # noqa: E402
@@ -89,13 +94,9 @@ def settings_of(name):
 
 # How it loses a connection for a while: by the packet filter of a network of its own.
 BLOCKING = []
-# Connects to port 445 whatever it is told.
-WANTS_445 = "smb2.multichannel.bugs.bug_15346"
-
-
-def redirect_445(port, on):
-    subprocess.run(["iptables", "-w", "-t", "nat", "-A" if on else "-D", "OUTPUT", "-p", "tcp", "--dport", "445", "-j",
-                    "REDIRECT", "--to-ports", str(port)], check=False)
+# In a network of its own the server is where everybody looks for it: one test connects there whatever it is told, and
+# Wireshark takes only what comes from there for a server's half of SPNEGO ([MS-SPNG] 2.2.1).
+PORT = 445
 
 
 def own_network():
@@ -131,6 +132,7 @@ class Torture:
         self.settings = None
         self.realm = None
         self.n = 0
+        self.keys = []  # of what is captured
 
     def start(self, settings, tickets):
         self.n += 1
@@ -142,7 +144,8 @@ class Torture:
         self.settings = settings, tickets
         modules = {**settings, "smb": {"encryption": "offered", "signing-required": "false", **settings.get("smb", {})}}
         with Torture.starting:
-            self.server = SmbServer(self.work / f"server{self.n}", realm=self.realm if tickets else None, **modules)
+            self.server = SmbServer(self.work / f"server{self.n}", realm=self.realm if tickets else None,
+                                    port=PORT if BLOCKING else None, **modules)
             self.server.start()
         self.server.add_user("ada", PASSWORD, uid=20001)
 
@@ -197,9 +200,8 @@ class Torture:
         target = ["--target=" + TARGETS[name]] if name in TARGETS else []
         login = [f"//{HOST}/torture", "-U", f"ada@{s.realm.name}%password", "--use-kerberos=required"] if tickets else \
             ["//127.0.0.1/torture", "-U", "ada%" + PASSWORD, "--use-kerberos=off"]
-        argv = ["smbtorture", *login, "-s", s.conf, "-p", s.port, "--option=torture:progress=no", *BLOCKING, *target, *tests]
-        if name == WANTS_445 and BLOCKING:
-            redirect_445(s.port, True)
+        argv = ["smbtorture", *login, "-s", s.conf, "-p", s.port, "--option=torture:progress=no",
+                "--option=debug encryption=yes", *BLOCKING, *target, *tests]
         with open(self.work / "said", "w+", errors="replace") as said:
             p = subprocess.Popen([str(a) for a in argv], env=s.environ(), stdin=subprocess.DEVNULL, stdout=said,
                                  stderr=subprocess.STDOUT, cwd=s.client_dir, start_new_session=True)
@@ -213,10 +215,9 @@ class Torture:
             except ProcessLookupError:
                 pass
             p.wait()
-            if name == WANTS_445 and BLOCKING:
-                redirect_445(s.port, False)
             said.seek(0)
             text = said.read()
+        self.keys += capture.session_keys(text)
         log = s.laresd.log()[-4000:] if s.laresd.process.poll() is not None else ""
         try:
             s.laresd.check_log()
@@ -277,7 +278,7 @@ def batches(tests, most):
     """Names of tests that can be one smbtorture's: those that sleep, or are known to fail, or want something, stay alone."""
     failing, out, last = dict(rows(FAILURES)), [], None
     for t in tests:
-        alone = t.seconds or t.name in failing or t.name in TARGETS or t.name in SETTINGS or t.name == WANTS_445 or \
+        alone = t.seconds or t.name in failing or t.name in TARGETS or t.name in SETTINGS or \
             t.name.startswith(WITH_TICKETS)
         kind = None if alone else (t.group, settings_of(t.name))
         if kind is None or kind != last or len(out[-1]) == most:
@@ -308,6 +309,10 @@ class Run:
         self.expected = dict(rows(FAILURES))
         self.lock = threading.Lock()
         self.count, self.failed, self.bad, self.errors = {}, {}, [], []
+        # Those that sleep, and two of them that do thing after thing for a minute, say nothing that the others do not: 150,000
+        # records that are not worth the minutes that Wireshark takes for them.
+        self.captures = not capture.missing() and bool(BLOCKING) and args.group != "sleepers"
+        self.answers, self.malformed = 0, []
 
     def note(self, test, verdict, text, seconds):
         with self.lock:
@@ -327,17 +332,39 @@ class Run:
             if self.args.show and verdict not in ("pass", "skip"):
                 print("# " + text.replace("\n", "\n# "), flush=True)
 
+    def look(self, torture, captured):
+        """What Wireshark says about what the server sent; smbtorture's requests are often wrong on purpose."""
+        captured.keys = torture.keys
+        # What does not fit into the client's buffer is cut off, wherever that is ([MS-SMB2] 3.3.5.20).
+        found = captured.complaints(unless=f"tcp.srcport != {PORT} || smb2.nt_status == 0x80000005")
+        answers = captured.count("smb2.flags.response == 1", two_pass=False)
+        with self.lock:
+            self.malformed += found
+            self.answers += answers
+
+    def tell_of_captures(self, n):
+        """The last line of the plan."""
+        fine = self.answers and not self.malformed
+        print(f"{'ok' if fine else 'not ok'} {n} none of {self.answers} records with answers is malformed", flush=True)
+        for line in self.malformed[:50]:
+            print("# " + line)
+        if not fine:
+            self.bad.append("what was captured")
+
     def work(self, queues):
         torture = Torture(self.args.seconds, self.takes)
         try:
             own_network_of_a_thread()
-            for todo in queues:
-                while (tests := next_of(todo)):
-                    began = time.monotonic()
-                    for test, verdict, text in torture.run(tests):
-                        self.note(test, verdict, text, time.monotonic() - began)
+            with capture.Capture(torture.work, buffer=32) if self.captures else contextlib.nullcontext() as captured:
+                for todo in queues:
+                    while (tests := next_of(todo)):
                         began = time.monotonic()
-            torture.end()
+                        for test, verdict, text in torture.run(tests):
+                            self.note(test, verdict, text, time.monotonic() - began)
+                            began = time.monotonic()
+                torture.end()
+            if captured:
+                self.look(torture, captured)
         except Exception as e:  # a worker that ends without a word would look like a pass
             self.errors.append(e)
             raise
@@ -370,11 +397,13 @@ def main():
         return 77
     own_network()
     run = Run(tests, args)
-    print(f"1..{len(tests)}", flush=True)
+    print(f"1..{len(tests) + run.captures}", flush=True)
     for w in run.workers:
         w.start()
     for w in run.workers:
         w.join()
+    if run.captures:
+        run.tell_of_captures(len(tests) + 1)
     print("# " + ", ".join(f"{n} {v}" for v, n in sorted(run.count.items())))
     for test in run.bad:
         print(f"# see {test}")
