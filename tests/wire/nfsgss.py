@@ -36,6 +36,7 @@ _KRB5 = _Oid(9, b"\x2a\x86\x48\x86\xf7\x12\x01\x02\x02")
 _HOST_SERVICE = _Oid(10, b"\x2a\x86\x48\x86\xf7\x12\x01\x02\x01\x04")
 COMPLETE, CONTINUE_NEEDED = 0, 1
 FLAG_MUTUAL = 2
+FLAG_DCE_STYLE = 0x1000  # three legs: the initiator answers the acceptor's token (MIT's extension)
 
 
 class GssError(Exception):
@@ -80,7 +81,8 @@ def _call(name, *args):
 class Context:
     """An initiator's krb5 context. step(token) gives the token to send (or b"")."""
 
-    def __init__(self, spn):
+    def __init__(self, spn, flags=FLAG_MUTUAL):
+        self.flags = flags
         self.handle = ctypes.c_void_p()
         self.name = ctypes.c_void_p()
         self.done = False
@@ -90,7 +92,7 @@ class Context:
     def step(self, token=b""):
         out, got = _Buffer(), _in(token)
         major = _call("gss_init_sec_context", None, ctypes.byref(self.handle), self.name,
-                      ctypes.byref(_KRB5), ctypes.c_uint32(FLAG_MUTUAL), ctypes.c_uint32(0), None,
+                      ctypes.byref(_KRB5), ctypes.c_uint32(self.flags), ctypes.c_uint32(0), None,
                       ctypes.byref(got) if token else None, None, ctypes.byref(out), None, None)
         self.done = major == COMPLETE
         return _take(out)
@@ -127,6 +129,16 @@ class Context:
             _lib.gss_release_name(ctypes.byref(minor), ctypes.byref(self.name))
 
 
+def send_token(conn, token, proc=INIT, service=NONE, handle=b"", rpc_proc=0):
+    """One leg of a context; the Reply, with handle, major, minor, window and token where it is a success."""
+    reply = conn.call(rpc_proc, bytes(Packer().opaque(token).data), cred=auth_gss(proc, 0, service, handle))
+    if reply.verdict == "SUCCESS":
+        u = Unpacker(reply.body)
+        reply.handle, reply.major, reply.minor = u.opaque(), u.u32(), u.u32()
+        reply.window, reply.token = u.u32(), u.opaque()
+    return reply
+
+
 def _flip(data, at=-1):
     """The same bytes with one bit turned."""
     out = bytearray(data)
@@ -139,27 +151,30 @@ class GssConn(Conn):
     GssConn given as share, its context and handle are used on this connection too."""
 
     def __init__(self, host="127.0.0.1", port=2049, spn="nfs@localhost", service=PRIVACY,
-                 share=None, **kw):
+                 share=None, flags=FLAG_MUTUAL, **kw):
         super().__init__(host, port, **kw)
         self.service = service
+        self.spn, self.flags = spn, flags
         self.pending = {}  # xid: (seq, service) of calls without a reply yet
         if share is None:
-            self.state = {"seq": 0, "handle": b"", "window": 0}
-            self.context = Context(spn)
-            self.establish()
+            self.renew()
         else:
             self.state, self.context = share.state, share.context
+
+    def renew(self):
+        """A new context, with the ticket that the environment names now."""
+        self.state = {"seq": 0, "handle": b"", "window": 0}
+        self.context = Context(self.spn, self.flags)
+        self.establish()
 
     def establish(self):
         token, step = self.context.step(), INIT
         while True:
-            reply = super().call(0, bytes(Packer().opaque(token).data),
-                                 cred=auth_gss(step, 0, self.service, self.state["handle"]))
+            reply = send_token(super(), token, step, self.service, self.state["handle"])
             if reply.verdict != "SUCCESS":
                 raise GssError(f"context refused: {reply.verdict}")
-            u = Unpacker(reply.body)
-            self.state["handle"], major, minor = u.opaque(), u.u32(), u.u32()
-            self.state["window"], token = u.u32(), u.opaque()
+            major, minor, token = reply.major, reply.minor, reply.token
+            self.state["handle"], self.state["window"] = reply.handle, reply.window
             if major not in (COMPLETE, CONTINUE_NEEDED):
                 raise GssError(f"context refused: major {major:#x}, minor {minor:#x}")
             if not self.context.done:
