@@ -28,11 +28,25 @@ get_der_length(LaresReader *in, size_t *len)
     return !in->failed;
 }
 
+/* A Kerberos AP-REQ (RFC 4120 5.5.1: [APPLICATION 14]) that comes without the header of RFC 2743: the first token of a
+ * context in DCE style, of three legs ([MS-KILE] 3.4.5.1). MIT's and Windows's acceptors know it by this octet too. */
+static gboolean
+is_bare_kerberos(const uint8_t *token, size_t len)
+{
+    return len > 0 && token[0] == 0x6e;
+}
+
 gboolean
 nfs4_gss_token_mechanism(const uint8_t *token, size_t len, const uint8_t **oid, size_t *oid_len)
 {
+    static const uint8_t krb5[] = {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x02};
     size_t whole;
     LaresReader in = lares_reader(token, len);
+    if (is_bare_kerberos(token, len)) {
+        *oid = krb5;
+        *oid_len = sizeof krb5;
+        return TRUE;
+    }
     if (lares_get_u8(&in) != 0x60 || !get_der_length(&in, &whole) || whole != lares_reader_left(&in))
         return FALSE;
     if (lares_get_u8(&in) != 0x06 || !get_der_length(&in, oid_len))

@@ -70,6 +70,11 @@ test_token_mechanism(void)
         bad[at] ^= 0x80;
         g_assert_false(nfs4_gss_token_mechanism(bad, sizeof bad, &oid, &len));
     }
+    /* A bare AP-REQ is Kerberos's (DCE style); the answer to it, an AP-REP, begins nothing. */
+    static const uint8_t bare[] = {0x6e, 0x00}, answer[] = {0x6f, 0x00};
+    g_assert_true(nfs4_gss_token_mechanism(bare, sizeof bare, &oid, &len));
+    g_assert_cmpmem(oid, len, good + 4, 9);
+    g_assert_false(nfs4_gss_token_mechanism(answer, sizeof answer, &oid, &len));
 }
 
 static void
