@@ -2,6 +2,7 @@
 /* Attributes, access, ACLs and extended attributes of an object. */
 #include "files/files-private.h"
 #include "share/pseudo.h"
+#include "share/shares.h"
 #include "state/state-private.h"
 
 #include <lares/log.h>
@@ -62,6 +63,8 @@ lares_files_getattr(LaresFiles *files, const LaresCaller *caller, const LaresObj
                     LaresAttrs *attrs, uint64_t *mounted_on)
 {
     LaresStatus status = STORE_IFACE(object->share->store)->getattr(object->share->store, object->node, mask, attrs);
+    if (status == LARES_STALE)
+        lares_shares_suspect(files->shares);
     if (status != LARES_OK || !mounted_on)
         return status;
     *mounted_on = object->node->fileid;

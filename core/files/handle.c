@@ -13,6 +13,7 @@
  * Thread: any. */
 #include "files/files-private.h"
 #include "share/pseudo.h"
+#include "share/shares.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -317,8 +318,12 @@ lares_files_from_any_handle(LaresFiles *files, const LaresCaller *caller, const 
     if (status != LARES_OK)
         return status;
     if (bytes[1] == KIND_PLAIN)
-        return find_node(share, bytes + FIXED_LEN, len - FIXED_LEN, out);
-    return find_named(share, bytes[1], bytes + FIXED_LEN, len - FIXED_LEN, out, of);
+        status = find_node(share, bytes + FIXED_LEN, len - FIXED_LEN, out);
+    else
+        status = find_named(share, bytes[1], bytes + FIXED_LEN, len - FIXED_LEN, out, of);
+    if (G_UNLIKELY(status == LARES_STALE))
+        lares_shares_suspect(files->shares);
+    return status;
 }
 
 LaresStatus

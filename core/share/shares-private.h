@@ -42,6 +42,7 @@ struct _LaresShares {
     guint retry;        /* the timer that looks for missing paths */
     guint mounts;       /* the watch of the mount table */
     int mounts_fd;
+    gint suspect;      /* atomic: lares_shares_suspect() */
     guint generation;  /* atomic */
     GRWLock lock;      /* everything below */
     GHashTable *by_id; /* id -> LaresShare, a reference */

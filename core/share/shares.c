@@ -243,6 +243,7 @@ lares_shares_open(const char *database, LaresHost *host, GError **error)
     s->pseudo = lares_pseudo_new();
     s->generation = 1;
     s->mounts_fd = -1;
+    s->suspect = -1; /* nothing is watched yet */
     g_mutex_init(&s->change);
     g_rw_lock_init(&s->lock);
     s->by_id = g_hash_table_new(NULL, NULL);

@@ -31,6 +31,8 @@ gboolean lares_shares_open_all(LaresShares *shares, GError **error);
 /* Opens stores whose path has appeared, and again those whose path is another directory now (something was mounted).
  * Returns how many enabled shares are without a store. */
 guint lares_shares_recheck(LaresShares *shares);
+/* Something of a share is gone, and it may be its whole directory: has the recheck made soon. Thread: any. */
+void lares_shares_suspect(LaresShares *shares);
 
 /* `args` (a{sv}) as in the verbs share.create and share.set; *warnings (may be NULL) gets sentences or NULL. */
 gboolean lares_shares_create(LaresShares *shares, GVariant *args, GPtrArray *warnings, GError **error);
