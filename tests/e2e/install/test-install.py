@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What `meson install` puts down works from where it lies: the daemon accepts its own configuration, examples are true,
 the systemd units are right, and the rights they leave the daemon are enough."""
+import contextlib
 import os
 import re
 import shutil
@@ -119,6 +120,65 @@ def test_units():
                             os.path.join(folder, "laresd.socket"), os.path.join(folder, "laresd-smb.socket")], capture_output=True, text=True)
     ours = [line for line in r.stderr.splitlines() if "lares" in line]
     assert not ours, r.stderr
+
+
+BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>session</type><listen>unix:path=%s/bus</listen><auth>EXTERNAL</auth><servicedir>%s</servicedir>
+<policy context="default"><allow user="*"/><deny own="*"/><allow send_type="method_call"/><allow send_type="signal"/>
+<allow send_requested_reply="true" send_type="method_return"/><allow send_requested_reply="true" send_type="error"/>
+<allow receive_sender="*"/></policy>
+<policy user="root"><allow own="org.freedesktop.systemd1"/></policy><includedir>%s</includedir></busconfig>"""
+# In systemd's place on that bus: tells which unit it is asked for.
+INIT = """import sys, dbus
+from dbus.mainloop.glib import DBusGMainLoop
+from gi.repository import GLib
+bus = dbus.bus.BusConnection(sys.argv[1], mainloop=DBusGMainLoop())
+bus.add_signal_receiver(lambda unit: print(unit, flush=True), "ActivationRequest", "org.freedesktop.systemd1.Activator")
+assert bus.request_name("org.freedesktop.systemd1") == dbus.bus.REQUEST_NAME_REPLY_PRIMARY_OWNER
+print("ready", flush=True)
+GLib.MainLoop().run()
+"""
+
+
+def test_the_bus_starts_the_unit():
+    """Whoever calls org.lares.Lares1 while it is not there has the bus ask systemd for a unit that is installed; only root
+    may be org.lares.Lares1."""
+    text = unit("org.lares.Lares1.service")
+    name = re.search(r"^SystemdService=(\S+)$", text, re.M).group(1)
+    assert re.search(r"^ExecStart=\S+/laresd\b", unit(name), re.M), name
+    assert re.search(r"^Exec=/bin/false$", text, re.M) and re.search(r"^User=root$", text, re.M), text
+    if not shutil.which("dbus-daemon") or not shutil.which("busctl") or os.geteuid() != 0 or subprocess.run(
+            ["/usr/bin/python3", "-c", "import dbus, gi"], capture_output=True).returncode:
+        tap.skip("needs root, dbus-daemon, busctl, python3-dbus and python3-gi")
+    with tempfile.TemporaryDirectory(prefix="lares-bus-") as work, contextlib.ExitStack() as running:
+        os.chmod(work, 0o755)
+        with open(work + "/conf", "w") as f:
+            f.write(BUS % (work, os.path.dirname(find("org.lares.Lares1.service")), os.path.dirname(find("org.lares.Lares1.conf"))))
+
+        def start(*command):
+            p = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            running.callback(p.wait)
+            running.callback(p.terminate)
+            return p.stdout
+
+        def call(method, *words, **more):
+            return subprocess.run(["busctl", "--address", address, "call", "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                   "org.freedesktop.DBus", method, *words], capture_output=True, text=True, timeout=60, **more)
+        address = start("dbus-daemon", "--config-file", work + "/conf", "--nofork", "--nopidfile", "--systemd-activation",
+                        "--print-address").readline().strip()
+        assert '"org.lares.Lares1"' in call("ListActivatableNames").stdout
+        said = start("/usr/bin/python3", "-c", INIT, address)
+        assert said.readline() == "ready\n"
+        caller = subprocess.Popen(["busctl", "--address", address, "introspect", "org.lares.Lares1", "/org/lares/Lares1"],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        running.callback(caller.wait)
+        running.callback(caller.kill)
+        assert said.readline() == name + "\n"
+        r = call("RequestName", "su", "org.lares.Lares1", "0", user=65534)
+        assert r.returncode != 0 and "Access denied" in r.stderr, r
+        r = call("RequestName", "su", "org.lares.Lares1", "0")
+        assert r.returncode == 0 and r.stdout == "u 1\n", r
 
 
 def test_the_firewall_knows_the_ports():
