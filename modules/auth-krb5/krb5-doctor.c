@@ -110,7 +110,9 @@ check_file(Krb5Visit *visit)
                           "Close it, and make new keys.",
                           k->source);
     for (guint i = 0; i < k->refused->len; i++)
-        lares_doctor_find(visit->doctor, "weak", LARES_FINDING_WARNING, krb5_doctor_mend_keys(visit),
+        lares_doctor_find(visit->doctor, "weak", LARES_FINDING_WARNING,
+                          m->home_realm != NULL ? krb5_doctor_mend_keys(visit)
+                                                : "laresctl kerberos init --admin ADMIN/admin --rotate",
                           "In the keytab %s, %s.", k->source, (char *)k->refused->pdata[i]);
 }
 

@@ -32,6 +32,8 @@ typedef struct {
     void *kadm;
     krb5_keytab present, fresh; /* `present` is NULL when there is no file yet */
     char *fresh_path;
+    char **names; /* of the principals, without their realm */
+    const char *realm;
     gboolean rotate, elsewhere; /* the keys it goes on with are in another file */
     guint changed, locked;
 } Work;
@@ -54,6 +56,29 @@ answer_error(krb5_context ctx, const char *what, krb5_error_code code)
 
 /* ---- The keytab ------------------------------------------------------------------------------------------------ */
 
+/* What the server takes (RFC 3962 and 8009). */
+static gboolean
+is_aes(krb5_enctype type)
+{
+    return type >= ENCTYPE_AES128_CTS_HMAC_SHA1_96 && type <= ENCTYPE_AES256_CTS_HMAC_SHA384_192;
+}
+
+/* Its principal gets new keys, which are to be the end of this one; others' keys are others' business. */
+static gboolean
+is_outdone(Work *w, const krb5_keytab_entry *entry)
+{
+    char *name = NULL;
+    gboolean ours = FALSE;
+    if (!w->rotate || is_aes(entry->key.enctype) || krb5_unparse_name(w->ctx, entry->principal, &name) != 0)
+        return FALSE;
+    for (char **one = w->names; *one && !ours; one++) {
+        g_autofree char *full = g_strdup_printf("%s@%s", *one, w->realm);
+        ours = strcmp(full, name) == 0;
+    }
+    krb5_free_unparsed_name(w->ctx, name);
+    return ours;
+}
+
 static krb5_error_code
 copy_present(Work *w)
 {
@@ -63,7 +88,8 @@ copy_present(Work *w)
     if (code == ENOENT)
         return 0;
     while (code == 0 && (code = krb5_kt_next_entry(w->ctx, w->present, &entry, &cursor)) == 0) {
-        code = krb5_kt_add_entry(w->ctx, w->fresh, &entry);
+        if (!is_outdone(w, &entry))
+            code = krb5_kt_add_entry(w->ctx, w->fresh, &entry);
         krb5_free_keytab_entry_contents(w->ctx, &entry);
     }
     krb5_kt_end_seq_get(w->ctx, w->present, &cursor);
@@ -86,13 +112,26 @@ open_keytabs(Work *w, const char *path, const char *before)
 }
 
 static gboolean
-has_version(Work *w, krb5_principal principal, krb5_kvno kvno)
+has_key(Work *w, krb5_principal principal, krb5_kvno kvno, krb5_enctype type)
 {
     krb5_keytab_entry entry;
-    if (!w->present || krb5_kt_get_entry(w->ctx, w->present, principal, kvno, 0, &entry) != 0)
+    if (!w->present || krb5_kt_get_entry(w->ctx, w->present, principal, kvno, type, &entry) != 0)
         return FALSE;
     krb5_free_keytab_entry_contents(w->ctx, &entry);
     return TRUE;
+}
+
+/* The keytab has the newest version in each type in which the KDC may give out tickets. */
+static gboolean
+has_newest(Work *w, krb5_principal principal, const kadm5_principal_ent_rec *known)
+{
+    for (int i = 0; i < known->n_key_data; i++) {
+        const krb5_key_data *data = &known->key_data[i];
+        if (data->key_data_kvno == (krb5_kvno)known->kvno && is_aes(data->key_data_type[0]) &&
+            !has_key(w, principal, data->key_data_kvno, data->key_data_type[0]))
+            return FALSE;
+    }
+    return has_key(w, principal, known->kvno, ENCTYPE_NULL);
 }
 
 static krb5_error_code
@@ -117,13 +156,18 @@ put_in_place(Work *w, const char *path)
 
 /* ---- Principals ------------------------------------------------------------------------------------------------ */
 
+/* `*complete` may be NULL: nobody asks. */
 static krb5_error_code
-version_of(Work *w, krb5_principal principal, krb5_kvno *kvno)
+version_of(Work *w, krb5_principal principal, krb5_kvno *kvno, gboolean *complete)
 {
     kadm5_principal_ent_rec entry = {0};
-    krb5_error_code code = kadm5_get_principal(w->kadm, principal, &entry, KADM5_PRINCIPAL_NORMAL_MASK);
-    if (code == 0)
+    krb5_error_code code =
+        kadm5_get_principal(w->kadm, principal, &entry, KADM5_PRINCIPAL_NORMAL_MASK | KADM5_KEY_DATA);
+    if (code == 0) {
         *kvno = entry.kvno;
+        if (complete)
+            *complete = has_newest(w, principal, &entry);
+    }
     kadm5_free_principal_ent(w->kadm, &entry);
     return code;
 }
@@ -136,7 +180,7 @@ make_keys(Work *w, krb5_principal principal, gboolean keep_old, krb5_kvno *kvno)
     krb5_error_code code =
         kadm5_randkey_principal_3(w->kadm, principal, keep_old, G_N_ELEMENTS(key_types), key_types, &keys, &n);
     if (code == 0)
-        code = version_of(w, principal, kvno);
+        code = version_of(w, principal, kvno, NULL);
     for (int i = 0; i < n; i++) {
         if (code == 0)
             code = add_key(w, principal, *kvno, &keys[i]);
@@ -153,7 +197,8 @@ copy_keys(Work *w, krb5_principal principal, krb5_kvno kvno)
     int n = 0;
     krb5_error_code code = kadm5_get_principal_keys(w->kadm, principal, kvno, &data, &n);
     for (int i = 0; i < n && code == 0; i++)
-        code = add_key(w, principal, data[i].kvno, &data[i].key);
+        if (!has_key(w, principal, data[i].kvno, data[i].key.enctype))
+            code = add_key(w, principal, data[i].kvno, &data[i].key);
     if (data)
         kadm5_free_kadm5_key_data(w->ctx, n, data);
     return code;
@@ -171,7 +216,8 @@ bring_one(Work *w, const char *name, krb5_principal principal)
 {
     const char *what = "kept";
     krb5_kvno kvno = 0;
-    krb5_error_code code = version_of(w, principal, &kvno);
+    gboolean complete = FALSE;
+    krb5_error_code code = version_of(w, principal, &kvno, &complete);
     if (code == KADM5_UNK_PRINC) {
         what = "made";
         /* The keys it was made with are not told: others that are. */
@@ -180,7 +226,7 @@ bring_one(Work *w, const char *name, krb5_principal principal)
     } else if (code == 0 && w->rotate) {
         what = "rotated";
         code = make_keys(w, principal, TRUE, &kvno);
-    } else if (code == 0 && !has_version(w, principal, kvno)) {
+    } else if (code == 0 && !complete) {
         what = "copied";
         code = copy_keys(w, principal, kvno);
         if (code == KADM5_AUTH_EXTRACT || code == KADM5_PROTECT_KEYS) {
@@ -198,13 +244,13 @@ bring_one(Work *w, const char *name, krb5_principal principal)
 
 /* What was made is in the keytab even if a later one fails: its keys exist nowhere else. */
 static int
-bring_all(Work *w, char **names, const char *realm, const char *path)
+bring_all(Work *w, const char *path)
 {
     const char *failed = NULL;
     krb5_error_code code = 0;
-    for (char **name = names; *name && code == 0; name++) {
+    for (char **name = w->names; *name && code == 0; name++) {
         krb5_principal principal = NULL;
-        g_autofree char *full = g_strdup_printf("%s@%s", *name, realm);
+        g_autofree char *full = g_strdup_printf("%s@%s", *name, w->realm);
         failed = *name;
         code = krb5_parse_name(w->ctx, full, &principal);
         if (code == 0)
@@ -241,7 +287,7 @@ static int
 work(const char *admin, const char *realm, const char *path, const char *before, gboolean rotate, char **names,
      char *password)
 {
-    Work w = {.rotate = rotate, .elsewhere = strcmp(path, before) != 0};
+    Work w = {.names = names, .realm = realm, .rotate = rotate, .elsewhere = strcmp(path, before) != 0};
     kadm5_config_params params = {.mask = KADM5_CONFIG_REALM, .realm = (char *)realm};
     krb5_error_code code = kadm5_init_krb5_context(&w.ctx);
     int status;
@@ -255,7 +301,7 @@ work(const char *admin, const char *realm, const char *path, const char *before,
         return status;
     }
     code = open_keytabs(&w, path, before);
-    status = code == 0 ? bring_all(&w, names, realm, path) : answer_error(w.ctx, path, code);
+    status = code == 0 ? bring_all(&w, path) : answer_error(w.ctx, path, code);
     unlink(w.fresh_path); /* when it was not needed */
     kadm5_destroy(w.kadm);
     if (w.present)

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -109,5 +110,38 @@ def kadmin_local(d, query):
     return done.stdout
 
 
-__all__ = ["ERRORS", "KEYTAB_HELPER", "REALM", "WARNINGS", "bad", "call_verb", "ctl", "examine", "found", "free_port", "hospital",
-           "json", "kadmin_local", "os", "realm_env", "run_remedy", "shutil", "socket", "subprocess", "tool", "until"]
+def key_entry(name, realm, kvno, enctype, key):
+    """An entry of a keytab file, version 2."""
+    def counted(b):
+        return struct.pack(">H", len(b)) + b
+    parts = name.split("/")
+    body = struct.pack(">H", len(parts)) + counted(realm.encode()) + b"".join(counted(p.encode()) for p in parts)
+    body += struct.pack(">IIB", 1, int(time.time()), kvno) + struct.pack(">H", enctype) + counted(key)
+    return struct.pack(">i", len(body)) + body
+
+
+def entries(path):
+    """The entries of a keytab file: (principal, enctype, bytes)."""
+    with open(path, "rb") as f:
+        data = f.read()
+    at = 2
+    while at < len(data):
+        size, parts = struct.unpack_from(">iH", data, at)
+        words, p = [], at + 6
+        for _ in range(parts + 1):
+            length, = struct.unpack_from(">H", data, p)
+            words.append(data[p + 2:p + 2 + length].decode())
+            p += 2 + length
+        enctype, = struct.unpack_from(">H", data, p + 9)
+        yield "/".join(words[1:]) + "@" + words[0], enctype, data[at:at + 4 + size]
+        at += 4 + size
+
+
+def write_keytab(path, keys):
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as f:
+        f.write(b"\5\2" + b"".join(keys))
+
+
+__all__ = ["ERRORS", "KEYTAB_HELPER", "REALM", "WARNINGS", "bad", "call_verb", "ctl", "entries", "examine", "found", "free_port",
+           "hospital", "json", "kadmin_local", "key_entry", "os", "realm_env", "run_remedy", "shutil", "socket", "subprocess",
+           "tool", "until", "write_keytab"]

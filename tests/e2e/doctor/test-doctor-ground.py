@@ -4,11 +4,10 @@
 programs. Each is broken for real, in name spaces of the server's own, and each command that mends is run."""
 import contextlib
 import re
-import struct
 import tempfile
-import time
 
-from clinic import REALM, bad, call_verb, ctl, examine, found, hospital, os, run_remedy, shutil, subprocess, until
+from clinic import (REALM, bad, call_verb, ctl, entries, examine, found, hospital, key_entry, os, run_remedy, shutil, subprocess,
+                    until, write_keytab)
 import tap
 
 HOST, ADDRESS = "files.home.lan", "10.77.0.1"
@@ -174,40 +173,11 @@ def test_module_that_is_no_module():
         found(examine(d, "modules"), "modules.missing", "warning")
 
 
-def key_entry(name, realm, kvno, enctype, key):
-    """An entry of a keytab file, version 2."""
-    def counted(b):
-        return struct.pack(">H", len(b)) + b
-    parts = name.split("/")
-    body = struct.pack(">H", len(parts)) + counted(realm.encode()) + b"".join(counted(p.encode()) for p in parts)
-    body += struct.pack(">IIB", 1, int(time.time()), kvno) + struct.pack(">H", enctype) + counted(key)
-    return struct.pack(">i", len(body)) + body
-
-
-def entries(path):
-    """The entries of a keytab file: (principal, enctype, bytes)."""
-    with open(path, "rb") as f:
-        data = f.read()
-    at = 2
-    while at < len(data):
-        size, parts = struct.unpack_from(">iH", data, at)
-        words, p = [], at + 6
-        for _ in range(parts + 1):
-            length, = struct.unpack_from(">H", data, p)
-            words.append(data[p + 2:p + 2 + length].decode())
-            p += 2 + length
-        enctype, = struct.unpack_from(">H", data, p + 9)
-        yield "/".join(words[1:]) + "@" + words[0], enctype, data[at:at + 4 + size]
-        at += 4 + size
-
-
 def test_keys():
     with hospital() as d:
         # A copy of the keytab that lacks the type in which the KDC gives tickets out.
         keytab, nfs = d.dir + "/lares.keytab", f"nfs/localhost@{REALM}"
-        kept = [e for n, enctype, e in entries(d.state + "/realm/service.keytab") if (n, enctype) != (nfs, 18)]
-        with open(os.open(keytab, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as f:
-            f.write(b"\5\2" + b"".join(kept))
+        write_keytab(keytab, [e for n, enctype, e in entries(d.state + "/realm/service.keytab") if (n, enctype) != (nfs, 18)])
         d.write_module("auth-krb5", {**d.modules["auth-krb5"], "keytab": keytab})
         call_verb(d.control, "server.reload")
         one, = found(examine(d, "kerberos"), "kerberos.enctype", "error")
@@ -221,9 +191,7 @@ def test_configuration_of_kerberos():
         conf, keytab = work + "/krb5.conf", work + "/lares.keytab"
         with open(conf, "w") as f:
             f.write(f"[libdefaults]\n    default_realm = {REALM}\n    dns_lookup_kdc = false\n")
-        with open(keytab, "wb") as f:
-            f.write(b"\5\2" + key_entry("nfs/localhost", REALM, 1, 18, bytes(range(32))))
-        os.chmod(keytab, 0o600)
+        write_keytab(keytab, [key_entry("nfs/localhost", REALM, 1, 18, bytes(range(32)))])
         with hospital(realm=False, modules={"auth-krb5": {"keytab": keytab}, "realm-mit": None}, env={"KRB5_CONFIG": conf}) as d:
             absent(examine(d, "kerberos"), "kerberos.configuration")
             with open(conf, "a") as f:

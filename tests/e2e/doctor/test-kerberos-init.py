@@ -5,8 +5,8 @@ import contextlib
 import re
 import signal
 
-from clinic import (KEYTAB_HELPER, REALM, bad, call_verb, ctl, examine, found, hospital, os, realm_env, shutil, subprocess, tool,
-                    until)
+from clinic import (KEYTAB_HELPER, REALM, bad, call_verb, ctl, entries, examine, found, hospital, key_entry, os, realm_env, shutil, subprocess,
+                    tool, until, write_keytab)
 import tap
 from laresd import Laresd
 from lares_server import ControlError
@@ -84,11 +84,33 @@ def test_all_of_it():
         found(report, "kerberos.login", "ok")
         # A ticket of a person opens it: the proof of the keytab.
         assert re.search(r"event=auth principal=\S+@HOME.LAN .*protocol=nfs4 verdict=accepted", d.log()), d.log()
+        # A keytab that lacks the type in which the KDC gives tickets out, though it has the version.
+        nfs = f"nfs/files.home.lan@{REALM}"
+        everything = list(entries(d.keytab))
+        assert len({(n, enctype) for n, enctype, _ in everything}) == len(everything), "keys twice"
+        write_keytab(d.keytab, [e for n, enctype, e in everything if (n, enctype) != (nfs, 18)])
+        until(lambda: "kerberos.enctype" in {b[1] for b in bad(examine(d, "kerberos"))})
+        one, = found(examine(d, "kerberos"), "kerberos.enctype", "error")
+        assert nfs in one["text"] and one["remedy"] == "laresctl kerberos init --admin ADMIN/admin", one
+        assert init(d).stdout.count("keys copied") == 1
+        assert sorted(e[:2] for e in entries(d.keytab)) == sorted(e[:2] for e in everything)
+        until(lambda: bad(examine(d, "kerberos")) == [])
+        # Keys of the last century are told about, and the server's are gone with the next new ones.
+        with open(d.keytab, "ab") as f:
+            f.write(key_entry("nfs/files.home.lan", REALM, 1, 23, bytes(16)))
+            f.write(key_entry("backup/files.home.lan", REALM, 1, 23, bytes(16)))
+        until(lambda: "kerberos.weak" in {b[1] for b in bad(examine(d, "kerberos"))})
+        one, other = found(examine(d, "kerberos"), "kerberos.weak", "warning")
+        assert "backup/files.home.lan" in other["text"]
+        assert f"the key of {nfs} (kvno 1) has encryption type arcfour-hmac (23)" in one["text"], one
+        assert one["remedy"] == "laresctl kerberos init --admin ADMIN/admin --rotate", one
         # New keys on demand: old ones stay beside them.
         said = init(d, "--rotate").stdout
         assert said.count("new keys (key version 3)") == 4 and said.count("new keys (key version 2)") == 4, said
-        assert all(v == ({2, 3} if n in OWN else {1, 2}) for n, v in keys(d.keytab).items()), keys(d.keytab)
-        until(lambda: bad(examine(d, "kerberos")) == [])
+        assert all(v == ({2, 3} if n in OWN else {1, 2}) for n, v in keys(d.keytab).items() if n in ALL), keys(d.keytab)
+        until(lambda: [b[1] for b in bad(examine(d, "kerberos"))] == ["kerberos.weak"])
+        # Another program's key is its own business.
+        assert [name for name, enctype, _ in entries(d.keytab) if enctype == 23] == [f"backup/files.home.lan@{REALM}"]
         assert "kerberos.ticket" in {b[1] for b in bad(examine(kdc, "kerberos"))}  # as it was said
         audit = [x for x in d.log().splitlines() if "event=control verb=kerberos.init " in x]
         assert len(audit) >= 8 and PASSWORD not in d.log() and PASSWORD not in kdc.log(), audit
@@ -139,6 +161,17 @@ def test_broken_helper():
         said = init(d, code=1)
         assert "the keytab helper broke off" in said.stderr, said
         assert call_verb(d.control, "kerberos.init.show")["state"] == "failed"
+
+
+def test_nothing_blocks_the_helper():
+    """The server's threads block all signals (base/thread.h); a child that inherited that could not be ended."""
+    with hospital(realm=False, modules={"auth-krb5": {"helper": "@DIR@/helper"}, "realm-mit": {}}) as d:
+        with open(os.open(d.dir + "/helper", os.O_WRONLY | os.O_CREAT, 0o755), "w") as f:
+            f.write("#!/bin/sh\ngrep ^Sig /proc/self/status > \"${0%/*}/signals\"; echo done\n")
+        init(d, code=0)
+        with open(d.dir + "/signals") as f:
+            mask = dict(line.split() for line in f)
+        assert int(mask["SigBlk:"], 16) == 0 and int(mask["SigIgn:"], 16) == 0, mask
 
 
 def test_active_directory():
