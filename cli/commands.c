@@ -399,7 +399,8 @@ const CtlCommand ctl_commands[] = {
     {"kerberos init", "kerberos.init", N_("make the server's keytab with all its keys"),
      N_("With a realm of its own, the server makes the keys that are missing. With a realm elsewhere, name an "
         "administrator of it: missing principals are made, keys that are there are copied where the realm allows that, "
-        "and none is changed without --rotate. What the keytab holds already stays in it."),
+        "and none is changed without --rotate. What the keytab holds already stays in it, except for weak keys that "
+        "--rotate replaces."),
      NULL, kerberos_init_options, NULL, NULL, NULL,
      "laresctl kerberos init\nlaresctl kerberos init --admin ada/admin@EXAMPLE.ORG\nlaresctl kerberos init "
      "--active-directory",
