@@ -117,6 +117,16 @@ def test_file_systems():
         inside(d, "mount", "-o", "remount,ro", plain)
         ctl(d, *one["remedy"].split("or: laresctl ")[1].split(), code=0)
         absent(examine(d, "shares"), "shares.read-only")
+        full = d.dir + "/full"
+        inside(d, "sh", "-c", f"mkdir {full} && mount -t tmpfs -o size=2m,mode=755 none {full}")
+        call_verb(d.control, "share.create", name="full", path=full, sec=["sys"])
+        absent(examine(d, "shares"), "shares.space")
+        inside(d, "sh", "-c", f"head -c 2m /dev/zero > {full}/ballast")
+        one, = found(examine(d, "shares"), "shares.space", "warning")
+        assert f"{full} (share full) is full but for 0 MiB" in one["text"], one
+        mend(d, one)  # it looks only
+        inside(d, "rm", full + "/ballast")
+        absent(examine(d, "shares"), "shares.space")
 
 
 def test_what_it_keeps():
@@ -218,6 +228,22 @@ def test_realm():
         assert f"database {database} is not there" in one["text"] and one["remedy"] == "laresctl realm status", one
         os.rename(database + ".away", database)
         absent(examine(d, "realm"), "realm.database")
+        # Keys that were to be new ten days ago.
+        d.stop()
+        conf = d.state + "/realm/realm.conf"
+        with open(conf) as f:
+            text = f.read()
+        then = int(re.search(r"^rotated=(\d+)$", text, re.M).group(1)) - 40 * 86400 - 60
+        with open(conf, "w") as f:
+            f.write(re.sub(r"^rotated=\d+$", f"rotated={then}", text, flags=re.M))
+        before = len(d.log())
+        d.start()
+        d.wait_log("kadmind: ready", start=before)
+        one, = found(examine(d, "realm"), "realm.rotation", "warning")
+        assert "40 days old, and were to be replaced every 30 days" in one["text"], one
+        # The work that the realm does on its keys when it begins may be under way.
+        until(lambda: ctl(d, *one["remedy"].split()[1:]).returncode == 0)
+        until(lambda: bad(examine(d, "realm")) == [])
 
 
 if __name__ == "__main__":
