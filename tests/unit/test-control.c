@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The registry of verbs: rights, arguments, errors. */
 #include "control/control.h"
+#include "control/doctor.h"
 
 static int calls;
 
@@ -381,6 +382,94 @@ test_rights_while_waiting(void)
     lares_control_free(w.control);
 }
 
+/* ---- The doctor beside them ------------------------------------------------------------------------------------ */
+
+static gpointer
+prepare_gate(LaresHost *host, gpointer user)
+{
+    return user;
+}
+
+/* Finds something every millisecond, until the gate opens or the time is up. */
+static void
+check_gate(LaresDoctor *doctor, gpointer material)
+{
+    Waiting *w = material;
+    do {
+        lares_doctor_find(doctor, "gate", LARES_FINDING_NOTE, NULL, "still %s", "closed");
+        g_usleep(1000);
+    } while (!g_atomic_int_get(&w->open) && lares_doctor_left(doctor) > 0);
+    lares_doctor_find(doctor, "end", LARES_FINDING_OK, NULL, "%s", g_atomic_int_get(&w->open) ? "open" : "left");
+}
+
+static const LaresCheck gate_checks[] = {{"east", "the east gate", prepare_gate, NULL, check_gate},
+                                         {"west", "the west gate", prepare_gate, NULL, check_gate},
+                                         {NULL}};
+
+static GVariant *
+call_doctor(LaresControl *control, const char *verb, GError **error)
+{
+    LaresControlCaller caller = {"test", "uid:1", "unix", LARES_RIGHT_OPERATE};
+    g_autoptr(GVariant) args = NULL;
+    if (g_str_equal(verb, "doctor"))
+        args = g_variant_ref_sink(g_variant_new_parsed("{'only': <['east', 'west']>}"));
+    return lares_control_call(control, &caller, verb, args, error);
+}
+
+static gboolean
+is_at_work(LaresControl *control, gint64 *notes, gint64 *good)
+{
+    g_autoptr(GVariant) answer = call_doctor(control, "doctor.show", NULL);
+    const char *state = NULL;
+    g_assert_true(g_variant_lookup(answer, "state", "&s", &state) && g_variant_lookup(answer, "notes", "x", notes) &&
+                  g_variant_lookup(answer, "good", "x", good));
+    return g_str_equal(state, "running");
+}
+
+/* Verbs that wait, checks in their threads and everybody's questions at once: for the thread sanitizer, too. */
+static void
+test_doctor_beside(void)
+{
+    static const char *const slow[] = {"thing.wait", NULL};
+    g_autoptr(GString) told = g_string_new(NULL);
+    g_autoptr(GError) error = NULL, again = NULL;
+    Waiting w = {.control = make(), .told = told};
+    gint64 notes = 0, good = 0;
+    g_assert_true(lares_control_add(w.control, list_verbs, w.control, &error));
+    g_assert_true(lares_control_add(w.control, wait_verbs, &w, &error));
+    g_assert_true(lares_control_open_doctor(w.control, &error));
+    g_assert_true(lares_doctor_add(w.control, gate_checks, &w, &error));
+    lares_control_mark_slow(w.control, slow);
+    g_autoptr(GVariant) began = call_doctor(w.control, "doctor", &error);
+    g_assert_no_error(error);
+    ask(&w, "one", NULL);
+    ask(&w, "bad", NULL);
+    g_assert_null(call_doctor(w.control, "doctor", &again));
+    g_assert_error(again, LARES_ERROR, LARES_ERROR_CONFLICT);
+    for (gint64 before = 0; before < 10; before = notes) {
+        g_assert_true(is_at_work(w.control, &notes, &good));
+        g_assert_true(notes >= before && good == 0);
+        g_main_context_iteration(NULL, FALSE);
+    }
+    g_timeout_add(2, do_other, &w); /* opens the gate */
+    while (is_at_work(w.control, &notes, &good) || !strstr(told->str, "=no"))
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_true(notes >= 11 && good == 2);
+    g_assert_nonnull(strstr(told->str, "one:of-one"));
+    /* A stop ends a check that would go on. */
+    g_atomic_int_set(&w.open, 0);
+    g_autoptr(GVariant) second = call_doctor(w.control, "doctor", &error);
+    g_assert_no_error(error);
+    while (is_at_work(w.control, &notes, &good) && notes < 3)
+        g_main_context_iteration(NULL, FALSE);
+    g_assert_true(is_at_work(w.control, &notes, &good));
+    lares_control_stop_slow(w.control);
+    lares_control_stop_doctor(w.control);
+    while (g_main_context_iteration(NULL, FALSE))
+        ;
+    lares_control_free(w.control);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -392,5 +481,6 @@ main(int argc, char **argv)
     g_test_add_func("/control/pages", test_pages);
     g_test_add_func("/control/waiting", test_waiting);
     g_test_add_func("/control/rights-while-waiting", test_rights_while_waiting);
+    g_test_add_func("/control/doctor-beside", test_doctor_beside);
     return g_test_run();
 }
