@@ -190,6 +190,7 @@ static const CtlField kerberos_fields[] = {{"problem", N_("Problem")},
                                            {"replayed", N_("Replays refused")},
                                            {"last-accepted", N_("Last accepted"), CTL_AS_TIME},
                                            {"last-refused", N_("Last refused"), CTL_AS_TIME},
+                                           {"contexts", N_("Contexts in use")},
                                            {"replay-cache", N_("Logins remembered")},
                                            {"keys", N_("Keys"), CTL_AS_IS, key_columns},
                                            {NULL}};

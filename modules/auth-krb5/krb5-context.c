@@ -66,6 +66,8 @@ context_finalize(GObject *object)
     LaresKrb5Context *self = LARES_KRB5_CONTEXT(object);
 
     drop_handshake(self);
+    if (self->keys != NULL)
+        lares_krb5_provider_count_context(self->provider, FALSE);
     krb5_keys_unref(self->keys);
     g_clear_pointer(&self->session_key, g_bytes_unref);
     g_free(self->principal);
@@ -519,6 +521,7 @@ context_step(LaresAuthContext *context, const uint8_t *token, size_t len, GBytes
     if (state == LARES_AUTH_ESTABLISHED) {
         drop_handshake(self);
         lares_krb5_provider_count(self->provider, TRUE);
+        lares_krb5_provider_count_context(self->provider, TRUE);
     }
     return state;
 }

@@ -30,12 +30,14 @@ static const LaresMetric failures = {"lares_keytab_reload_failures_total",
                                      FALSE,
                                      "How often the keytab could not be read.",
                                      {NULL}};
+static const LaresMetric contexts = {
+    "lares_kerberos_contexts", LARES_METRIC_GAUGE, FALSE, "Security contexts with tickets that are in use.", {NULL}};
 static const LaresMetric replays = {"lares_kerberos_replay_cache_entries",
                                     LARES_METRIC_GAUGE,
                                     FALSE,
                                     "Authenticators that are remembered so that they work once only.",
                                     {NULL}};
-static const LaresMetric *const metrics[] = {&loaded, &keys, &kvno, &reloads, &failures, &replays, NULL};
+static const LaresMetric *const metrics[] = {&loaded, &keys, &kvno, &reloads, &failures, &contexts, &replays, NULL};
 
 /* The newest key of each principal; the entries of one need not stand together. */
 static void
@@ -68,6 +70,7 @@ collect(LaresSamples *samples, gpointer user)
     g_autoptr(Krb5Keytab) keytab = lares_krb5_provider_look(user, &counts);
     lares_samples_add(samples, &reloads, NULL, counts.reloads);
     lares_samples_add(samples, &failures, NULL, counts.failures);
+    lares_samples_add(samples, &contexts, NULL, counts.contexts);
     lares_samples_add(samples, &replays, NULL, counts.replays);
     lares_samples_add(samples, &keys, NULL, keytab != NULL ? keytab->entries->len : 0);
     if (keytab == NULL)

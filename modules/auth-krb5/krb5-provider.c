@@ -25,7 +25,7 @@ struct _LaresKrb5Provider {
 
     gint64 clock_skew; /* atomic from here on */
     gboolean iakerb, pac;
-    guint accepted, refused, replayed;
+    guint accepted, refused, replayed, contexts;
     gint64 last_accepted, last_refused; /* wall clock, seconds; 0: never */
 };
 
@@ -350,6 +350,15 @@ lares_krb5_provider_count(LaresKrb5Provider *self, gboolean accepted)
     __atomic_store_n(accepted ? &self->last_accepted : &self->last_refused, now, __ATOMIC_RELAXED);
 }
 
+void
+lares_krb5_provider_count_context(LaresKrb5Provider *self, gboolean begins)
+{
+    if (begins)
+        __atomic_add_fetch(&self->contexts, 1, __ATOMIC_RELAXED);
+    else
+        __atomic_sub_fetch(&self->contexts, 1, __ATOMIC_RELAXED);
+}
+
 Krb5Keytab *
 lares_krb5_provider_look(LaresKrb5Provider *self, Krb5Counts *counts)
 {
@@ -358,6 +367,7 @@ lares_krb5_provider_look(LaresKrb5Provider *self, Krb5Counts *counts)
     *counts = (Krb5Counts){.reloads = self->reloads, .failures = self->failures};
     g_mutex_unlock(&self->lock);
     counts->replays = krb5_replays_size(self->replays);
+    counts->contexts = __atomic_load_n(&self->contexts, __ATOMIC_RELAXED);
     return keytab;
 }
 
@@ -495,6 +505,7 @@ provider_get_status(LaresAuthProvider *provider)
     add_number(&b, "replayed", __atomic_load_n(&self->replayed, __ATOMIC_RELAXED));
     add_time(&b, "last-accepted", &self->last_accepted);
     add_time(&b, "last-refused", &self->last_refused);
+    add_number(&b, "contexts", __atomic_load_n(&self->contexts, __ATOMIC_RELAXED));
     add_number(&b, "replay-cache", krb5_replays_size(self->replays));
     return g_variant_builder_end(&b);
 }

@@ -62,10 +62,12 @@ gboolean lares_krb5_provider_uses_pac(LaresKrb5Provider *self);
 /* FALSE: this authenticator was accepted before. */
 gboolean lares_krb5_provider_first_use(LaresKrb5Provider *self, const uint8_t tag[KRB5_REPLAY_TAG]);
 void lares_krb5_provider_count(LaresKrb5Provider *self, gboolean accepted);
+/* One that is established begins or ends. */
+void lares_krb5_provider_count_context(LaresKrb5Provider *self, gboolean begins);
 
 /* For /metrics: krb5-metrics.c. */
 typedef struct {
-    guint reloads, failures, replays;
+    guint reloads, failures, replays, contexts;
 } Krb5Counts;
 /* The keys in use (a reference, or NULL) and what was counted. */
 Krb5Keytab *lares_krb5_provider_look(LaresKrb5Provider *self, Krb5Counts *counts);

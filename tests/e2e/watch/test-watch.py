@@ -75,6 +75,11 @@ class Server:
         assert r.returncode == code, r
         return r.stdout
 
+    def keys(self):
+        """What MIT's klist sees in the keytab: {(principal, encryption type)}."""
+        text = subprocess.run(["klist", "-k", "-e", str(self.keytab)], capture_output=True, text=True, check=True).stdout
+        return set(re.findall(r"^ *\d+ (\S+) \(([\w-]+)\)", text, re.M))
+
     def text(self):
         code, kind, body = self.curl("/metrics", token=self.token)
         assert code == 200 and kind == "text/plain; version=0.0.4; charset=utf-8", (code, kind)
@@ -312,6 +317,45 @@ def test_logins_that_fail():
     with S.nfs_conn() as c:
         assert c.call(1, c.pack_compound(0, [nfs.putrootfh()]), cred=(1, b"\0" * 5)).verdict.startswith("AUTH_ERROR")
     assert failures(S.read(), "sys", "malformed") - failures(b, "sys", "malformed") == 1
+
+
+def test_kerberos_status():
+    """The keys, when they were read, and how many contexts are in use: one more with a login, and less with its end."""
+    def contexts(n):
+        end = time.monotonic() + 15
+        while (now := S.verb("kerberos.status")["contexts"]) != n:
+            assert time.monotonic() < end, (now, n)
+            time.sleep(0.05)
+        assert S.read().get("lares_kerberos_contexts") == n
+    a = S.verb("kerberos.status")
+    assert a["keytab"] == str(S.keytab) and 0 <= time.time() - a["loaded"] < 3600 and "problem" not in a, a
+    assert {(k["principal"], k["enctype"]) for k in a["keys"]} == S.keys(), a["keys"]
+    with S.gss_conn(1) as c:
+        c.compound(0, nfs.putrootfh()).ok()
+        contexts(a["contexts"] + 1)
+        assert f"Contexts in use: {a['contexts'] + 1}\n" in re.sub(" +", " ", S.ctl("kerberos", "status"))
+        c.destroy()
+        contexts(a["contexts"])
+    # A refused login is none.
+    S.verb("user.disable", name="ada")
+    try:
+        S.gss_conn(1)
+        raise AssertionError("a disabled user got a context")
+    except Exception as e:
+        assert not isinstance(e, AssertionError), e
+    finally:
+        S.verb("user.enable", name="ada")
+    contexts(a["contexts"])
+    # The keytab is read anew.
+    while time.time() < a["loaded"] + 1:
+        time.sleep(0.05)
+    keys, began = S.keytab.read_bytes(), int(time.time())
+    S.keytab.write_bytes(keys + b"\0\0\0\0")
+    end = time.monotonic() + 15
+    while S.verb("kerberos.status")["loaded"] == a["loaded"]:
+        assert time.monotonic() < end, S.d.log()[-2000:]
+        time.sleep(0.05)
+    assert began <= S.verb("kerberos.status")["loaded"] <= time.time()
 
 
 def test_contexts_make_room():
