@@ -118,6 +118,8 @@ lares_right_name(LaresRight right)
 gboolean
 lares_right_parse(const char *name, LaresRight *right)
 {
+    if (g_str_equal(name, "operator")) /* the one who has it, as lares.conf says */
+        name = "operate";
     for (guint i = 0; i < G_N_ELEMENTS(right_names); i++) {
         if (g_str_equal(name, right_names[i])) {
             *right = (LaresRight)i;

@@ -486,7 +486,7 @@ token_revoke(LaresHost *host, const LaresControlCaller *caller, GVariant *args, 
 /* ---- The room -------------------------------------------------------------------------------------------------- */
 
 static const LaresParam create_params[] = {
-    {"scope", "s", FALSE, "read, operate or admin; what you may do yourself when left out"},
+    {"scope", "s", FALSE, "read, operate (or operator) or admin; what you may do yourself when left out"},
     {"lifetime", "x", FALSE, "seconds; token-lifetime when left out, never longer than your ticket"},
     {"label", "s", FALSE, "a word to know it by"},
     {"service", "s", FALSE, "the name of a program the token is for (right admin)"},

@@ -148,6 +148,7 @@ test_rights(void)
     LaresRight right;
     for (guint i = LARES_RIGHT_READ; i <= LARES_RIGHT_ADMIN; i++)
         g_assert_true(lares_right_parse(lares_right_name((LaresRight)i), &right) && right == (LaresRight)i);
+    g_assert_true(lares_right_parse("operator", &right) && right == LARES_RIGHT_OPERATE);
     g_assert_false(lares_right_parse("king", &right));
 }
 

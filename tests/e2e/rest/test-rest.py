@@ -88,6 +88,8 @@ def test_tokens():
         assert r.curl("POST", "/tokens", {"scope": "admin"}, user="bob").status == 403
         assert r.curl("POST", "/tokens", {"service": "x"}, user="bob").status == 403
         assert r.curl("POST", "/tokens", {"scope": "king"}, user="ada").status == 400
+        assert r.curl("POST", "/tokens", {"scope": "operator"}, user="ada").json["scope"] == "operate"  # another word for it
+        assert r.curl("POST", "/tokens", {"scope": "operator"}, user="bob").status == 403
         assert r.curl("POST", "/tokens", {"lifetime": 5}, user="ada").status == 400
         # Never beyond the ticket, which this realm gives for ten hours.
         assert r.curl("POST", "/tokens", {"lifetime": 30 * 86400}, user="ada").json["expires"] <= time.time() + 36060
