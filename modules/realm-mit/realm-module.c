@@ -266,7 +266,8 @@ load(LaresHost *host, LaresSettings *settings, GError **error)
     take_programs(&module);
     lares_control_mark_slow(lares_host_control(host), slow_verbs);
     return lares_control_add(lares_host_control(host), realm_verbs, &module, error) &&
-           lares_doctor_add(lares_host_control(host), realm_checks, &module, error) && take_realm(&module, error);
+           lares_doctor_add(lares_host_control(host), realm_checks, &module, error) &&
+           realm_rotate_add_metrics(&module, error) && take_realm(&module, error);
 }
 
 static void

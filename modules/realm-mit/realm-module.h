@@ -53,6 +53,8 @@ void realm_rotate_begin(RealmModule *self);
 void realm_rotate_end(RealmModule *self);
 /* FALSE waits for a job that runs and lets no other begin. */
 void realm_rotate_allow(gboolean allow);
+/* In load(), once. */
+gboolean realm_rotate_add_metrics(RealmModule *self, GError **error);
 
 /* JSON of the helper as the contract's GVariant, floating (realm-variant.c): an object becomes a{sv}, an array of
  * objects aa{sv}, of strings as, of numbers ax. */

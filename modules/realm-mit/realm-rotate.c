@@ -11,6 +11,8 @@
  */
 #include "realm-module.h"
 
+#include <lares/metrics.h>
+
 #define HOUR 3600
 
 typedef struct {
@@ -135,14 +137,22 @@ job_start(RealmModule *self, gboolean stage, gboolean commit)
     g_task_run_in_thread(task, job_run);
 }
 
+/* When the keys are due for a rotation, wall clock in seconds; 0: never. */
+static gint64
+due(RealmModule *self)
+{
+    gint64 every = lares_settings_integer(self->settings, "rotate-every");
+
+    return every > 0 ? self->conf->rotated + every : 0;
+}
+
 static gboolean
 hourly(gpointer user_data)
 {
     RealmModule *self = user_data;
-    gint64 every = lares_settings_integer(self->settings, "rotate-every");
-    gint64 age = g_get_real_time() / G_USEC_PER_SEC - self->conf->rotated;
+    gint64 when = due(self);
 
-    job_start(self, every > 0 && age >= every && self->commit == 0, FALSE);
+    job_start(self, when > 0 && g_get_real_time() / G_USEC_PER_SEC >= when && self->commit == 0, FALSE);
     return G_SOURCE_CONTINUE;
 }
 
@@ -214,4 +224,29 @@ realm_rotate_allow(gboolean allow)
     g_mutex_lock(&job_lock);
     job_stop = !allow;
     g_mutex_unlock(&job_lock);
+}
+
+/* ---- What is counted: for /metrics ---- */
+
+static const LaresMetric rotation = {"lares_realm_rotation_timestamp_seconds",
+                                     LARES_METRIC_GAUGE,
+                                     FALSE,
+                                     "When the service keys of the own realm are due for a rotation.",
+                                     {NULL}};
+static const LaresMetric *const metrics[] = {&rotation, NULL};
+
+static void
+collect(LaresSamples *samples, gpointer user)
+{
+    RealmModule *self = user;
+    gint64 when = self->conf ? due(self) : 0;
+
+    if (when > 0)
+        lares_samples_add(samples, &rotation, NULL, (double)when);
+}
+
+gboolean
+realm_rotate_add_metrics(RealmModule *self, GError **error)
+{
+    return lares_metrics_collect(metrics, collect, self, error);
 }

@@ -4,6 +4,7 @@
 kits; and no password is ever in a log or on a command line."""
 import os
 import pwd
+import re
 import shutil
 import stat
 import subprocess
@@ -282,6 +283,8 @@ class Realm(Served):
         self.ok("share", "remove", "media")
 
     def test_8_rotate(self):
+        due = re.search(r"^lares_realm_rotation_timestamp_seconds (\S+)$", self.ok("metrics"), re.M)
+        self.assertEqual(float(due.group(1)), self.json("realm", "status")["rotated"] + 30 * 86400)
         self.assertIn("New keys in use in", self.ok("realm", "rotate"))
 
     def test_8_the_end_of_the_realm(self):

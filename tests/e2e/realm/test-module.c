@@ -6,6 +6,7 @@
 #include <lares/doctor.h>
 #include <lares/host.h>
 #include <lares/log.h>
+#include <lares/metrics.h>
 #include <lares/module.h>
 #include <lares/settings.h>
 #include <lares/share.h>
@@ -63,6 +64,17 @@ gboolean
 lares_doctor_add(LaresControl *control, const LaresCheck *checks, gpointer user, GError **error)
 {
     return TRUE;
+}
+
+gboolean
+lares_metrics_collect(const LaresMetric *const *metrics, LaresCollectFunc collect, gpointer user, GError **error)
+{
+    return TRUE;
+}
+
+void
+lares_samples_add(LaresSamples *samples, const LaresMetric *metric, const char *const *values, double value)
+{
 }
 
 void

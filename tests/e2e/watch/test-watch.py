@@ -48,7 +48,8 @@ class Server:
         (work / "server").mkdir()
         self.d = Laresd({"auth-sys": {}, "store-posix": {}, "auth-krb5": {"keytab": str(keytab)},
                          "proto-nfs4": {"listen": "127.0.0.1:@PORT@", "grace-time": "0", "max-contexts": "16"},
-                         "proto-smb2": {"listen": "127.0.0.1:@PORT2@"}, "proto-rest": {"http": "127.0.0.1:@PORT3@"}},
+                         "proto-smb2": {"listen": "127.0.0.1:@PORT2@"}, "proto-rest": {"http": "127.0.0.1:@PORT3@"},
+                         "realm-mit": {"helper": os.path.join(BUILD, "modules", "realm-mit", "lares-realm-helper")}},
                         server={"host-name": "localhost"}, env=realm.env(), directory=str(work / "server"),
                         raw=f"[identity]\nrealms={realm.name}\n[control]\nadmins=ada\nreaders=bob\n").start()
         self.url = f"http://localhost:{self.d.ports[3]}"
