@@ -83,12 +83,21 @@ def problems():
     return table(("code", "status", "meaning"), [("`%s`" % code, *rest) for code, rest in PROBLEMS.items()])
 
 
+def thing(place, several=False):
+    name = place.rsplit("/", 1)[1]
+    return "%s[%s](#%s)" % ("list of " if several else "", name, name.lower() + "-members")
+
+
 def type_of(schema):
+    if "$ref" in schema:
+        return thing(schema["$ref"])
+    if "$ref" in schema.get("items", {}):
+        return thing(schema["items"]["$ref"], True)
     kind = schema.get("type", "object")
     if isinstance(kind, list):
         kind = " or ".join(kind)
     if kind == "array":
-        return "list of " + {"string": "strings"}.get(schema.get("items", {}).get("type"), "objects")
+        return "list of " + {"string": "strings", "integer": "numbers"}.get(schema.get("items", {}).get("type"), "objects")
     if "enum" in schema:
         return " or ".join("`%s`" % e for e in schema["enum"])
     return {"boolean": "true or false", "integer": "number"}.get(kind, kind)
@@ -107,12 +116,36 @@ def arguments(op):
     return rows
 
 
+def body_of(answer):
+    """What an answer has in it: a thing, a page of things, or nothing that needs words."""
+    schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
+    if "allOf" in schema:
+        return thing(schema["allOf"][0]["$ref"]) + " of " + thing(schema["allOf"][1]["properties"]["items"]["items"]["$ref"])
+    return thing(schema["$ref"]) if "$ref" in schema else ""
+
+
 def answers(op):
     text = []
     for status, answer in op.get("responses", {}).items():
         if status != "default" and "$ref" not in answer:
-            text.append("%s: %s" % (status, answer.get("description", "").rstrip(".")))
+            body = body_of(answer)
+            text.append("%s: %s" % (status, answer.get("description", "").rstrip(".")) + (", %s" % body if body else ""))
     return "; ".join(text)
+
+
+def things(api):
+    """Every kind of thing in answers, with its members."""
+    out = ["\n## Members of answers\n\nTimes are seconds since 1970. A member that is not always there may be missing; no other ones come, "
+           "unless it is said.\n"]
+    for name, schema in api["components"]["schemas"].items():
+        out.append("\n### %s members\n\n" % name)
+        if "description" in schema:
+            out.append(schema["description"] + "\n\n")
+        rows = [("`%s`" % member, type_of(one), "yes" if member in schema.get("required", []) else "", one.get("description", ""))
+                for member, one in schema.get("properties", {}).items()]
+        if rows:
+            out.append(table(["member", "type", "always", "meaning"], rows))
+    return "".join(out)
 
 
 def sentence(text):
@@ -144,7 +177,8 @@ def rest_page(api):
                 out.append("\n" + table(["argument", "in", "type", "required", "meaning"], rows))
             if answers(op):
                 out.append("\nAnswers %s.\n" % answers(op))
-    return "".join(out)
+    out.append(things(api))
+    return re.sub("\n{3,}", "\n\n", "".join(out))
 
 
 # ---- D-Bus

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define THINGS "#/components/schemas/"
+
 static void
 put(JsonBuilder *b, const char *name, const char *value)
 {
@@ -30,19 +32,60 @@ put_reference(JsonBuilder *b, const char *name, const char *place)
 }
 
 static void
-put_type(JsonBuilder *b, const char *name, const char *signature, const char *doc)
+put_list_of(JsonBuilder *b, const char *type)
+{
+    put(b, "type", "array");
+    open_object(b, "items");
+    put(b, "type", type);
+    json_builder_end_object(b);
+}
+
+static void
+put_words(JsonBuilder *b, const char *words)
+{
+    g_auto(GStrv) all = g_strsplit(words, "|", -1);
+    put(b, "type", "string");
+    json_builder_set_member_name(b, "enum");
+    json_builder_begin_array(b);
+    for (guint i = 0; all[i]; i++)
+        json_builder_add_string_value(b, all[i]);
+    json_builder_end_array(b);
+}
+
+/* The name of a thing, with or without the brackets of a list. */
+static void
+put_thing(JsonBuilder *b, const char *type)
+{
+    gboolean list = type[0] == '[';
+    g_autofree char *name = list ? g_strndup(type + 1, strlen(type) - 2) : g_strdup(type);
+    g_autofree char *place = g_strconcat(THINGS, name, NULL);
+    if (!list) {
+        put(b, "$ref", place);
+        return;
+    }
+    put(b, "type", "array");
+    put_reference(b, "items", place);
+}
+
+/* `type` is what RestMember says, which has the signatures of verbs' arguments in it. */
+static void
+put_type(JsonBuilder *b, const char *name, const char *type, const char *doc)
 {
     open_object(b, name);
-    put(b, "type",
-        signature[0] == 's'   ? "string"
-        : signature[0] == 'b' ? "boolean"
-        : signature[0] == 'x' ? "integer"
-                              : "array");
-    if (g_str_equal(signature, "as")) {
-        open_object(b, "items");
+    if (g_str_equal(type, "s"))
         put(b, "type", "string");
-        json_builder_end_object(b);
-    }
+    else if (g_str_equal(type, "b"))
+        put(b, "type", "boolean");
+    else if (g_str_equal(type, "x"))
+        put(b, "type", "integer");
+    else if (g_str_equal(type, "as"))
+        put_list_of(b, "string");
+    else if (g_str_equal(type, "ax"))
+        put_list_of(b, "integer");
+    else if (strchr(type, '|'))
+        put_words(b, type);
+    else
+        put_thing(b, type);
     if (doc)
         put(b, "description", doc);
     json_builder_end_object(b);
@@ -125,17 +168,37 @@ put_body(JsonBuilder *b, const RestRoute *route, const LaresVerb *verb)
         json_builder_end_object(b);
 }
 
+/* A page is one whose items are the thing. */
 static void
-put_schema_answer(JsonBuilder *b, const char *status, const char *words, const char *schema)
+put_page(JsonBuilder *b, const char *thing)
+{
+    g_autofree char *place = g_strconcat(THINGS, thing, NULL);
+    json_builder_set_member_name(b, "allOf");
+    json_builder_begin_array(b);
+    put_reference(b, NULL, THINGS "Page");
+    open_object(b, NULL);
+    open_object(b, "properties");
+    open_object(b, "items");
+    put_reference(b, "items", place);
+    for (guint i = 0; i < 3; i++)
+        json_builder_end_object(b);
+    json_builder_end_array(b);
+}
+
+static void
+put_thing_answer(JsonBuilder *b, const char *status, const char *words, const char *thing, gboolean page)
 {
     open_object(b, status);
     put(b, "description", words);
     open_object(b, "content");
     open_object(b, "application/json");
-    put_reference(b, "schema", schema);
-    json_builder_end_object(b);
-    json_builder_end_object(b);
-    json_builder_end_object(b);
+    open_object(b, "schema");
+    if (page)
+        put_page(b, thing);
+    else
+        put_thing(b, thing);
+    for (guint i = 0; i < 4; i++)
+        json_builder_end_object(b);
 }
 
 static void
@@ -158,19 +221,19 @@ put_answers(JsonBuilder *b, const RestRoute *route)
     if (route->text) {
         put_plain_answer(b);
     } else if (route->creates) {
-        put_schema_answer(b, "201", "Made.", "#/components/schemas/Thing");
+        put_thing_answer(b, "201", "Made.", route->thing, FALSE);
     } else if (route->key || route->paged) {
-        put_schema_answer(b, "200", "A page of the list.", "#/components/schemas/Page");
+        put_thing_answer(b, "200", "A page of the list.", route->thing, TRUE);
+    } else if (route->thing) {
+        put_thing_answer(b, "200", g_str_equal(route->method, "GET") ? "What it is now." : "Done.", route->thing,
+                         FALSE);
     } else {
-        put_schema_answer(b, "200", "What it is now.", "#/components/schemas/Thing");
-        if (!g_str_equal(route->method, "GET")) {
-            open_object(b, "204");
-            put(b, "description", "Done.");
-            json_builder_end_object(b);
-        }
+        open_object(b, "204");
+        put(b, "description", "Done.");
+        json_builder_end_object(b);
     }
     if (route->open)
-        put_schema_answer(b, "503", "Something does not work.", "#/components/schemas/Thing");
+        put_thing_answer(b, "503", "Something does not work.", route->thing, FALSE);
     put_reference(b, "default", "#/components/responses/Problem");
     json_builder_end_object(b);
 }
@@ -225,22 +288,73 @@ put_paths(JsonBuilder *b, LaresControl *control)
     json_builder_end_object(b);
 }
 
+static void
+put_member(JsonBuilder *b, const RestMember *m)
+{
+    put_type(b, m->name, m->type[0] == '?' ? m->type + 1 : m->type, m->doc);
+}
+
+static void
+put_schema(JsonBuilder *b, const RestThing *thing)
+{
+    open_object(b, thing->name);
+    put(b, "type", "object");
+    put(b, "description", thing->doc);
+    json_builder_set_member_name(b, "required");
+    json_builder_begin_array(b);
+    for (const RestMember *m = thing->members; m->name; m++)
+        if (m->type[0] != '?')
+            json_builder_add_string_value(b, m->name);
+    json_builder_end_array(b);
+    open_object(b, "properties");
+    for (const RestMember *m = thing->members; m->name; m++)
+        put_member(b, m);
+    json_builder_end_object(b);
+    if (!thing->more) {
+        json_builder_set_member_name(b, "additionalProperties");
+        json_builder_add_boolean_value(b, FALSE);
+    }
+    json_builder_end_object(b);
+}
+
 /* The parts that all answers share. */
-static const char components[] =
-    "{\"schemas\":{"
-    "\"Thing\":{\"type\":\"object\"},"
-    "\"Page\":{\"type\":\"object\",\"required\":[\"items\",\"total\"],\"additionalProperties\":false,\"properties\":{"
+static const char page[] =
+    "{\"type\":\"object\",\"required\":[\"items\",\"total\"],\"additionalProperties\":false,\"properties\":{"
     "\"items\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}},"
     "\"total\":{\"type\":\"integer\",\"description\":\"how many there are on all pages\"},"
-    "\"next\":{\"type\":\"string\",\"description\":\"there is more: give it as `after`\"}}},"
-    "\"Problem\":{\"type\":\"object\",\"required\":[\"type\",\"title\",\"status\",\"code\",\"detail\"],\"properties\":{"
+    "\"next\":{\"type\":\"string\",\"description\":\"there is more: give it as `after`\"}}}";
+static const char problem[] =
+    "{\"type\":\"object\",\"required\":[\"type\",\"title\",\"status\",\"code\",\"detail\"],"
+    "\"additionalProperties\":false,\"properties\":{"
     "\"type\":{\"type\":\"string\"},\"title\":{\"type\":\"string\"},\"status\":{\"type\":\"integer\"},"
     "\"code\":{\"type\":\"string\",\"description\":\"for programs; it does not change\"},"
-    "\"detail\":{\"type\":\"string\",\"description\":\"what is wrong and what to do, for people\"}}}},"
-    "\"responses\":{\"Problem\":{\"description\":\"It did not work (RFC 9457).\",\"content\":{"
-    "\"application/problem+json\":{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}}}},"
-    "\"securitySchemes\":{\"ticket\":{\"type\":\"http\",\"scheme\":\"negotiate\"},"
-    "\"token\":{\"type\":\"http\",\"scheme\":\"bearer\"}}}";
+    "\"detail\":{\"type\":\"string\",\"description\":\"what is wrong and what to do, for people\"}}}";
+static const char responses[] = "{\"Problem\":{\"description\":\"It did not work (RFC 9457).\",\"content\":{"
+                                "\"application/problem+json\":{\"schema\":{\"$ref\":\"" THINGS "Problem\"}}}}}";
+static const char security[] = "{\"ticket\":{\"type\":\"http\",\"scheme\":\"negotiate\"},"
+                               "\"token\":{\"type\":\"http\",\"scheme\":\"bearer\"}}";
+
+static void
+put_json(JsonBuilder *b, const char *name, const char *text)
+{
+    json_builder_set_member_name(b, name);
+    json_builder_add_value(b, json_from_string(text, NULL));
+}
+
+static void
+put_components(JsonBuilder *b)
+{
+    open_object(b, "components");
+    open_object(b, "schemas");
+    for (const RestThing *thing = rest_things; thing->name; thing++)
+        put_schema(b, thing);
+    put_json(b, "Page", page);
+    put_json(b, "Problem", problem);
+    json_builder_end_object(b);
+    put_json(b, "responses", responses);
+    put_json(b, "securitySchemes", security);
+    json_builder_end_object(b);
+}
 
 JsonNode *
 rest_openapi(RestServer *self)
@@ -272,8 +386,7 @@ rest_openapi(RestServer *self)
     }
     json_builder_end_array(b);
     put_paths(b, lares_host_control(self->host));
-    json_builder_set_member_name(b, "components");
-    json_builder_add_value(b, json_from_string(components, NULL));
+    put_components(b);
     json_builder_end_object(b);
     return json_builder_get_root(b);
 }

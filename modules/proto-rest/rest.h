@@ -151,12 +151,32 @@ typedef struct {
     gboolean paged;   /* the verb itself makes pages of its list */
     gboolean text;    /* the answer is the verb's "text", of its "type" */
     gboolean open;    /* for anybody, in a form that tells nothing: rest-health.c */
+    /* What the answer is, in rest_things; of lists each item. NULL: there is none, or a text. */
+    const char *thing;
 } RestRoute;
 
 extern const RestRoute rest_routes[]; /* ends with a NULL method */
 /* `path`, below /api/v1, is as it was sent: "%2F" is a letter of a name. `words` are new: what the path says, argument
  * -> text. NULL: none; then `allowed`, new, has the methods that the path takes, or is NULL. */
 const RestRoute *rest_route_find(const char *method, const char *path, JsonObject **words, char **allowed);
+
+/* A member of an answer. `type` is "s", "b", "x", "as" or "ax" as GVariant has them, "one|another" for one of these
+ * words, the name of a thing, or "[Thing]" for a list of them; behind a "?" it is that of a member that may be missing.
+ * Whatever has no sign in GVariant is a number like any other. */
+typedef struct {
+    const char *name;
+    const char *type;
+    const char *doc;
+} RestMember;
+
+typedef struct {
+    const char *name;
+    const char *doc;
+    const RestMember *members; /* all of them; ends with a NULL name */
+    gboolean more;             /* modules may add to them */
+} RestThing;
+
+extern const RestThing rest_things[]; /* ends with a NULL name */
 
 void rest_verbs_handle(RestServer *self, SoupServerMessage *message);
 void rest_resources_handle(RestServer *self, SoupServerMessage *message);

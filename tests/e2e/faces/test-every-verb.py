@@ -27,6 +27,7 @@ import pac
 import smb2raw
 import tap
 from bus import NAME, ROOT, Bus
+from described import Description, jsonschema
 from laresd import BUILD, TOP, Laresd
 from lares_server import call_verb
 from realm import RealmError, tool
@@ -39,7 +40,7 @@ except ImportError:
 REALM, NOBODY = "HOME.LAN", 65534
 SECRET, SECOND = "correct horse", "battery staple"
 XML = os.path.join(TOP, "data", "dbus", "org.lares.Lares1.xml")
-FORGE = os.path.join(BUILD, "tests", "smb", "forge-ticket")
+FORGE = os.path.join(BUILD, "tests", "lib", "forge-ticket")
 ACTIONS = ["org.lares.lares1." + a for a in ("view", *("manage-" + k for k in (
     "shares", "users", "sessions", "modules", "realm", "tokens", "other")))]
 
@@ -64,13 +65,15 @@ def rows(answer):
 # ---- The faces -------------------------------------------------------------------------------------------------------
 
 class Rest:
-    """Over TCP with a token, by the routes of the description that the server gives of them."""
+    """Over TCP with a token, by the routes of the description that the server gives of them, which each answer is held
+    against."""
     face, subject = "rest", "service:story"
 
     def __init__(self, server, token):
-        self.server, self.token, self.used = server, token, set()
+        self.server, self.token, self.used, self.description = server, token, set(), None
         self.routes = {"verb.list": ("GET", "/verbs")}  # beside the resources
         api = self.request("GET", "/openapi.json")
+        self.description = Description(api)
         for path, methods in api["paths"].items():
             for method, operation in methods.items():
                 self.routes[operation["operationId"]] = (method.upper(), path.removeprefix("/api/v1"))
@@ -84,6 +87,8 @@ class Rest:
             text, kind = r.read().decode(), r.headers.get_content_type()
         finally:
             c.close()
+        if self.description:
+            self.description.check(method, path, r.status, kind, text)
         if r.status >= 300:
             raise Refused(f"{r.status} {text}")
         return None if not text else json.loads(text) if kind.endswith("json") else {"text": text}
@@ -97,7 +102,9 @@ class Rest:
             path += "?" + urllib.parse.urlencode({k: str(v).lower() if v is True else v for k, v in args.items()})
             args = None
         if verb == "token.create":  # a token makes no tokens: with a ticket
-            return self.server.curl(method, path, args)
+            answer = self.server.curl(method, path, args)
+            self.description.check(method, path, 201, "application/json", json.dumps(answer))
+            return answer
         return rows(self.request(method, path, args))
 
 
@@ -540,6 +547,7 @@ def test_every_verb_through_each_face():
         # The story leaves nothing out.
         assert set(rights) == set(rest.routes) == rest.used, set(rights) ^ rest.used
         assert set(rights) == set(bus.methods) - {None}
+        rest.description.all_told(but={"ImportRefusal"})  # tests/e2e/rest/test-rest.py has one
         methods = {(interface, method) for all_of_one in bus.methods.values() for interface, method, _, _ in all_of_one}
         assert methods == bus.used, methods ^ bus.used
 
@@ -548,6 +556,8 @@ if __name__ == "__main__":
     gone = [p for p in ("dbus-daemon", "busctl", "curl", "kinit") if not shutil.which(p)]
     if Gio is None:
         gone.append("python3-gi")
+    if jsonschema is None:
+        gone.append("python3-jsonschema")
     if subprocess.run(["/usr/bin/python3", "-c", "import dbusmock"], capture_output=True).returncode:
         gone.append("python3-dbusmock")
     try:

@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib"))
+from described import Description, jsonschema
 from laresd import Laresd
 from realm import Realm, RealmError, tool
 
@@ -44,7 +45,7 @@ class Rest:
         self.d = Laresd({"auth-sys": {}, "store-posix": {}, "auth-krb5": {"keytab": realm.service_keytab},
                          "proto-rest": {"https": "127.0.0.1:@PORT@", "http": "127.0.0.1:@PORT2@"}},
                         server={"host-name": "localhost"}, raw=CONTROL, env=realm.env(), directory=str(work / "server"))
-        self.url = None
+        self.url = self.description = None
 
     def start(self):
         self.d.start()
@@ -68,7 +69,17 @@ class Rest:
         r = subprocess.run(command + [(url or self.url) + path], env=env, capture_output=True, timeout=60,
                            input=(body if isinstance(body, str) else json.dumps(body)).encode() if body is not None else b"")
         assert r.returncode == 0, r
-        return Answer(r.stdout.decode())
+        answer = Answer(r.stdout.decode())
+        if method != "HEAD" and not more:
+            self.described().check(method, path, answer.status, answer.headers.get("content-type", ""), answer.body)
+        return answer
+
+    def described(self):
+        """What the server says of itself; every answer here is held against it."""
+        if self.description is None:
+            r = subprocess.run(["curl", "-s", "--unix-socket", self.d.control, "http://x/api/v1/openapi.json"], capture_output=True, timeout=30)
+            self.description = Description(json.loads(r.stdout))
+        return self.description
 
     def curl_nothing(self):
         """What curl takes without a server."""
@@ -141,6 +152,8 @@ def reasons_to_skip():
             tool(name)
     except RealmError as e:
         return str(e)
+    if jsonschema is None:
+        return "there is no python3-jsonschema"
     if "SPNEGO" not in subprocess.run(["curl", "--version"], capture_output=True, text=True).stdout:
         return "this curl cannot Negotiate"
     return None
