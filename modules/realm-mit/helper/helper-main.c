@@ -20,6 +20,11 @@
 /* A request is a handful of names; a server with a thousand aliases still fits. */
 #define REQUEST_MAX (256 * 1024)
 
+#ifdef __has_feature /* clang's word for gcc's __SANITIZE_ADDRESS__ */
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__
+#endif
+#endif
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/lsan_interface.h>
 #else
