@@ -18,10 +18,12 @@ typedef struct {
     gboolean failed;
 } LaresReader;
 
+/* bytes may be NULL when there are none. */
 static inline LaresReader
 lares_reader(const void *bytes, size_t len)
 {
-    return (LaresReader){(const uint8_t *)bytes, (const uint8_t *)bytes + len, FALSE};
+    const uint8_t *at = bytes ? (const uint8_t *)bytes : (const uint8_t *)"";
+    return (LaresReader){at, at + len, FALSE};
 }
 
 static inline size_t
