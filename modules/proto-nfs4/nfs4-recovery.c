@@ -10,9 +10,13 @@
  * Thread: any. Locks: one mutex, a leaf; SQLite is used under it. */
 #include "nfs4-state-private.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <openssl/rand.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct _Nfs4Recovery {
     GMutex lock;
@@ -88,6 +92,20 @@ load_clients(Nfs4Recovery *recovery, GError **error)
     return TRUE;
 }
 
+/* Names and addresses of clients are nobody else's business. SQLite makes a file with the umask's mode; those beside it
+ * inherit the mode of the main one. */
+static gboolean
+make_file(const char *path, GError **error)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+    gboolean ok = fd >= 0 && fchmod(fd, 0600) == 0;
+    if (!ok)
+        g_set_error(error, LARES_ERROR, LARES_ERROR_FAILED, "cannot open %s: %s", path, g_strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
 Nfs4Recovery *
 nfs4_recovery_new(const char *state_dir, guint grace_seconds, uint8_t server_id[16], GError **error)
 {
@@ -97,6 +115,10 @@ nfs4_recovery_new(const char *state_dir, guint grace_seconds, uint8_t server_id[
     recovery->rows = g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
     recovery->owed = g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
     g_autofree char *path = g_build_filename(state_dir, "nfs4.db", NULL);
+    if (!make_file(path, error)) {
+        nfs4_recovery_free(recovery);
+        return NULL;
+    }
     if (sqlite3_open_v2(path, &recovery->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX,
                         NULL) != SQLITE_OK) {
         g_set_error(error, LARES_ERROR, LARES_ERROR_FAILED, "cannot open %s: %s", path, sqlite3_errmsg(recovery->db));

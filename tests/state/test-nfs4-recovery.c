@@ -7,6 +7,7 @@
 #include "nfs4-state-private.h"
 #include "nfs4talk.h"
 
+#include <glib/gstdio.h>
 #include <sqlite3.h>
 
 /* A second look at the server's database. */
@@ -129,11 +130,39 @@ test_retry(void)
     nfs4_rig_free(rig);
 }
 
+/* Clients' names are for the server alone, whatever the umask, and so are the files that SQLite puts beside them. */
+static void
+test_modes(void)
+{
+    g_autofree char *dir = g_dir_make_tmp("recovery-XXXXXX", NULL);
+    uint8_t id[16];
+    mode_t before = umask(022);
+    for (int round = 0; round < 2; round++) {
+        g_autoptr(GError) error = NULL;
+        Nfs4Recovery *recovery = nfs4_recovery_new(dir, 1, id, &error);
+        g_assert_no_error(error);
+        for (const char *const *name = (const char *const[]){"nfs4.db", "nfs4.db-wal", NULL}; *name; name++) {
+            g_autofree char *path = g_build_filename(dir, *name, NULL);
+            GStatBuf st;
+            g_assert_cmpint(g_stat(path, &st), ==, 0);
+            g_assert_cmphex(st.st_mode & 0777, ==, 0600);
+        }
+        nfs4_recovery_free(recovery);
+        g_autofree char *path = g_build_filename(dir, "nfs4.db", NULL);
+        g_assert_cmpint(g_chmod(path, 0644), ==, 0); /* as older servers left it */
+        if (round == 1)
+            g_assert_cmpint(g_unlink(path), ==, 0);
+    }
+    umask(before);
+    g_assert_cmpint(g_rmdir(dir), ==, 0);
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/nfs4/recovery/conflict", test_conflict);
     g_test_add_func("/nfs4/recovery/retry", test_retry);
+    g_test_add_func("/nfs4/recovery/modes", test_modes);
     return g_test_run();
 }
