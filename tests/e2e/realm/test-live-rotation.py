@@ -114,6 +114,7 @@ def test_rotation_of_the_own_realm():
         call_verb(d.control, "realm.create", name="HOME.LAN")
         call_verb(d.control, "realm.user.add", name="anna", password=PASSWORD)
         d.wait_log("krb5kdc: ready")
+        d.wait_log("keys from keytab")  # which is read when it has been quiet for a moment
         make_share(d)
         os.environ["KRB5_CONFIG"] = d.state + "/realm/krb5.conf"
         env = dict(os.environ, LC_ALL="C.UTF-8")
