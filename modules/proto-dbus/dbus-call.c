@@ -22,6 +22,7 @@ typedef struct {
     char *subject;
     gboolean asking;
     gboolean by_polkit; /* polkit said yes */
+    gboolean prompted;  /* only after a person had been asked for a password */
 } Call;
 
 static void
@@ -143,7 +144,7 @@ question(Call *call, gboolean may_ask)
 #define POLKIT                                                                                                         \
     "org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.PolicyKit1.Authority"
 
-/* Another thread, in its turn. Nobody is asked for a password twice: who would only have to give it has given it. */
+/* Another thread, in its turn. Nobody is asked for a password twice; who was let in without one needs no one now. */
 static gboolean
 may_still(const LaresControlCaller *caller, LaresRight *right)
 {
@@ -158,7 +159,7 @@ may_still(const LaresControlCaller *caller, LaresRight *right)
     lares_control_wait_end();
     if (answer)
         g_variant_get(answer, "((bb@a{ss}))", &yes, &challenge, NULL);
-    return yes || (challenge && may_ask_person(call));
+    return yes || (challenge && call->prompted);
 }
 
 static void
@@ -173,6 +174,8 @@ run(Call *call, LaresRight rights)
     lares_control_call_async(lares_host_control(call->bus->host), &caller, call->verb->name, call->args, NULL, on_done,
                              call);
 }
+
+static void ask_polkit(Call *call, gboolean may_ask);
 
 static void
 on_polkit(GObject *source, GAsyncResult *result, gpointer user)
@@ -189,6 +192,11 @@ on_polkit(GObject *source, GAsyncResult *result, gpointer user)
         run(call, reads ? LARES_RIGHT_READ : LARES_RIGHT_ADMIN);
         return;
     }
+    if (challenge && !call->prompted && may_ask_person(call)) {
+        call->prompted = TRUE;
+        ask_polkit(call, TRUE);
+        return;
+    }
     g_autofree char *text = error
                                 ? g_strdup_printf("polkit cannot be asked (%s): only root may do this", error->message)
                                 : g_strdup_printf("not authorized: %s asks polkit for org.lares.lares1.%s",
@@ -199,13 +207,12 @@ on_polkit(GObject *source, GAsyncResult *result, gpointer user)
     refuse_text(call, LARES_ERROR_DENIED, text);
 }
 
+/* First without a person, so that it is known who had to give a password. */
 static void
-ask_polkit(Call *call)
+ask_polkit(Call *call, gboolean may_ask)
 {
-    call->asking = TRUE;
-    call->bus->asking++;
     g_dbus_connection_call(g_dbus_method_invocation_get_connection(call->invocation), POLKIT, "CheckAuthorization",
-                           question(call, may_ask_person(call)), G_VARIANT_TYPE("((bba{ss}))"), G_DBUS_CALL_FLAGS_NONE,
+                           question(call, may_ask), G_VARIANT_TYPE("((bba{ss}))"), G_DBUS_CALL_FLAGS_NONE,
                            POLKIT_SECONDS * 1000, call->bus->cancel, on_polkit, call);
 }
 
@@ -224,12 +231,15 @@ on_uid(GObject *source, GAsyncResult *result, gpointer user)
     }
     g_variant_get(answer, "(u)", &uid);
     call->subject = g_strdup_printf("uid:%u", uid);
-    if (uid == 0 || uid == geteuid())
+    if (uid == 0 || uid == geteuid()) {
         run(call, LARES_RIGHT_ADMIN);
-    else if (call->bus->asking >= MAX_ASKING || g_variant_get_size(call->args) > MAX_ARGS)
+    } else if (call->bus->asking >= MAX_ASKING || g_variant_get_size(call->args) > MAX_ARGS) {
         refuse_text(call, LARES_ERROR_UNAVAILABLE, "too much waits for polkit already");
-    else
-        ask_polkit(call);
+    } else {
+        call->asking = TRUE;
+        call->bus->asking++;
+        ask_polkit(call, FALSE);
+    }
 }
 
 /* ---- The call -------------------------------------------------------------------------------------------------- */

@@ -140,9 +140,9 @@ uint32_t nfs4_next_op(const Nfs4Compound *c);
 /* Flavor and host policy of an object: NFS4_OK, WRONGSEC, ACCESS, STALE. */
 uint32_t nfs4_check_policy(const Nfs4Compound *c, const LaresObject *object);
 
-/* component4: decodes, checks and copies to the arena. NFS4_OK, BADXDR, INVAL, NAMETOOLONG, BADCHAR, BADNAME. */
+/* component4: decodes, checks and copies to the arena. NFS4_OK, BADXDR, INVAL, NAMETOOLONG, BADCHAR, BADNAME. In a
+ * directory of named attributes it comes as it is kept (lares_files_named_name()). */
 uint32_t nfs4_get_name(Nfs4Compound *c, const char **name);
-/* In a directory of named attributes it comes as it is kept (lares_files_named_name()). */
 /* Two in a row, so that both are decoded before either is judged. */
 void nfs4_get_name_bytes(LaresReader *in, const uint8_t **bytes, size_t *len);
 uint32_t nfs4_check_name(Nfs4Compound *c, const uint8_t *bytes, size_t len, const char **name);

@@ -22,6 +22,9 @@ BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration
 <include>%s</include></busconfig>"""
 
 
+ASKS = os.path.join(TOP, "tests", "lib", "polkit_asks.py")
+
+
 class Bus:
     def __init__(self, work):
         self.work = work
@@ -38,16 +41,16 @@ class Bus:
             assert time.monotonic() < end, "waited in vain"
             time.sleep(0.02)
 
-    def start_polkit(self, *allowed):
+    def start_polkit(self, *allowed, template="polkitd"):
         with open(self.work / "polkit.log", "w") as log:
-            self.polkit = subprocess.Popen(["/usr/bin/python3", "-m", "dbusmock", "--system", "--template", "polkitd"],
+            self.polkit = subprocess.Popen(["/usr/bin/python3", "-m", "dbusmock", "--system", "--template", template],
                                            env=self.env, stdout=log)
         self.wait(lambda: self.allow(*allowed))
 
-    def allow(self, *actions):
-        """What polkit says yes to from now on."""
+    def allow(self, *actions, how="SetAllowed"):
+        """What polkit says yes to from now on. how="SetWithPassword" (polkit_asks.py): to who gives a password."""
         return subprocess.run(["busctl", "--address", self.address, "call", "org.freedesktop.PolicyKit1",
-                               "/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.DBus.Mock", "SetAllowed", "as",
+                               "/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.DBus.Mock", how, "as",
                                str(len(actions)), *actions], capture_output=True).returncode == 0
 
     def asked(self):

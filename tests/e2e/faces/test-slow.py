@@ -23,7 +23,7 @@ sys.path[:0] = [os.path.join(TESTS, folder) for folder in ("lib", "smb", "wire")
 import nfsraw
 import smb2raw
 import tap
-from bus import Bus
+from bus import ASKS, Bus
 from laresd import BUILD, Laresd
 from lares_server import ControlError, ControlConnection, call_verb
 from realm import RealmError, tool
@@ -335,39 +335,42 @@ def test_rights_end_while_a_verb_waits():
                              r'verdict=denied reason=".*while the request waited', s.d.log()), (name, s.d.log())
 
 
+def add_while_waiting(s, bus, name, meanwhile, questions=1):
+    """A user of the realm is added over D-Bus by somebody, behind a verb that lasts, and polkit changes its mind: the answer."""
+    s.close()
+    first = Later(lambda: s.rest("GET", "/realm/users"))
+    until(lambda: os.path.exists(s.asked))
+    asked = bus.asked()
+    later = Later(lambda: bus.call("/Realm", "Realm", "AddUser", "ss", name, "correct horse", user=65534))
+    until(lambda: bus.asked() == asked + questions)  # and it has answered
+    meanwhile()
+    s.open()
+    first.done()
+    return later.done()[1]
+
+
 def test_polkit_changes_its_mind():
     if not shutil.which("busctl") or not shutil.which("dbus-daemon") or os.geteuid() != 0:
         tap.skip("needs busctl, dbus-daemon and root")
+    action, password = "org.lares.lares1.manage-realm", "SetWithPassword"
     with tempfile.TemporaryDirectory() as work:
         os.chmod(work, 0o755)
         bus = Bus(pathlib.Path(work))
         try:
-            bus.start_polkit("org.lares.lares1.manage-realm")
+            bus.start_polkit(action, template=ASKS)
             with serving(bus) as s:
                 s.d.wait_log("org.lares.Lares1 is on the bus")
-                add = lambda name: Later(lambda: bus.call("/Realm", "Realm", "AddUser", "ss", name, "correct horse", user=65534))
-                s.close()
-                first = Later(lambda: s.rest("GET", "/realm/users"))
-                until(lambda: os.path.exists(s.asked))
-                asked = bus.asked()
-                one = add("one")
-                until(lambda: bus.asked() > asked)
-                bus.allow("org.lares.lares1.manage-realm")  # still
-                s.open()
-                first.done()
-                assert one.done()[1] is None, one.result
-                s.close()
-                first = Later(lambda: s.rest("GET", "/realm/users"))
-                until(lambda: os.path.exists(s.asked))
-                asked = bus.asked()
-                two = add("two")
-                until(lambda: bus.asked() > asked)
-                bus.allow()
-                s.open()
-                first.done()
-                assert "uid:65534 may not manage this server any more" in two.done()[1], two.result
+                assert add_while_waiting(s, bus, "one", lambda: bus.allow(action)) is None
+                no = "uid:65534 may not manage this server any more"
+                assert no in add_while_waiting(s, bus, "two", bus.allow)
+                # Who gave a password is not asked for it again; who needed none, and would need one now, has not given it.
+                bus.allow(action, how=password)
+                assert add_while_waiting(s, bus, "three", lambda: None, 2) is None
+                assert no in add_while_waiting(s, bus, "four", bus.allow, 2)
+                bus.allow(action)
+                assert no in add_while_waiting(s, bus, "five", lambda: bus.allow(action, how=password))
                 users = {u["name"] for u in s.verb("realm.user.list")}
-                assert "one" in users and "two" not in users, users
+                assert {"one", "three"} <= users and not users & {"two", "four", "five"}, users
                 assert re.search(r"verb=realm.user.add object=two subject=uid:65534 face=dbus .*verdict=denied", s.d.log())
         finally:
             bus.stop()
