@@ -2,8 +2,8 @@
 /* Named streams: regular files in a hidden folder of the share's root (stream-folder.c).
  *
  * As files they have no limit of size, can be locked, leased and made sparse like others, and the kernel's page cache
- * serves them. They are open to whoever was given their object here, which happens only after the file they belong to
- * was asked.
+ * and sendfile(2) serve them. They are open to whoever was given their object here, which happens only after the file
+ * they belong to was asked.
  *
  * Thread: any. */
 #include "files/files-private.h"

@@ -23,7 +23,7 @@ G_BEGIN_DECLS
 #define LARES_NET_OUT_BOUND  (2u * 1024 * 1024) /* unsent bytes at which a connection is not read any more */
 #define LARES_NET_PROGRESS   (64u * 1024)       /* bytes that count as progress of a slow peer */
 #define LARES_NET_COPY_RANGE (32u * 1024)       /* file ranges up to this are read with the request, others when sent */
-#define LARES_NET_COPY_PIECE (1u << 20)         /* and so much of them in one call */
+#define LARES_NET_COPY_PIECE (1u << 20)         /* of a file that cannot be spliced: so much in one call */
 #define LARES_NET_COPY_REPLY (8u * 1024)        /* replies up to this are copied when they have to wait */
 #define LARES_NET_POOL_BYTES (32u * 1024 * 1024) /* spare large buffers that are kept */
 #define LARES_NET_POOL_CHUNK 64u

@@ -2,9 +2,8 @@
 /* Replies on their way out. One thread at a time sends on a connection; what others have ready meanwhile is queued and
  * goes out in the same call. What the socket does not take stays queued until it does.
  *
- * What is in a file is read when it is sent, a megabyte at a time, into a buffer that stays in the processor's cache:
- * no peer makes the server keep it, and TCP gets it in one call. sendfile(2) would spare the copy, but hands over 64
- * KiB at a time, and what each of these costs, and the wake-ups of a peer on the same machine, is more than that.
+ * What is in a file goes from the page cache to the socket by sendfile(2): nothing is copied, and no peer makes the
+ * server keep it. Where the file system cannot do that, it is read when it is sent, a megabyte at a time.
  *
  * Thread: any. Locks: the connection's, not while sending or releasing. */
 #include "net/net-private.h"
@@ -16,6 +15,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -184,31 +184,45 @@ gather(LaresOut *list, struct iovec *iov, LaresPart **file)
     return n;
 }
 
-/* Reads the next piece of a file into *buffer, which is taken from the pool where there is none yet. FALSE: it cannot
- * be read. Where the file cannot give what the header announced, zeros take the place of the missing bytes. */
-static gboolean
-read_piece(LaresNet *net, LaresPart *p, LaresBuffer **buffer, size_t *len)
+/* The file cannot give what the header announced: zeros take the place of the missing bytes. */
+static void
+fill_with_zeros(LaresPart *p)
+{
+    p->fd = -1;
+    p->mem = zeros;
+}
+
+/* Reads the next piece of a file into *buffer, which is taken from the pool where there is none yet, and sends it.
+ * Returns what send() returned, 0 at the file's end. */
+static ssize_t
+send_copied(LaresConnection *c, const LaresPart *p, LaresBuffer **buffer)
 {
     ssize_t n;
-    if (!*buffer && !(*buffer = lares_buffer_big(net, LARES_NET_COPY_PIECE)))
-        return FALSE;
+    if (!*buffer && !(*buffer = lares_buffer_big(c->net, LARES_NET_COPY_PIECE))) {
+        errno = ENOMEM;
+        return -1;
+    }
     do
         n = pread(p->fd, lares_buffer_data(*buffer), MIN(p->len, LARES_NET_COPY_PIECE), (off_t)p->offset);
     while (n < 0 && errno == EINTR);
-    if (n == 0) {
-        p->fd = -1;
-        p->mem = zeros;
+    if (n < 0) {
+        lares_log_limited(LARES_LOG_ERROR, "net",
+                          "%s: cannot read a file that is being sent to %s: %s: connection closed", c->service->name,
+                          c->peer.address, g_strerror(errno));
+        errno = EIO;
     }
-    *len = n > 0 ? (size_t)n : 0;
-    return n >= 0;
+    return n <= 0 ? n : send(c->fd, lares_buffer_data(*buffer), (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-static gboolean
-is_last(const LaresOut *list, const LaresPart *p)
+/* As send(); 0 at the file's end. */
+static ssize_t
+send_file(LaresConnection *c, const LaresPart *p, LaresBuffer **buffer)
 {
-    while (list->next)
-        list = list->next;
-    return p == &list->part[list->n_parts - 1];
+    off_t offset = (off_t)p->offset;
+    ssize_t n = *buffer ? -1 : sendfile(c->fd, p->fd, &offset, p->len);
+    if (!*buffer && (n >= 0 || errno == EINTR || errno == EAGAIN || errno == EPIPE || errno == ECONNRESET))
+        return n;
+    return send_copied(c, p, buffer); /* it cannot be spliced, or cannot be read: this tells which */
 }
 
 /* Sends until the list is empty or the socket full. *sent counts bytes. */
@@ -218,28 +232,18 @@ send_list(LaresConnection *c, LaresOut **list, size_t *sent)
     LaresBuffer *buffer = NULL;
     SendResult result = SENT;
     while (*list && result == SENT) {
-        struct iovec iov[MAX_IOV + 1];
+        struct iovec iov[MAX_IOV];
         LaresPart *file;
-        size_t piece = 0;
         struct msghdr msg = {.msg_iov = iov, .msg_iovlen = gather(*list, iov, &file)};
-        if (!file && msg.msg_iovlen == 0) {
-            advance(c->net, list, 0);
-            continue;
-        }
-        if (file && !read_piece(c->net, file, &buffer, &piece)) {
-            result = SENT_BROKEN;
-            break;
-        }
-        if (file && !piece)
-            continue; /* it has ended */
-        if (file)
-            iov[msg.msg_iovlen++] = (struct iovec){lares_buffer_data(buffer), piece};
-        gboolean more = file && !(piece == file->len && is_last(*list, file));
-        ssize_t n = sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0));
-        if (n > 0) {
+        ssize_t n = 0;
+        if (msg.msg_iovlen)
+            n = sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT | (file ? MSG_MORE : 0));
+        else if (file && (n = send_file(c, file, &buffer)) == 0)
+            fill_with_zeros(file);
+        if (n >= 0) {
             *sent += (size_t)n;
             advance(c->net, list, (size_t)n);
-        } else if (n < 0 && errno != EINTR) {
+        } else if (errno != EINTR) {
             result = errno == EAGAIN || errno == EWOULDBLOCK ? SENT_PART : SENT_BROKEN;
         }
     }

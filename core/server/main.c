@@ -215,7 +215,7 @@ lares_server_main(int argc, char **argv)
     int result = 1;
     setlocale(LC_ALL, "");
     umask(022);
-    signal(SIGPIPE, SIG_IGN); /* pipes know no MSG_NOSIGNAL */
+    signal(SIGPIPE, SIG_IGN); /* sendfile(2) and pipes know no MSG_NOSIGNAL */
     if (!lares_options_parse(options, &argc, &argv, &error)) {
         fprintf(stderr, "laresd: %s\n", error->message);
         return 2;

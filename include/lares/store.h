@@ -222,7 +222,7 @@ struct _LaresStoreInterface {
     LaresStatus (*write)(LaresStore *self, LaresFile *file, uint64_t offset, const struct iovec *iov, int n,
                          LaresStable stable, size_t *done);
     LaresStatus (*commit)(LaresStore *self, LaresFile *file, uint64_t offset, uint64_t len);
-    /* A descriptor for pread(2), owned by the file; -1 when the store has none. NULL: none. */
+    /* A descriptor for pread(2) and sendfile(2), owned by the file; -1 when the store has none. NULL: none. */
     int (*file_fd)(LaresStore *self, LaresFile *file);
     /* Optional, NULL means LARES_NOTSUPP: */
     LaresStatus (*seek)(LaresStore *self, LaresFile *file, LaresSeek what, uint64_t offset, uint64_t *found,

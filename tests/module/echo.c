@@ -4,7 +4,9 @@
  * The first 32-bit word of a record says what to do, the second how much, the rest is data:
  * 1 echo; 2 sleep `how much` milliseconds, then echo; 3 answer with `how much` bytes; 4 answer with a file of that many
  * bytes (from the setting `file`); 5 do not answer; 6 answer later from a deferred job; 7 close the connection;
- * 8 compute for `how much` microseconds, then echo; 9 answer with counters: connected, closed, files released. */
+ * 8 compute for `how much` microseconds, then echo; 9 answer with counters: connected, closed, files released; 10
+ * answer with `how much` bytes of a file that cannot be spliced, "spliced" again and again; 11 of one that cannot be
+ * read. */
 #include <lares/lares.h>
 
 #include <errno.h>
@@ -22,9 +24,12 @@ struct _EchoProtocol {
     LaresListener *listener[2];
     LaresService service;
     gint connected, closed, sleeping;
-    int fd;
+    int fd, memory; /* the file that is sent; /proc/self/mem, which has no splice */
+    char *pattern;
     gint released;
 };
+
+#define PATTERN (3u << 20)
 
 typedef struct {
     LaresConnection *connection;
@@ -93,6 +98,13 @@ on_request(LaresRequest *request, gpointer data)
         if (!lares_reply_add_range(&request->reply, self->fd, 0, much, -much & 3, on_release, &self->released))
             g_assert_not_reached();
         return;
+    } else if (what == 10 || what == 11) {
+        lares_put_bytes(out, request->data, MIN(request->len, 8));
+        uint64_t at = what == 10 ? (uint64_t)(uintptr_t)self->pattern : 4096; /* where no process has anything */
+        if (!lares_reply_add_range(&request->reply, self->memory, at, MIN(much, PATTERN), 0, on_release,
+                                   &self->released))
+            g_assert_not_reached();
+        return;
     } else if (what == 5) {
         return;
     } else if (what == 6) {
@@ -130,6 +142,10 @@ echo_start(LaresProtocol *protocol, LaresHost *host, GError **error)
     const char *file = lares_settings_string(self->settings, "file");
     self->host = host;
     self->fd = file ? open(file, O_RDONLY | O_CLOEXEC) : -1;
+    self->memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+    self->pattern = g_malloc(PATTERN);
+    for (guint i = 0; i < PATTERN; i++)
+        self->pattern[i] = "spliced"[i % 7];
     self->service = (LaresService){
         .name = "echo",
         .framing = lares_settings_boolean(self->settings, "direct-tcp") ? LARES_FRAMING_DIRECT_TCP : LARES_FRAMING_RPC,
@@ -158,6 +174,8 @@ echo_stop(LaresProtocol *protocol)
     lares_info("echo", "stopped: %d connected, %d closed", self->connected, self->closed);
     if (self->fd >= 0)
         close(self->fd);
+    close(self->memory);
+    g_free(self->pattern);
 }
 
 static void

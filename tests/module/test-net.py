@@ -7,6 +7,7 @@ import resource
 import select
 import socket
 import struct
+import subprocess
 import sys
 import time
 
@@ -14,7 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import tap
 from laresd import Laresd, sanitized
 
-ECHO, SLEEP, BYTES, FILE, SILENT, LATER, CLOSE, SPIN, COUNT = range(1, 10)
+ECHO, SLEEP, BYTES, FILE, SILENT, LATER, CLOSE, SPIN, COUNT, UNSPLICED, UNREADABLE = range(1, 12)
 SANITIZED = sanitized() or os.environ.get("LARES_SLOW")
 FILE_SIZE = 1 << 20
 
@@ -283,6 +284,51 @@ def test_many_file_replies_in_flight():
             assert b[8:8 + n] == data[:n]
             got.append(n)
         assert sorted(got) == sorted(sizes)
+
+
+def test_files_that_cannot_be_spliced():
+    """sendfile(2) refuses them: they are read instead, beside others, and a peer that is slow gets them whole."""
+    with daemon() as d, d.connect() as s:
+        sizes = (40000, 1 << 20, (1 << 20) + 1, 3 << 20)
+        s.sendall(b"".join(record(UNSPLICED, n) + record(FILE, 40000) for n in sizes))
+        time.sleep(0.3)
+        got = {n: [] for n in sizes}
+        for _ in range(2 * len(sizes)):
+            b = reply(s)
+            what, n = struct.unpack_from(">II", b)
+            if what == UNSPLICED:
+                got[n].append(b[8:] == (b"spliced" * (n // 7 + 1))[:n])
+            else:
+                assert b[8:] == b"0123456789abcdef" * 2500
+        assert got == {n: [True] for n in sizes}, got
+        assert counters(d)[2] == 2 * len(sizes)
+
+
+def test_file_that_cannot_be_read():
+    """Its reply has begun when that is found: the connection ends, and the log says why."""
+    with daemon() as d, d.connect() as s:
+        s.sendall(record(UNREADABLE, 100000))
+        assert ended(s)
+        d.wait_log("cannot read a file that is being sent to 127.0.0.1: Input/output error: connection closed")
+        assert counters(d)[2] == 1
+
+
+def congestion_control(port, peer):
+    """Of the server's end of a connection, as the kernel tells it."""
+    text = subprocess.run(["ss", "-tinH", "sport", "=", f":{port}", "and", "dport", "=", f":{peer}"],
+                          stdout=subprocess.PIPE, text=True, check=True).stdout
+    return text.split("\n")[1].split()[0] if text.strip() else ""
+
+
+def test_no_pacing_on_this_machine():
+    """A peer on the same machine by whichever address: no timer for each packet, whatever the system's default."""
+    with daemon(listen="[::]:@PORT@") as d:
+        for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET, "127.0.0.77"), (socket.AF_INET6, "::1")):
+            with socket.socket(family) as s:
+                s.connect((address, d.port))
+                s.sendall(record(ECHO))
+                reply(s)
+                assert congestion_control(d.port, s.getsockname()[1]) == "reno", address
 
 
 def test_later_and_silent():
