@@ -24,19 +24,20 @@ def missing():
 
 
 class Capture:
-    def __init__(self, directory, name="capture", keytab=None, buffer=128):
+    def __init__(self, directory, name="capture", keytab=None, buffer=128, only=None, most=None):
         """keytab: keys of the services, with which Kerberos tickets and what they protect are read. buffer: MiB that a burst
-        of the loopback fits in."""
+        of the loopback fits in. only: a capture filter. most: packets, then it ends."""
         self.file = os.path.join(str(directory), name + ".pcapng")
         self.keytab = keytab
-        self.buffer = buffer
+        self.argv = ["dumpcap", "-q", "-i", "lo", "-B", str(buffer), "-w", self.file]
+        self.argv += (["-f", only] if only else []) + (["-c", str(most)] if most else [])
         self.keys = []  # (session id, session key, key of the server's messages, key of the client's), bytes
         self.process = None
 
     def __enter__(self):
         # A snap length that no record reaches.
-        self.process = subprocess.Popen(["dumpcap", "-q", "-i", "lo", "-B", str(self.buffer), "-w", self.file], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE, text=True)
         for line in self.process.stderr:
             if line.startswith("File:"):
                 return self

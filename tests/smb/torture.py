@@ -97,6 +97,10 @@ BLOCKING = []
 # In a network of its own the server is where everybody looks for it: one test connects there whatever it is told, and
 # Wireshark takes only what comes from there for a server's half of SPNEGO ([MS-SPNG] 2.2.1).
 PORT = 445
+# These do the same few things a hundred thousand times: Wireshark reads the beginning. They have a port of their own.
+BUSY = ("smb2.create.bench-path-contention-shared", "smb2.secleak")
+BUSY_PORT = 446
+BUSY_PACKETS = 10000
 
 
 def own_network():
@@ -134,18 +138,18 @@ class Torture:
         self.n = 0
         self.keys = []  # of what is captured
 
-    def start(self, settings, tickets):
+    def start(self, settings, tickets, port):
         self.n += 1
         if tickets and not self.realm:
             self.realm = Realm(self.work / "realm", users=["ada"], services=[SERVICE], clockskew=5)
             self.realm.__enter__()
         # Signing as smbd has it by default: smbtorture takes "the session is gone" only unsigned, as it must be where the
         # key is gone with the session, and refuses whatever is unsigned where the server requires signing.
-        self.settings = settings, tickets
+        self.settings = settings, tickets, port
         modules = {**settings, "smb": {"encryption": "offered", "signing-required": "false", **settings.get("smb", {})}}
         with Torture.starting:
             self.server = SmbServer(self.work / f"server{self.n}", realm=self.realm if tickets else None,
-                                    port=PORT if BLOCKING else None, **modules)
+                                    port=port, **modules)
             self.server.start()
         self.server.add_user("ada", PASSWORD, uid=20001)
 
@@ -191,10 +195,11 @@ class Torture:
         """Runs them one after the other on one share. ("timeout", "crash" of the server or None; exit code; output)."""
         name = tests[0]
         settings, tickets = settings_of(name), bool(BLOCKING) and name.startswith(WITH_TICKETS)
-        if self.server and self.settings != (settings, tickets):
+        port = (BUSY_PORT if name in BUSY else PORT) if BLOCKING else None
+        if self.server and self.settings != (settings, tickets, port):
             self.end()
         if not self.server:
-            self.start(settings, tickets)
+            self.start(settings, tickets, port)
         self.share()
         s = self.server
         target = ["--target=" + TARGETS[name]] if name in TARGETS else []
@@ -309,9 +314,7 @@ class Run:
         self.expected = dict(rows(FAILURES))
         self.lock = threading.Lock()
         self.count, self.failed, self.bad, self.errors = {}, {}, [], []
-        # Those that sleep, and two of them that do thing after thing for a minute, say nothing that the others do not: 150,000
-        # records that are not worth the minutes that Wireshark takes for them.
-        self.captures = not capture.missing() and bool(BLOCKING) and args.group != "sleepers"
+        self.captures = not capture.missing() and bool(BLOCKING)
         self.answers, self.malformed = 0, []
 
     def note(self, test, verdict, text, seconds):
@@ -337,9 +340,10 @@ class Run:
         captured.keys = torture.keys
         # What does not fit into the client's buffer is cut off, wherever that is ([MS-SMB2] 3.3.5.20). What is encrypted
         # and no answer was deciphered by a guess: most of these programs do not tell their keys.
-        found = captured.complaints(unless=f"tcp.srcport != {PORT} || smb2.nt_status == 0x80000005"
-                                    " || (smb2.header.transform.signature && !(smb2.flags.response == 1))")
-        answers = captured.count("smb2.flags.response == 1", two_pass=False)
+        ports = {"nbss": [BUSY_PORT]}
+        found = captured.complaints(unless=f"!(tcp.srcport in {{{PORT}, {BUSY_PORT}}}) || smb2.nt_status == 0x80000005"
+                                    " || (smb2.header.transform.signature && !(smb2.flags.response == 1))", ports=ports)
+        answers = captured.count("smb2.flags.response == 1", two_pass=False, ports=ports)
         with self.lock:
             self.malformed += found
             self.answers += answers
@@ -357,7 +361,10 @@ class Run:
         torture = Torture(self.args.seconds, self.takes)
         try:
             own_network_of_a_thread()
-            with capture.Capture(torture.work, buffer=32) if self.captures else contextlib.nullcontext() as captured:
+            with contextlib.ExitStack() as stack:
+                captures = [stack.enter_context(capture.Capture(torture.work, name, buffer=32, only=f"tcp port {port}", most=most))
+                            for name, port, most in (("all", PORT, None), ("busy", BUSY_PORT, BUSY_PACKETS))
+                            if self.captures]
                 for todo in queues:
                     while (tests := next_of(todo)):
                         began = time.monotonic()
@@ -365,7 +372,7 @@ class Run:
                             self.note(test, verdict, text, time.monotonic() - began)
                             began = time.monotonic()
                 torture.end()
-            if captured:
+            for captured in captures:
                 self.look(torture, captured)
         except Exception as e:  # a worker that ends without a word would look like a pass
             self.errors.append(e)
