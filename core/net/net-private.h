@@ -211,6 +211,7 @@ struct _LaresNet {
     guint tick, grow_source, grow_calm;
     guint64 grow_seen;
     guint64 tick_seen;
+    gboolean calm; /* nothing was asked between the last two ticks */
 };
 
 /* buffers.c */

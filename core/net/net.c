@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -154,10 +155,13 @@ on_tick(gpointer data)
     reap(net);
     g_mutex_lock(&net->lock);
     guint64 done = count_requests(net);
-    gboolean spare = net->n_chunks || net->big || net->arenas->len;
     g_mutex_unlock(&net->lock);
-    if (done == net->tick_seen && spare)
+    gboolean calm = done == net->tick_seen;
+    if (calm && !net->calm) {
         lares_buffers_trim(net);
+        malloc_trim(0); /* what sessions, opens and listings took goes back to the system */
+    }
+    net->calm = calm;
     net->tick_seen = done;
     return G_SOURCE_CONTINUE;
 }
