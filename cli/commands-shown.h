@@ -51,6 +51,7 @@ static const CtlField share_fields[] = {{"name", N_("Name")},
                                         {"sync-metadata", N_("Sync metadata")},
                                         {"access-based", N_("Access-based")},
                                         {"smb-encrypt", N_("SMB encrypted")},
+                                        {"smb-bypass-traverse", N_("SMB bypasses traverse checks")},
                                         {"store", N_("Store")},
                                         {"id", N_("Id")},
                                         {NULL}};

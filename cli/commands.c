@@ -97,6 +97,13 @@ static const CtlArg shell[] = {{"shell", N_("SHELL"), N_("bash, zsh or fish"), C
          YES_NO},                                                                                                      \
         {"smb-encrypt", "smb-encrypt", CTL_YESNO, N_("yes|no"), N_("SMB clients must encrypt, whatever their login"),  \
          CTL_NOTHING,   YES_NO},                                                                                       \
+        {"smb-bypass-traverse",                                                                                        \
+         "smb-bypass-traverse",                                                                                        \
+         CTL_YESNO,                                                                                                    \
+         N_("yes|no"),                                                                                                 \
+         N_("SMB clients pass folders that they may not search, as on Windows"),                                       \
+         CTL_NOTHING,                                                                                                  \
+         YES_NO},                                                                                                      \
     {                                                                                                                  \
         "store", "store", CTL_TEXT, N_("KIND"), N_("the kind of storage; a new share's is posix")                      \
     }

@@ -16,6 +16,7 @@ typedef struct {
     LaresHandle handle; /* not the node: it must not be held by its own state */
     uint32_t uid, gid, n_groups;
     uint32_t *groups;
+    gboolean pass; /* lares_store_pass() as it was when that was said */
     char *name;
 } LastClose;
 
@@ -38,6 +39,7 @@ last_close_run(LaresUnlink *unlink)
     LaresStore *store = last->share->store;
     LaresCred cred = {last->uid, last->gid, last->groups, last->n_groups};
     g_autoptr(LaresNode) node = NULL;
+    gboolean before = lares_store_pass(last->pass);
     if (STORE_IFACE(store)->lookup(store, &cred, last->dir, last->name, &node) == LARES_OK &&
         node->fileid == last->fileid && node->handle.len == last->handle.len &&
         memcmp(node->handle.bytes, last->handle.bytes, last->handle.len) == 0) {
@@ -51,6 +53,7 @@ last_close_run(LaresUnlink *unlink)
                                 lares_files_victim_filter(&victim));
         lares_files_victim_end(last->files, &victim, status == LARES_OK);
     }
+    lares_store_pass(before);
     last_close_free(unlink);
 }
 
@@ -76,6 +79,7 @@ last_close_new(LaresFiles *files, LaresOpen *open, const LaresObject *dir, const
     last->gid = cred->gid;
     last->n_groups = cred->n_groups;
     last->groups = g_memdup2(cred->groups, cred->n_groups * sizeof *cred->groups);
+    last->pass = lares_store_passes();
     last->name = g_strdup(name);
     return &last->base;
 }

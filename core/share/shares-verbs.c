@@ -63,6 +63,7 @@ share_variant(const LaresShare *share, gboolean security_only, GPtrArray *warnin
         add_boolean(&b, "sync-metadata", share->sync_metadata);
         add_boolean(&b, "access-based", (share->options & LARES_SHARE_ACCESS_BASED) != 0);
         add_boolean(&b, "smb-encrypt", (share->options & LARES_SHARE_SMB_ENCRYPT) != 0);
+        add_boolean(&b, "smb-bypass-traverse", (share->options & LARES_SHARE_SMB_BYPASS_TRAVERSE) != 0);
     }
     add_security(&b, share);
     add_warnings(&b, warnings);
@@ -169,8 +170,9 @@ security_set(LaresHost *host, const LaresControlCaller *caller, GVariant *args, 
         {"read-only", "b", FALSE, "nobody may change anything"}, {"enabled", "b", FALSE, "clients may use it"},        \
         {"sync-metadata", "b", FALSE, "directory changes reach the disk before they are answered"},                    \
         {"access-based", "b", FALSE, "SMB listings leave out what the caller may not read"},                           \
+        {"smb-encrypt", "b", FALSE, "SMB clients must encrypt, whatever their login"},                                 \
     {                                                                                                                  \
-        "smb-encrypt", "b", FALSE, "SMB clients must encrypt, whatever their login"                                    \
+        "smb-bypass-traverse", "b", FALSE, "SMB clients pass folders that they may not search, as on Windows"          \
     }
 #define SECURITY_PARAMS                                                                                                \
     {"sec", "as", FALSE, "the flavors that may be used, in order of preference"},                                      \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The LaresStore interface type, the ends of node and file references, and moments. */
+/* The LaresStore interface type, the ends of node and file references, and what holds for a thread's calls for a while.
+ */
 #include <lares/store.h>
 
 G_DEFINE_INTERFACE(LaresStore, lares_store, G_TYPE_OBJECT)
@@ -24,6 +25,7 @@ lares_file_free_(LaresFile *file)
 
 static _Thread_local uint64_t moments; /* begun by this thread */
 static _Thread_local uint64_t moment;
+static _Thread_local gboolean passes;
 
 void
 lares_store_moment_begin(void)
@@ -41,4 +43,18 @@ uint64_t
 lares_store_moment(void)
 {
     return moment;
+}
+
+gboolean
+lares_store_pass(gboolean pass)
+{
+    gboolean before = passes;
+    passes = pass;
+    return before;
+}
+
+gboolean
+lares_store_passes(void)
+{
+    return passes;
 }

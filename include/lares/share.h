@@ -17,8 +17,9 @@ G_BEGIN_DECLS
 typedef enum { LARES_SQUASH_ROOT, LARES_SQUASH_ALL, LARES_SQUASH_NONE } LaresSquash;
 
 typedef enum {
-    LARES_SHARE_ACCESS_BASED = 1 << 0, /* listings over SMB leave out what the caller may not read */
-    LARES_SHARE_SMB_ENCRYPT = 1 << 1,  /* SMB requests must be encrypted, whatever flavor they come with */
+    LARES_SHARE_ACCESS_BASED = 1 << 0,        /* listings over SMB leave out what the caller may not read */
+    LARES_SHARE_SMB_ENCRYPT = 1 << 1,         /* SMB requests must be encrypted, whatever flavor they come with */
+    LARES_SHARE_SMB_BYPASS_TRAVERSE = 1 << 2, /* SMB requests pass directories that the caller may not search */
 } LaresShareOptions;
 
 #define LARES_SHARE_MAX_FLAVORS 16

@@ -299,6 +299,14 @@ LARES_API void lares_store_moment_end(void);
 /* For stores: never the same number for two moments of a thread; 0 outside of any. */
 LARES_API uint64_t lares_store_moment(void);
 
+/* Whether this thread's calls pass directories that the credentials may not search (LARES_MASK_EXECUTE), as Windows
+ * lets everybody do by default ([MS-FSA] 2.1.5.1, phase 6: the check MAY be left out). Where a name is looked up, made,
+ * removed or renamed only the right to do that is asked of its directory then. All other rights stay; a store that does
+ * not know of this refuses more. Returns what it was, to put that back. */
+LARES_API gboolean lares_store_pass(gboolean pass);
+/* For stores. */
+LARES_API gboolean lares_store_passes(void);
+
 LARES_API void lares_node_free_(LaresNode *node);
 static inline LaresNode *
 lares_node_ref(LaresNode *node)

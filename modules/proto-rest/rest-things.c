@@ -90,6 +90,7 @@ static const RestMember share[] = {{"name", "s", "its name"},
                                    {"sync-metadata", "b", "changes of folders are on disk before they are answered"},
                                    {"access-based", "b", "lists show what the user may read only"},
                                    {"smb-encrypt", "b", "over SMB it is used encrypted only"},
+                                   {"smb-bypass-traverse", "b", "SMB users pass folders that are closed to them"},
                                    SECURITY};
 static const RestMember share_security[] = {{"name", "s", "the share"}, SECURITY};
 

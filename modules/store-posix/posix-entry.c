@@ -69,7 +69,7 @@ posix_lookup(LaresStore *base, const LaresCred *cred, LaresNode *dir, const char
     PosixNode *found;
     LaresStatus status = check(dir, name);
     if (status == LARES_OK)
-        status = posix_may(store, cred, posix_node(dir), LARES_MASK_EXECUTE);
+        status = posix_may_search(store, cred, posix_node(dir));
     if (status == LARES_OK)
         status = posix_find(store, posix_node(dir), name, &found);
     if (status == LARES_OK)
@@ -87,7 +87,7 @@ posix_parent(LaresStore *base, const LaresCred *cred, LaresNode *node, LaresNode
         return LARES_NOENT;
     if (node->type != LARES_TYPE_DIRECTORY)
         return node->type == LARES_TYPE_SYMLINK ? LARES_SYMLINK : LARES_NOTDIR;
-    LaresStatus status = posix_may(store, cred, posix_node(node), LARES_MASK_EXECUTE);
+    LaresStatus status = posix_may_search(store, cred, posix_node(node));
     if (status != LARES_OK)
         return status;
     int fd = openat(posix_node(node)->fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -150,7 +150,8 @@ posix_link(LaresStore *base, const LaresCred *cred, LaresNode *node, LaresNode *
     status = posix_node_ready(posix_node(node));
     if (status != LARES_OK)
         return status;
-    gboolean here = posix_decides(store, cred, posix_acl_is_ours(store, posix_node(dir), NULL));
+    gboolean here = posix_decides(store, cred, posix_acl_is_ours(store, posix_node(dir), NULL)) ||
+                    posix_passes(store, cred, posix_node(dir));
     if (here)
         status = may_link(store, cred, posix_node(node));
     if (status == LARES_OK)
@@ -235,7 +236,7 @@ static LaresStatus
 remove_by_own_acl(PosixStore *store, const LaresCred *cred, PosixNode *dir, const char *name)
 {
     PosixNode *victim;
-    LaresStatus status = posix_may(store, cred, dir, LARES_MASK_EXECUTE);
+    LaresStatus status = posix_may_search(store, cred, dir);
     if (status == LARES_OK)
         status = posix_find(store, dir, name, &victim);
     if (status != LARES_OK)

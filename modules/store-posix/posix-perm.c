@@ -157,6 +157,18 @@ posix_may(PosixStore *store, const LaresCred *cred, PosixNode *node, uint32_t wa
     return status;
 }
 
+LaresStatus
+posix_may_search(PosixStore *store, const LaresCred *cred, PosixNode *dir)
+{
+    return lares_store_passes() ? LARES_OK : posix_may(store, cred, dir, LARES_MASK_EXECUTE);
+}
+
+gboolean
+posix_passes(PosixStore *store, const LaresCred *cred, PosixNode *dir)
+{
+    return lares_store_passes() && posix_may(store, cred, dir, LARES_MASK_EXECUTE) == LARES_ACCESS;
+}
+
 gboolean
 posix_decides(const PosixStore *store, const LaresCred *cred, gboolean ours)
 {
@@ -178,9 +190,10 @@ posix_guard_decided(PosixStore *store, const LaresCred *cred, gboolean here, Pos
     LaresStatus status = LARES_OK;
     if (here) {
         /* The kernel steps back for both, so both must be judged. */
-        status = posix_may(store, cred, a, mask_a);
+        uint32_t asked = lares_store_passes() ? ~(uint32_t)LARES_MASK_EXECUTE : ~0u;
+        status = posix_may(store, cred, a, mask_a & asked);
         if (status == LARES_OK && b)
-            status = posix_may(store, cred, b, mask_b);
+            status = posix_may(store, cred, b, mask_b & asked);
     }
     if (status == LARES_OK)
         status = posix_cred_enter(store, cred);
@@ -195,7 +208,9 @@ posix_guard_decided(PosixStore *store, const LaresCred *cred, gboolean here, Pos
 LaresStatus
 posix_guard(PosixStore *store, const LaresCred *cred, PosixNode *a, uint32_t mask_a, PosixNode *b, uint32_t mask_b)
 {
-    gboolean here = decided_here(store, cred, a) || (b != a && decided_here(store, cred, b));
+    gboolean here = decided_here(store, cred, a) || (b != a && decided_here(store, cred, b)) ||
+                    (mask_a & LARES_MASK_EXECUTE && posix_passes(store, cred, a)) ||
+                    (b != a && mask_b & LARES_MASK_EXECUTE && posix_passes(store, cred, b));
     return posix_guard_decided(store, cred, here, a, mask_a, b, mask_b);
 }
 

@@ -281,8 +281,13 @@ gboolean posix_table_get(PosixTable *table, const LaresHandle *child, LaresHandl
 LaresStatus posix_allowed(PosixStore *store, const LaresCred *cred, PosixNode *node, const struct statx *st,
                           uint32_t wanted, uint32_t *allowed);
 LaresStatus posix_may(PosixStore *store, const LaresCred *cred, PosixNode *node, uint32_t wanted);
+/* May the caller use names in this directory? */
+LaresStatus posix_may_search(PosixStore *store, const LaresCred *cred, PosixNode *dir);
+/* Does the caller pass a directory that they may not search (lares_store_pass())? Then the kernel has to step back. */
+gboolean posix_passes(PosixStore *store, const LaresCred *cred, PosixNode *dir);
 /* Enters for an operation that needs these rights on one or two nodes (b may be NULL): the kernel enforces them, or
- * they are evaluated here and the kernel is told to step back. After LARES_OK call posix_cred_leave(). */
+ * they are evaluated here and the kernel is told to step back. LARES_MASK_EXECUTE means that names in a directory are
+ * used, see lares_store_pass(). After LARES_OK call posix_cred_leave(). */
 LaresStatus posix_guard(PosixStore *store, const LaresCred *cred, PosixNode *a, uint32_t mask_a, PosixNode *b,
                         uint32_t mask_b);
 /* The same when it is known whether the rights are evaluated here. */

@@ -503,6 +503,77 @@ def test_acls_of_both():
         b.close(fid)
 
 
+def folder_that_others_may_not_search(folder):
+    """`closed` (0700) with files for all and for nobody else, a folder, a way out; `drop` (0702); of somebody else."""
+    for name, mode in (("closed", 0o700), ("closed/sub", 0o755), ("drop", 0o702)):
+        (folder / name).mkdir()
+        os.chown(folder / name, 4711, 4711)
+        os.chmod(folder / name, mode)
+    for name, mode in (("closed/Open", 0o644), ("closed/secret", 0o600), ("closed/sub/deep", 0o644)):
+        (folder / name).write_bytes(b"some bytes")
+        os.chown(folder / name, 4711, 4711)
+        os.chmod(folder / name, mode)
+    os.symlink("/etc", folder / "closed/out")
+
+
+def test_folders_that_smb_passes():
+    """`smb-bypass-traverse` opens the way, nothing else, and for SMB only."""
+    def status(name, access=ops.READ_DATA, disposition=ops.OPEN, **kw):
+        r = b.smb.ask(smb.CREATE, ops.create(name, access, disposition=disposition, **kw), b.tree)
+        if r.status == smb.SUCCESS:
+            b.close(r.file)
+        return r.status
+
+    def passing(on):
+        b.s.verb("share.set", name="data", **{"smb-bypass-traverse": on})
+
+    with serving() as b:
+        folder_that_others_may_not_search(b.folder)
+        stranger = nfsraw.Session(nfsraw.Conn(port=b.s.nfs_port, cred=nfsraw.auth_sys(4712, 4712)), minor=2)
+        b.close(b.create("mine"))
+        reachable = ("closed\\Open", "closed\\oPEN", "closed\\sub\\deep", "CLOSED\\sub")
+        for name in (*reachable, "closed\\none"):
+            assert status(name) == smb.ACCESS_DENIED, name
+        assert status("drop\\new", disposition=ops.MAKE) == smb.ACCESS_DENIED
+        passing(True)
+        for name in reachable:
+            assert status(name) == smb.SUCCESS, name
+        assert status("closed\\none") == status("closed\\sub\\none") == NAME_NOT_FOUND
+        # What it leads to is as closed as ever,
+        for name, access in (("closed\\Open", ops.WRITE_DATA), ("closed\\Open", ops.DELETE), ("closed\\secret", ops.READ_DATA),
+                             ("closed", LIST), ("closed", 0x20)):  # FILE_TRAVERSE itself is not given
+            assert status(name, access) == smb.ACCESS_DENIED, (name, access)
+        for disposition, options in ((ops.MAKE, 0), (ops.OPEN_IF, 0), (ops.MAKE, ops.DIRECTORY)):
+            assert status("closed\\new", disposition=disposition, options=options) == smb.ACCESS_DENIED, options
+        assert status("closed\\Open", ops.DELETE, options=ops.DELETE_ON_CLOSE) == smb.ACCESS_DENIED
+        fid = b.create("mine")
+        for change in (ops.rename(fid, "closed\\mine"), ops.rename(fid, "closed\\Open"), ops.hard_link(fid, "closed\\mine")):
+            assert b.smb.ask(smb.SET_INFO, change, b.tree).status == smb.ACCESS_DENIED
+        b.close(fid)
+        assert sorted(os.listdir(b.folder / "closed")) == ["Open", "out", "secret", "sub"]
+        # a link leads nowhere that it did not lead to,
+        assert status("closed\\out\\passwd") == 0x8000002D  # STATUS_STOPPED_ON_SYMLINK
+        # who may add files may do that, and delete them,
+        assert status("drop\\new", ops.ALL_ACCESS, ops.MAKE) == smb.SUCCESS
+        assert status("drop\\new", ops.DELETE, options=ops.DELETE_ON_CLOSE) == smb.SUCCESS
+        assert os.listdir(b.folder / "drop") == []
+        # and NFS clients, who check the same, are kept out.
+        for name in (b"Open", b"none"):
+            r = stranger.call(nfs.putfh(stranger.walk("data")), nfs.lookup(b"closed"), nfs.lookup(name))
+            assert r.error == "ACCESS", r
+        passing(False)
+        for name in reachable:
+            assert status(name) == smb.ACCESS_DENIED, name
+        # Who may not use the share at all still may not.
+        passing(True)
+        b.s.verb("share.set", name="data", hosts=["192.0.2.0/24"])
+        assert status("closed\\Open") == smb.NETWORK_NAME_DELETED
+        b.s.verb("share.set", name="data", hosts=[], squash="all", **{"anonymous-uid": 4711})
+        b.tree = b.smb.connect_tree("data")
+        assert status("closed\\secret") == smb.SUCCESS  # as whom the share's squash says
+        stranger.conn.close()
+
+
 def test_streams_are_nobodys_files():
     with serving() as b:
         fid = b.create("f:secret")

@@ -49,7 +49,7 @@ GROUPS = {
     "leases": ("lease", "oplock"),
     "locks": ("lock", "notify", "notify-inotify"),
 }
-# Settings that a test takes for granted, as Samba's own are when nobody sets them.
+# Settings of modules, and of the share, that a test takes for granted, as Samba's own are when nobody sets them.
 SETTINGS = {
     # They send one request and at once the next, and count on the first one to be done, or to wait, before the second one
     # begins: requests of a connection run side by side here, unless there is one worker only.
@@ -61,6 +61,8 @@ SETTINGS = {
     # As Windows 2016 has it, which they are about; their newer namesakes want it as Windows has it since.
     **{"smb2.timestamps.delayed-" + t: {"smb": {"late-write-times": "true"}}
        for t in ("1write", "2write", "write-vs-flush", "write-vs-setbasic", "write-vs-seteof")},
+    # A directory whose ACL lets nobody pass lets everybody pass on Windows, by SeChangeNotifyPrivilege.
+    "smb2.acls.DYNAMIC": {"share": {"smb-bypass-traverse": True}},
     "smb2.secleak": {"ntlm": {"guest": "false"}},  # a name that nobody has is refused
 }
 # These log in with tickets that end soon; they need the server by its name, which only a network of its own gives them.
@@ -146,7 +148,8 @@ class Torture:
         # Signing as smbd has it by default: smbtorture takes "the session is gone" only unsigned, as it must be where the
         # key is gone with the session, and refuses whatever is unsigned where the server requires signing.
         self.settings = settings, tickets, port
-        modules = {**settings, "smb": {"encryption": "offered", "signing-required": "false", **settings.get("smb", {})}}
+        modules = {m: s for m, s in settings.items() if m != "share"}
+        modules["smb"] = {"encryption": "offered", "signing-required": "false", **settings.get("smb", {})}
         with Torture.starting:
             self.server = SmbServer(self.work / f"server{self.n}", realm=self.realm if tickets else None,
                                     port=port, **modules)
@@ -170,7 +173,8 @@ class Torture:
                 child.unlink()
         names = {s["name"] for s in self.server.verb("share.list")}
         if "torture" not in names:
-            self.server.add_share("torture", folder, [*(["krb5"] if self.server.realm else []), "ntlm", "sys"])
+            self.server.add_share("torture", folder, [*(["krb5"] if self.server.realm else []), "ntlm", "sys"],
+                                  **self.settings[0].get("share", {}))
         os.chown(folder, 20001, -1)
         os.chmod(folder, 0o777)
 
