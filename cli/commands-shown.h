@@ -52,6 +52,7 @@ static const CtlField share_fields[] = {{"name", N_("Name")},
                                         {"access-based", N_("Access-based")},
                                         {"smb-encrypt", N_("SMB encrypted")},
                                         {"smb-bypass-traverse", N_("SMB bypasses traverse checks")},
+                                        {"smb-short-names", N_("SMB short names")},
                                         {"store", N_("Store")},
                                         {"id", N_("Id")},
                                         {NULL}};

@@ -104,6 +104,13 @@ static const CtlArg shell[] = {{"shell", N_("SHELL"), N_("bash, zsh or fish"), C
          N_("SMB clients pass folders that they may not search, as on Windows"),                                       \
          CTL_NOTHING,                                                                                                  \
          YES_NO},                                                                                                      \
+        {"smb-short-names",                                                                                            \
+         "smb-short-names",                                                                                            \
+         CTL_YESNO,                                                                                                    \
+         N_("yes|no"),                                                                                                 \
+         N_("SMB clients find long names by short ones (8.3), too"),                                                   \
+         CTL_NOTHING,                                                                                                  \
+         YES_NO},                                                                                                      \
     {                                                                                                                  \
         "store", "store", CTL_TEXT, N_("KIND"), N_("the kind of storage; a new share's is posix")                      \
     }

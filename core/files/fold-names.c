@@ -37,8 +37,8 @@ next_folded(const char **p)
     return up < 0x10000 ? up : u;
 }
 
-static uint32_t
-hash_of(const char *name)
+uint32_t
+lares_fold_hash(const char *name)
 {
     uint32_t h = 2166136261u;
     while (*name)
@@ -128,7 +128,7 @@ find_exact(const LaresNames *names, const char *name, uint32_t hash)
 const char *
 lares_names_find(const LaresNames *names, const char *name)
 {
-    uint32_t hash = hash_of(name);
+    uint32_t hash = lares_fold_hash(name);
     for (uint32_t i = names->buckets[hash & (names->n_buckets - 1)]; i != NONE;) {
         const Entry *entry = &g_array_index(names->entries, Entry, i);
         if (entry->hash == hash && entry->name != NONE && equal(name_at(names, entry), name))
@@ -136,6 +136,27 @@ lares_names_find(const LaresNames *names, const char *name)
         i = entry->next;
     }
     return NULL;
+}
+
+const char *
+lares_names_find_short(const LaresNames *names, const char *name)
+{
+    const uint32_t bits = (1u << LARES_SHORT_HASH_BITS) - 1;
+    const char *found = NULL;
+    uint32_t hash;
+    if (!lares_short_hash(name, &hash) || names->n_buckets - 1 > bits)
+        return NULL;
+    /* Buckets go by the low bits, so all of them are in this one. */
+    for (uint32_t i = names->buckets[hash & (names->n_buckets - 1)]; i != NONE;) {
+        const Entry *entry = &g_array_index(names->entries, Entry, i);
+        if ((entry->hash & bits) == hash && entry->name != NONE && lares_short_is_of(name, name_at(names, entry))) {
+            if (found)
+                return NULL;
+            found = name_at(names, entry);
+        }
+        i = entry->next;
+    }
+    return found;
 }
 
 static void
@@ -153,13 +174,13 @@ append(LaresNames *names, const char *name, uint32_t hash)
 void
 lares_names_append(LaresNames *names, const char *name)
 {
-    append(names, name, hash_of(name));
+    append(names, name, lares_fold_hash(name));
 }
 
 void
 lares_names_add(LaresNames *names, const char *name)
 {
-    uint32_t hash = hash_of(name);
+    uint32_t hash = lares_fold_hash(name);
     if (!find_exact(names, name, hash))
         append(names, name, hash);
 }
@@ -182,7 +203,7 @@ compact(LaresNames *names)
 void
 lares_names_take_out(LaresNames *names, const char *name)
 {
-    Entry *entry = find_exact(names, name, hash_of(name));
+    Entry *entry = find_exact(names, name, lares_fold_hash(name));
     if (!entry)
         return;
     entry->name = NONE; /* stays in its bucket until all are cleared up */

@@ -23,3 +23,17 @@ void lares_names_add(LaresNames *names, const char *name);
 void lares_names_take_out(LaresNames *names, const char *name);
 /* Valid until the next change; NULL. */
 const char *lares_names_find(const LaresNames *names, const char *name);
+/* The only name that has this short name. */
+const char *lares_names_find_short(const LaresNames *names, const char *name);
+
+/* The same for names that are equal but for case. */
+uint32_t lares_fold_hash(const char *name);
+
+/* ---- short-names.c ------------------------------------------------------------------------------------------------
+ */
+
+#define LARES_SHORT_HASH_BITS 30 /* the low ones stand in a short name */
+/* What they are in `name`; FALSE: it has not the form of a short name that was made. */
+gboolean lares_short_hash(const char *name, uint32_t *hash);
+/* Is it the short name of this one? */
+gboolean lares_short_is_of(const char *name, const char *real);

@@ -372,8 +372,10 @@ is_good(const Table *table, uint64_t change)
     return table->trusted_until ? g_get_monotonic_time() < table->trusted_until : table->change == change;
 }
 
+typedef const char *(*FindFunc)(const LaresNames *names, const char *name);
+
 static LaresStatus
-look_in_table(const LaresObject *dir, const char *name, char real[LARES_NAME_LIMIT + 1])
+look_in_table(const LaresObject *dir, const char *name, FindFunc find, char real[LARES_NAME_LIMIT + 1])
 {
     LaresStore *store = dir->share->store;
     Ending ending = {NULL};
@@ -394,7 +396,7 @@ look_in_table(const LaresObject *dir, const char *name, char real[LARES_NAME_LIM
     if (status == LARES_OK && !is_good(table, change))
         status = fill(table, dir->node, &ending);
     if (status == LARES_OK) {
-        const char *found = table->names.names ? lares_names_find(&table->names, name) : NULL;
+        const char *found = table->names.names ? find(&table->names, name) : NULL;
         status = found && strlen(found) <= LARES_NAME_LIMIT ? LARES_OK : LARES_NOENT;
         if (status == LARES_OK)
             memcpy(real, found, strlen(found) + 1);
@@ -409,8 +411,13 @@ look_in_table(const LaresObject *dir, const char *name, char real[LARES_NAME_LIM
 /* ---- Without a table: directories too large for one ----------------------------------------------------------------
  */
 
+typedef gboolean (*SameFunc)(const char *name, const char *real);
+
 typedef struct {
     const char *name;
+    SameFunc same;
+    gboolean only; /* it must be the only one */
+    guint n;
     char *real;
 } Search;
 
@@ -418,46 +425,68 @@ static gboolean
 compare_entry(const LaresDirEntry *entry, gpointer user)
 {
     Search *search = user;
-    if (strlen(entry->name) > LARES_NAME_LIMIT || !lares_fold_equal(entry->name, search->name))
+    if (strlen(entry->name) > LARES_NAME_LIMIT || !search->same(search->name, entry->name))
         return TRUE;
     memcpy(search->real, entry->name, strlen(entry->name) + 1);
-    return FALSE;
+    return ++search->n < 2 && search->only;
 }
 
 static LaresStatus
-look_through(const LaresObject *dir, const char *name, char real[LARES_NAME_LIMIT + 1])
+look_through(const LaresObject *dir, const char *name, SameFunc same, gboolean only, char real[LARES_NAME_LIMIT + 1])
 {
     const LaresCred server = lares_files_server_cred();
-    Search search = {name, real};
+    Search search = {name, same, only, 0, real};
     gboolean eof = FALSE;
     LaresStore *store = dir->share->store;
-    real[0] = '\0';
     LaresStatus status = STORE_IFACE(store)->readdir(store, &server, dir->node, 0, compare_entry, &search, &eof);
-    return status == LARES_OK && !real[0] ? LARES_NOENT : status;
+    return status == LARES_OK && search.n != 1 ? LARES_NOENT : status;
 }
 
 LaresStatus
 lares_fold_find(const LaresObject *dir, const char *name, char real[LARES_NAME_LIMIT + 1])
 {
-    LaresStatus status = look_in_table(dir, name, real);
-    return status == LARES_NOTSUPP ? look_through(dir, name, real) : status;
+    LaresStatus status = look_in_table(dir, name, lares_names_find, real);
+    return status == LARES_NOTSUPP ? look_through(dir, name, lares_fold_equal, FALSE, real) : status;
+}
+
+static LaresStatus
+find_short(const LaresObject *dir, const char *name, char real[LARES_NAME_LIMIT + 1])
+{
+    uint32_t hash;
+    if (!lares_short_hash(name, &hash))
+        return LARES_NOENT;
+    LaresStatus status = look_in_table(dir, name, lares_names_find_short, real);
+    return status == LARES_NOTSUPP ? look_through(dir, name, lares_short_is_of, TRUE, real) : status;
+}
+
+/* Who may not look names up learns nothing. */
+static LaresStatus
+may_look(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir)
+{
+    uint32_t allowed = LARES_ACCESS_EXECUTE;
+    LaresStatus status = LARES_OK;
+    if (dir->node->type != LARES_TYPE_DIRECTORY)
+        return LARES_NOTDIR;
+    if (!lares_store_passes())
+        status = lares_files_access(files, caller, dir, LARES_ACCESS_EXECUTE, &allowed);
+    return status != LARES_OK || allowed & LARES_ACCESS_EXECUTE ? status : LARES_ACCESS;
+}
+
+LaresStatus
+lares_files_lookup_short(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir, const char *name,
+                         char real[LARES_NAME_LIMIT + 1])
+{
+    LaresStatus status = may_look(files, caller, dir);
+    return status == LARES_OK ? find_short(dir, name, real) : status;
 }
 
 LaresStatus
 lares_files_lookup_fold(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir, const char *name,
                         char real[LARES_NAME_LIMIT + 1])
 {
-    if (dir->node->type != LARES_TYPE_DIRECTORY)
-        return LARES_NOTDIR;
-    /* Who may not look names up learns nothing. */
-    uint32_t allowed = LARES_ACCESS_EXECUTE;
-    LaresStatus status = LARES_OK;
-    if (!lares_store_passes())
-        status = lares_files_access(files, caller, dir, LARES_ACCESS_EXECUTE, &allowed);
+    LaresStatus status = may_look(files, caller, dir);
     if (status != LARES_OK)
         return status;
-    if (!(allowed & LARES_ACCESS_EXECUTE))
-        return LARES_ACCESS;
     status = lares_fold_find(dir, name, real);
     if (status == LARES_OK && lares_files_is_hidden(real))
         status = LARES_NOENT;

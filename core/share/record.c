@@ -215,6 +215,7 @@ lares_share_record_apply(LaresShareRecord *r, GVariant *args, GError **error)
     g_variant_lookup(args, "access-based", "b", &r->access_based);
     g_variant_lookup(args, "smb-encrypt", "b", &r->smb_encrypt);
     g_variant_lookup(args, "smb-bypass-traverse", "b", &r->smb_bypass_traverse);
+    g_variant_lookup(args, "smb-short-names", "b", &r->smb_short_names);
     if (g_variant_lookup(args, "anonymous-uid", "x", &number) &&
         !set_id(&r->anonymous_uid, "anonymous-uid", number, error))
         return FALSE;

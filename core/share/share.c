@@ -121,7 +121,8 @@ lares_share_publish(LaresShares *shares, LaresShareRecord *r, const LaresShare *
                              .sync_metadata = r->sync_metadata,
                              .options = (r->access_based ? LARES_SHARE_ACCESS_BASED : 0u) |
                                         (r->smb_encrypt ? LARES_SHARE_SMB_ENCRYPT : 0u) |
-                                        (r->smb_bypass_traverse ? LARES_SHARE_SMB_BYPASS_TRAVERSE : 0u),
+                                        (r->smb_bypass_traverse ? LARES_SHARE_SMB_BYPASS_TRAVERSE : 0u) |
+                                        (r->smb_short_names ? LARES_SHARE_SMB_SHORT_NAMES : 0u),
                              .hosts_compiled = compile_hosts(r)};
     if (open)
         find_flavors(full);

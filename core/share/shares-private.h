@@ -15,7 +15,7 @@ typedef struct {
     uint32_t id;
     char *name, *pseudo, *path, *store_type;
     char *folded; /* the name without its case, as of the database; NULL in a record that is not stored yet */
-    gboolean enabled, read_only, sync_metadata, access_based, smb_encrypt, smb_bypass_traverse;
+    gboolean enabled, read_only, sync_metadata, access_based, smb_encrypt, smb_bypass_traverse, smb_short_names;
     char **sec; /* names, also of flavors whose module is not there */
     LaresSquash squash;
     uint32_t anonymous_uid, anonymous_gid;

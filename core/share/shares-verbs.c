@@ -64,6 +64,7 @@ share_variant(const LaresShare *share, gboolean security_only, GPtrArray *warnin
         add_boolean(&b, "access-based", (share->options & LARES_SHARE_ACCESS_BASED) != 0);
         add_boolean(&b, "smb-encrypt", (share->options & LARES_SHARE_SMB_ENCRYPT) != 0);
         add_boolean(&b, "smb-bypass-traverse", (share->options & LARES_SHARE_SMB_BYPASS_TRAVERSE) != 0);
+        add_boolean(&b, "smb-short-names", (share->options & LARES_SHARE_SMB_SHORT_NAMES) != 0);
     }
     add_security(&b, share);
     add_warnings(&b, warnings);
@@ -171,8 +172,9 @@ security_set(LaresHost *host, const LaresControlCaller *caller, GVariant *args, 
         {"sync-metadata", "b", FALSE, "directory changes reach the disk before they are answered"},                    \
         {"access-based", "b", FALSE, "SMB listings leave out what the caller may not read"},                           \
         {"smb-encrypt", "b", FALSE, "SMB clients must encrypt, whatever their login"},                                 \
+        {"smb-bypass-traverse", "b", FALSE, "SMB clients pass folders that they may not search, as on Windows"},       \
     {                                                                                                                  \
-        "smb-bypass-traverse", "b", FALSE, "SMB clients pass folders that they may not search, as on Windows"          \
+        "smb-short-names", "b", FALSE, "SMB clients find long names by short ones (8.3), too"                          \
     }
 #define SECURITY_PARAMS                                                                                                \
     {"sec", "as", FALSE, "the flavors that may be used, in order of preference"},                                      \

@@ -16,7 +16,8 @@ static const char *const schema[] = {
     "INSERT INTO share_meta(one, change, time) VALUES(1, 1, CAST(strftime('%s', 'now') AS INTEGER));",
     "ALTER TABLE shares ADD COLUMN access_based INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE shares ADD COLUMN smb_encrypt INTEGER NOT NULL DEFAULT 0;",
-    "ALTER TABLE shares ADD COLUMN smb_bypass_traverse INTEGER NOT NULL DEFAULT 0;", NULL};
+    "ALTER TABLE shares ADD COLUMN smb_bypass_traverse INTEGER NOT NULL DEFAULT 0;",
+    "ALTER TABLE shares ADD COLUMN smb_short_names INTEGER NOT NULL DEFAULT 0;", NULL};
 
 /* ---- Reading --------------------------------------------------------------------------------------------------- */
 
@@ -41,13 +42,14 @@ read_record(sqlite3_stmt *q)
     r->access_based = sqlite3_column_int(q, 13) != 0;
     r->smb_encrypt = sqlite3_column_int(q, 14) != 0;
     r->smb_bypass_traverse = sqlite3_column_int(q, 15) != 0;
-    r->folded = g_strdup(lares_db_text(q, 16));
+    r->smb_short_names = sqlite3_column_int(q, 16) != 0;
+    r->folded = g_strdup(lares_db_text(q, 17));
     return r;
 }
 
 #define COLUMNS                                                                                                        \
     "SELECT id, name, pseudo, path, store, enabled, read_only, sync_metadata, sec, squash, anonymous_uid,"             \
-    " anonymous_gid, hosts, access_based, smb_encrypt, smb_bypass_traverse, folded FROM shares"
+    " anonymous_gid, hosts, access_based, smb_encrypt, smb_bypass_traverse, smb_short_names, folded FROM shares"
 
 /* The record of one share, if it is there, or of all with `id` 0. */
 static GPtrArray *
@@ -458,20 +460,20 @@ store_record(LaresShares *s, const LaresShareRecord *r, GError **error)
         return lares_db_run(s->db, error,
                             "INSERT INTO shares(name, folded, pseudo, path, store, enabled, read_only, sync_metadata,"
                             " sec, squash, anonymous_uid, anonymous_gid, hosts, access_based, smb_encrypt,"
-                            " smb_bypass_traverse)"
-                            " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
-                            "sssssiiissiisiii", r->name, folded, r->pseudo, r->path, r->store_type, (gint64)r->enabled,
+                            " smb_bypass_traverse, smb_short_names)"
+                            " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+                            "sssssiiissiisiiii", r->name, folded, r->pseudo, r->path, r->store_type, (gint64)r->enabled,
                             (gint64)r->read_only, (gint64)r->sync_metadata, sec, lares_squash_name(r->squash),
                             (gint64)r->anonymous_uid, (gint64)r->anonymous_gid, hosts, (gint64)r->access_based,
-                            (gint64)r->smb_encrypt, (gint64)r->smb_bypass_traverse);
+                            (gint64)r->smb_encrypt, (gint64)r->smb_bypass_traverse, (gint64)r->smb_short_names);
     return lares_db_run(s->db, error,
                         "UPDATE shares SET pseudo=?2, path=?3, store=?4, enabled=?5, read_only=?6, sync_metadata=?7,"
                         " sec=?8, squash=?9, anonymous_uid=?10, anonymous_gid=?11, hosts=?12, access_based=?13,"
-                        " smb_encrypt=?14, smb_bypass_traverse=?15 WHERE id=?1",
-                        "isssiiissiisiii", (gint64)r->id, r->pseudo, r->path, r->store_type, (gint64)r->enabled,
+                        " smb_encrypt=?14, smb_bypass_traverse=?15, smb_short_names=?16 WHERE id=?1",
+                        "isssiiissiisiiii", (gint64)r->id, r->pseudo, r->path, r->store_type, (gint64)r->enabled,
                         (gint64)r->read_only, (gint64)r->sync_metadata, sec, lares_squash_name(r->squash),
                         (gint64)r->anonymous_uid, (gint64)r->anonymous_gid, hosts, (gint64)r->access_based,
-                        (gint64)r->smb_encrypt, (gint64)r->smb_bypass_traverse);
+                        (gint64)r->smb_encrypt, (gint64)r->smb_bypass_traverse, (gint64)r->smb_short_names);
 }
 
 /* The pseudo-root's change attribute must move, and never back, whatever the clock does. */

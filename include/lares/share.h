@@ -20,6 +20,7 @@ typedef enum {
     LARES_SHARE_ACCESS_BASED = 1 << 0,        /* listings over SMB leave out what the caller may not read */
     LARES_SHARE_SMB_ENCRYPT = 1 << 1,         /* SMB requests must be encrypted, whatever flavor they come with */
     LARES_SHARE_SMB_BYPASS_TRAVERSE = 1 << 2, /* SMB requests pass directories that the caller may not search */
+    LARES_SHARE_SMB_SHORT_NAMES = 1 << 3,     /* SMB clients see short names, and find files by them */
 } LaresShareOptions;
 
 #define LARES_SHARE_MAX_FLAVORS 16

@@ -91,6 +91,7 @@ static const RestMember share[] = {{"name", "s", "its name"},
                                    {"access-based", "b", "lists show what the user may read only"},
                                    {"smb-encrypt", "b", "over SMB it is used encrypted only"},
                                    {"smb-bypass-traverse", "b", "SMB users pass folders that are closed to them"},
+                                   {"smb-short-names", "b", "long names have short ones (8.3) over SMB"},
                                    SECURITY};
 static const RestMember share_security[] = {{"name", "s", "the share"}, SECURITY};
 

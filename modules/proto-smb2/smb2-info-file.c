@@ -5,6 +5,7 @@
 #include "smb2-info.h"
 
 #include "smb2-name.h"
+#include "smb2-path.h"
 
 /* What Windows accepts as the size of a name that is not there: the structure's size in C. */
 #define NAME_FIXED 8
@@ -41,33 +42,24 @@ put_name(LaresWriter *w, Smb2Open *open, gboolean leading)
     smb2_patch_u32(w, at, (uint32_t)smb2_put_path(w, open, leading));
 }
 
-/* [MS-FSCC] 2.1.5.2.1: eight characters, and three behind a full stop. */
-static gboolean
-is_short(const char *name)
-{
-    const char *dot = strchr(name, '.');
-    size_t len = strlen(name), base = dot ? (size_t)(dot - name) : len, extension = len - base;
-    if (base < 1 || base > 8 || extension == 1 || extension > 4)
-        return FALSE;
-    for (size_t i = 0; i < len; i++)
-        if (i != base && !g_ascii_isalnum(name[i]) && !strchr("$%'-_@~`!(){}^#&", name[i]))
-            return FALSE;
-    return TRUE;
-}
-
-/* A name that is short is its own short name; no other is made up. */
+/* A name that is short is its own short name; others are made up where the share says so. */
 static uint32_t
-put_short_name(LaresWriter *w, Smb2Open *open)
+put_short_name(Smb2Op *op, Smb2Open *open)
 {
+    char made[LARES_SHORT_NAME_SIZE];
+    LaresWriter *w = op->out;
     g_mutex_lock(&open->lock);
     const char *slash = open->path ? strrchr(open->path, '/') : NULL;
     g_autofree char *name = g_strdup(slash ? slash + 1 : open->path);
     g_mutex_unlock(&open->lock);
-    if (!name || !is_short(name))
+    if (!name || !*name || smb2_name_is_device(name))
+        return STATUS_OBJECT_NAME_NOT_FOUND;
+    const char *shown = smb2_short_name(op, name, made) ? made : name;
+    if (!lares_files_name_is_short(shown))
         return STATUS_OBJECT_NAME_NOT_FOUND;
     size_t at = w->len;
     smb2_put_u32(w, 0);
-    smb2_patch_u32(w, at, (uint32_t)smb2_put_name(w, name, TRUE));
+    smb2_patch_u32(w, at, (uint32_t)smb2_put_name(w, shown, TRUE));
     return STATUS_SUCCESS;
 }
 
@@ -274,7 +266,7 @@ smb2_query_file(Smb2Op *op, uint8_t class, size_t limit, size_t *fixed)
         put_name(w, open, TRUE);
         break;
     case SMB2_CLASS_ALTERNATE_NAME:
-        return put_short_name(w, open);
+        return put_short_name(op, open);
     case SMB2_CLASS_NORMALIZED_NAME:
         if (op->connection->dialect < SMB2_DIALECT_311)
             return STATUS_NOT_SUPPORTED;

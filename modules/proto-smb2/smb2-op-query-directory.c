@@ -89,9 +89,23 @@ head_size(uint8_t class)
     }
 }
 
+/* None for a name that is short itself, as NTFS lists them. */
 static void
-put_behind_length(LaresWriter *w, uint8_t class, const Smb2Info *info, const Smb2AppleEntry *apple)
+put_short_name(LaresWriter *w, const char *name)
 {
+    size_t at = w->len;
+    smb2_put_zeros(w, 2);
+    size_t n = name ? smb2_put_utf16(w, name) : 0;
+    smb2_put_zeros(w, 24 - n);
+    smb2_patch_u8(w, at, (uint8_t)n);
+}
+
+static void
+put_behind_length(Filling *f, const char *name, const Smb2Info *info, const Smb2AppleEntry *apple)
+{
+    LaresWriter *w = f->op->out;
+    uint8_t class = f->class;
+    char made[LARES_SHORT_NAME_SIZE];
     gboolean extended = class == SMB2_CLASS_ID_EXTD_DIRECTORY || class == SMB2_CLASS_ID_EXTD_BOTH_DIRECTORY;
     if (class == SMB2_CLASS_DIRECTORY)
         return;
@@ -112,7 +126,7 @@ put_behind_length(LaresWriter *w, uint8_t class, const Smb2Info *info, const Smb
     }
     if (class == SMB2_CLASS_BOTH_DIRECTORY || class == SMB2_CLASS_ID_BOTH_DIRECTORY ||
         class == SMB2_CLASS_ID_EXTD_BOTH_DIRECTORY)
-        smb2_put_zeros(w, 26); /* no short name */
+        put_short_name(w, smb2_short_name(f->op, name, made) ? made : NULL);
     if (class == SMB2_CLASS_ID_BOTH_DIRECTORY)
         smb2_put_u16(w, 0);
     if (class == SMB2_CLASS_ID_FULL_DIRECTORY)
@@ -144,7 +158,7 @@ put_entry(Filling *f, const char *name, const Smb2Info *info, const Smb2AppleEnt
     size_t length = w->len;
     smb2_put_u32(w, 0);
     if (f->class != SMB2_CLASS_NAMES)
-        put_behind_length(w, f->class, info, f->apple ? apple : NULL);
+        put_behind_length(f, name, info, f->apple ? apple : NULL);
     size_t n = smb2_put_name(w, name, smb2_maps_devices(f->op));
     smb2_patch_u32(w, length, (uint32_t)n);
     if (w->failed || w->len - f->start > f->limit) {
@@ -168,6 +182,15 @@ may_see(Filling *f, const LaresObject *object)
            allowed & LARES_ACCESS_READ;
 }
 
+/* [MS-FSA] 2.1.5.6.3: by its name or its short one. */
+static gboolean
+matches(const Filling *f, const char *name)
+{
+    char made[LARES_SHORT_NAME_SIZE];
+    return smb2_pattern_matches(&f->pattern, name) ||
+           (smb2_short_name(f->op, name, made) && smb2_pattern_matches(&f->pattern, made));
+}
+
 static gboolean
 emit(const LaresDirEntry *entry, const LaresAttrs *attrs, LaresNode *node, gpointer user)
 {
@@ -177,7 +200,7 @@ emit(const LaresDirEntry *entry, const LaresAttrs *attrs, LaresNode *node, gpoin
     Smb2Info info = {0};
     Smb2AppleEntry apple;
     LaresAttrs own;
-    if (!smb2_pattern_matches(&f->pattern, entry->name)) {
+    if (!matches(f, entry->name)) {
         f->e->cookie = entry->cookie;
         return TRUE;
     }

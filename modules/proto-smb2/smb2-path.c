@@ -118,6 +118,15 @@ smb2_path_parse(Smb2Op *op, const uint8_t *utf16, size_t bytes, Smb2Path *path)
 /* ---- Walking ------------------------------------------------------------------------------------------------------
  */
 
+gboolean
+smb2_short_name(const Smb2Op *op, const char *name, char made[LARES_SHORT_NAME_SIZE])
+{
+    if (!(op->share->options & LARES_SHARE_SMB_SHORT_NAMES) || lares_files_name_is_short(name))
+        return FALSE;
+    lares_files_short_name(name, made);
+    return TRUE;
+}
+
 LaresStatus
 smb2_path_lookup(Smb2Op *op, const LaresObject *dir, const char *name, LaresObject *out, const char **real)
 {
@@ -129,6 +138,8 @@ smb2_path_lookup(Smb2Op *op, const LaresObject *dir, const char *name, LaresObje
     if (status != LARES_NOENT)
         return status;
     status = lares_files_lookup_fold(files, &op->caller, dir, name, other);
+    if (status == LARES_NOENT && op->share->options & LARES_SHARE_SMB_SHORT_NAMES)
+        status = lares_files_lookup_short(files, &op->caller, dir, name, other);
     if (status != LARES_OK)
         return status;
     if (real)

@@ -33,7 +33,7 @@ typedef struct {
     const char *text;   /* the whole path with names as they are on disk, '/' between them; "" for the root */
 } Smb2Walk;
 
-/* Finds the path's file or directory below the root of op->share, first by exact names, then whatever their case.
+/* Finds the path's file or directory below the root of op->share, first by exact names, then as smb2_path_lookup().
  * STATUS_SUCCESS also when only the last component is missing (walk->found is not set then);
  * STATUS_OBJECT_PATH_NOT_FOUND; STATUS_ACCESS_DENIED; STATUS_STOPPED_ON_SYMLINK (with the whole ERROR body written and
  * op->keep_error_body set) when a symbolic link stands in the way, or at the end without `at_link`.
@@ -41,5 +41,9 @@ typedef struct {
 uint32_t smb2_path_walk(Smb2Op *op, const Smb2Path *path, gboolean at_link, Smb2Walk *walk);
 void smb2_walk_clear(Smb2Walk *walk);
 
-/* One name in a directory, exact or whatever its case; *real (may be NULL) is as it is on disk, in the arena. */
+/* The short name that op->share has for this one; FALSE: none, or it is short itself. */
+gboolean smb2_short_name(const Smb2Op *op, const char *name, char made[LARES_SHORT_NAME_SIZE]);
+
+/* One name in a directory, exact or whatever its case, or short where op->share has short names; *real (may be NULL) is
+ * as it is on disk, in the arena. */
 LaresStatus smb2_path_lookup(Smb2Op *op, const LaresObject *dir, const char *name, LaresObject *out, const char **real);

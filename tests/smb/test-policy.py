@@ -9,10 +9,11 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from smb2rig import PASSWORD, Rig, run  # noqa: E402
+import smb2ops as ops  # noqa: E402
 import smb2raw as smb  # noqa: E402
 
 CLOSE = struct.pack("<HHI16s", 24, 0, 0, bytes(16))
-NAME_NOT_FOUND, OPEN_ACCESS, OPEN = 0xC0000034, 0x12019F, 1
+NAME_NOT_FOUND, OPEN_ACCESS, READ, OPEN = 0xC0000034, 0x12019F, 0x120089, 1
 
 
 def until(true, what, seconds=30):
@@ -54,6 +55,66 @@ class Checks(Rig):
         assert why in self.laresd.wait_log(why)
 
     # ---- shares
+
+    def listed(self, c, s, t, kind, pattern="*"):
+        """{name: short name} of the share's root."""
+        top = self.create(c, s, t, "", access=0x81, disposition=OPEN, options=1)
+        r = c.call(smb.QUERY_DIRECTORY, ops.query_directory(top, kind, pattern=pattern), session=s, tree=t)
+        assert c.call(smb.CLOSE, struct.pack("<HHI16s", 24, 0, 0, top), session=s, tree=t).status == smb.SUCCESS
+        data, out = ops.Answer(r).output if r.status == smb.SUCCESS else b"", {}
+        while data:
+            head = 104 if kind == 0x25 else 94
+            step, n = struct.unpack_from("<I", data)[0], struct.unpack_from("<I", data, 60)[0]
+            out[data[head:head + n].decode("utf-16-le")] = data[70:70 + data[68]].decode("utf-16-le")
+            assert not any(data[70 + data[68]:94])
+            data = data[step:] if step else b""
+        return out
+
+    def check_short_names(self):
+        def alternate(name):
+            f = self.create(c, s, t, name, disposition=OPEN, access=0x80)
+            r = c.call(smb.QUERY_INFO, ops.query_info(f, level=21), session=s, tree=t)
+            c.call(smb.CLOSE, struct.pack("<HHI16s", 24, 0, 0, f), session=s, tree=t)
+            return ops.Answer(r).output[4:].decode("utf-16-le") if r.status == smb.SUCCESS else r.status
+
+        c, s = self.session()
+        t = s.tree("share")
+        long, home = "A rather long name.text", self.home + "/share/"
+        for name in (long, "short.txt", "CON"):
+            open(home + name, "w").write(name)
+        assert alternate("short.txt") == "short.txt"
+        assert alternate(long) == alternate("CON\uf02b") == NAME_NOT_FOUND
+        assert not any(self.listed(c, s, t, 0x25).values())
+        with self.changed({"name": "share", "smb-short-names": False}, name="share", **{"smb-short-names": True}):
+            short = alternate(long)
+            assert short[:2] == "A~" and len(short) == 12 and short.endswith(".TEX"), short
+            assert alternate("short.txt") == "short.txt" and alternate("CON\uf02b") == NAME_NOT_FOUND
+            for kind in (0x25, 3):
+                names = self.listed(c, s, t, kind)
+                assert names[long] == short and names["short.txt"] == names["."] == names["CON\uf02b"] == "", names
+            # It finds the file: by listing, in any case, opened and not made, and taken as a name of something new.
+            for pattern in (short, short.lower(), short[:5] + "*", "A~*.T?X"):
+                assert self.listed(c, s, t, 0x25, pattern) == {long: short}, pattern
+            assert self.listed(c, s, t, 0x25, "B" + short[1:]) == {}
+            for name in (short, short.lower()):
+                f = self.create(c, s, t, name, READ, disposition=3)
+                assert self.read(c, s, t, f).data.endswith(long.encode())
+            assert self.create(c, s, t, short, disposition=2).status == 0xC0000035  # STATUS_OBJECT_NAME_COLLISION
+            assert self.create(c, s, t, "B" + short[1:], disposition=OPEN).status == NAME_NOT_FOUND
+            assert self.create(c, s, t, short + "\\x", disposition=OPEN).status == 0xC000003A  # a path through it: no folder
+            assert short not in os.listdir(home)
+            # A file that really is called so comes first.
+            open(home + short, "w").write("itself")
+            assert self.read(c, s, t, self.create(c, s, t, short.lower(), READ, OPEN)).data.endswith(b"itself")
+            os.unlink(home + short)
+            assert self.read(c, s, t, self.create(c, s, t, short, READ, OPEN)).data.endswith(long.encode())
+            # Two names that share it: neither is found. (Case is all that is different.)
+            open(home + long.upper(), "w").write("another")
+            assert self.create(c, s, t, short, disposition=OPEN).status == NAME_NOT_FOUND
+            os.unlink(home + long.upper())
+        assert self.create(c, s, t, short, disposition=OPEN).status == NAME_NOT_FOUND
+        for name in (long, "short.txt", "CON"):
+            os.unlink(home + name)
 
     def check_read_only_ends_what_is_open(self):
         c, s, t, f = self.using()

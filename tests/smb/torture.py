@@ -63,6 +63,7 @@ SETTINGS = {
        for t in ("1write", "2write", "write-vs-flush", "write-vs-setbasic", "write-vs-seteof")},
     # A directory whose ACL lets nobody pass lets everybody pass on Windows, by SeChangeNotifyPrivilege.
     "smb2.acls.DYNAMIC": {"share": {"smb-bypass-traverse": True}},
+    **{"smb2." + t: {"share": {"smb-short-names": True}} for t in ("getinfo.getinfo_access", "getinfo.complex")},
     "smb2.secleak": {"ntlm": {"guest": "false"}},  # a name that nobody has is refused
 }
 # These log in with tickets that end soon; they need the server by its name, which only a network of its own gives them.

@@ -113,7 +113,8 @@ test_changes_publish(Fixture *f, gconstpointer data)
          " 'hosts': <['192.0.2.0/24', 'box.home.lan']>}");
     must(f, "share.set",
          "{'name': <'media'>, 'read-only': <true>, 'sync-metadata': <true>,"
-         " 'access-based': <true>, 'smb-encrypt': <true>, 'smb-bypass-traverse': <true>}");
+         " 'access-based': <true>, 'smb-encrypt': <true>, 'smb-bypass-traverse': <true>,"
+         " 'smb-short-names': <true>}");
     g_autoptr(LaresShare) after = lares_shares_by_id(f->s, before->id);
     g_assert_true(after != before);
     g_assert_true(lares_share_allows(before, lares_flavor_by_name("sys")));
@@ -124,8 +125,8 @@ test_changes_publish(Fixture *f, gconstpointer data)
     g_assert_cmpstr(after->flavor[1]->name, ==, "krb5i");
     g_assert_false(before->options);
     g_assert_true(after->read_only && after->sync_metadata &&
-                  after->options ==
-                      (LARES_SHARE_ACCESS_BASED | LARES_SHARE_SMB_ENCRYPT | LARES_SHARE_SMB_BYPASS_TRAVERSE));
+                  after->options == (LARES_SHARE_ACCESS_BASED | LARES_SHARE_SMB_ENCRYPT |
+                                     LARES_SHARE_SMB_BYPASS_TRAVERSE | LARES_SHARE_SMB_SHORT_NAMES));
     g_assert_true(after->store == before->store);
     g_assert_cmpint(stores_opened, ==, 1);
     LaresPeer inside = {.address = "192.0.2.9"}, outside = {.address = "203.0.113.1"};

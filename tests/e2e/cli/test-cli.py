@@ -26,11 +26,13 @@ class Shares(Served):
     def test_options_reach_the_share(self):
         self.create("--read-only", "yes", "--squash=all", "--anonymous-uid", "1000", "--anonymous-gid", "1001", "--hosts",
                     "192.168.1.0/24,laptop.home.lan", "--hosts", "::1", "--pseudo", "/films", "--sync-metadata", "yes",
-                    "--access-based", "yes", "--smb-encrypt", "yes", "--smb-bypass-traverse", "yes")
+                    "--access-based", "yes", "--smb-encrypt", "yes", "--smb-bypass-traverse", "yes",
+                    "--smb-short-names", "yes")
         s = self.json("share", "show", "media")
         self.assertEqual((s["read-only"], s["squash"], s["anonymous-uid"], s["anonymous-gid"], s["pseudo"],
-                          s["sync-metadata"], s["access-based"], s["smb-encrypt"], s["smb-bypass-traverse"]),
-                         (True, "all", 1000, 1001, "/films", True, True, True, True))
+                          s["sync-metadata"], s["access-based"], s["smb-encrypt"], s["smb-bypass-traverse"],
+                          s["smb-short-names"]),
+                         (True, "all", 1000, 1001, "/films", True, True, True, True, True))
         self.assertEqual(s["hosts"], ["192.168.1.0/24", "laptop.home.lan", "::1"])
 
     def test_the_list_is_an_aligned_table(self):
