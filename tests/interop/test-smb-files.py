@@ -437,6 +437,14 @@ def test_case():
         assert (site.folder() / "Folder" / "Straße.TXT").read_bytes() == pathlib.Path("/etc/hosts").read_bytes()
         site.smb("rename folder FOLDER", ADA)
         assert os.listdir(site.folder()) == ["FOLDER"]
+        # Its short name, too, once the share has them; one that is short as it is always is its own.
+        site.smb('put /etc/hostname "A rather long name.text"', ADA)
+        assert "NT_STATUS_OBJECT_NAME_NOT_FOUND" in site.smb('altname "A rather long name.text"', ADA, fails=True)
+        site.server.verb("share.set", name="share", **{"smb-short-names": True})
+        short = site.smb('altname "A rather long name.text"', ADA).split()[-1]
+        assert re.fullmatch(r"A~[0-9A-V]{6}\.TEX", short), short
+        assert listed(site.smb(f"get {short.lower()} {site.work}/short\nls {short}", ADA)) == {"A rather long name.text"}
+        assert (site.work / "short").read_text() == pathlib.Path("/etc/hostname").read_text()
 
 
 def test_notify():
@@ -541,6 +549,11 @@ def test_other_peoples_files():
         os.chmod(site.folder() / "mine", 0o700)
         site.smb("cd mine\nls", BOB, fails=True)
         site.smb("get mine\\f /dev/null", BOB, fails=True)
+        # As on Windows, once the share has that: what one knows the name of and may read.
+        site.server.verb("share.set", name="share", **{"smb-bypass-traverse": True})
+        site.smb("get mine\\f /dev/null", BOB)
+        for command in ("ls mine\\*", "del mine\\f"):
+            site.smb(command, BOB, fails=True)
         assert sorted(os.listdir(site.folder() / "mine")) == ["f"]
         assert (site.folder() / "mine" / "f").stat().st_mtime > 1.5e9
 
