@@ -140,6 +140,16 @@ check_link(const LaresObject *object, const LaresObject *dir, const char *name)
     return status == LARES_OK && object->share->id != dir->share->id ? LARES_XDEV : status;
 }
 
+/* A file has one more name. Where it was `listed` before (lares_leases_where()) its links are counted anew. */
+static void
+linked(LaresFiles *files, const LaresObject *dir, const char *name, gboolean named, uint64_t listed)
+{
+    lares_leases_names_moved();
+    lares_files_changed(files, dir, name, LARES_CHANGE_ADDED, LARES_FILTER_FILE_NAME);
+    if (named)
+        lares_leases_dir_changed(listed);
+}
+
 LaresStatus
 lares_files_link(LaresFiles *files, const LaresCaller *caller, const LaresObject *object, const LaresObject *dir,
                  const char *name, LaresChangeInfo *info)
@@ -148,13 +158,13 @@ lares_files_link(LaresFiles *files, const LaresCaller *caller, const LaresObject
     if (status != LARES_OK)
         return status;
     LaresCred cred = lares_files_cred(caller, dir);
+    uint64_t listed;
+    gboolean named = lares_leases_where(object->node, &listed);
     lares_files_change_before(dir, info);
     status = STORE_IFACE(dir->share->store)->link(dir->share->store, &cred, object->node, dir->node, name);
     lares_files_change_after(dir, info);
-    if (status == LARES_OK) {
-        lares_leases_names_moved();
-        lares_files_changed(files, dir, name, LARES_CHANGE_ADDED, LARES_FILTER_FILE_NAME);
-    }
+    if (status == LARES_OK)
+        linked(files, dir, name, named, listed);
     return status;
 }
 
@@ -189,11 +199,12 @@ lares_files_link_replace(LaresFiles *files, const LaresCaller *caller, const Lar
         return status;
     LaresVictim victim;
     lares_files_victim(files, dir, &cred, name, &victim);
+    uint64_t listed;
+    gboolean named = lares_leases_where(object->node, &listed);
     status = link_over(object, dir, &cred, name);
     if (status == LARES_OK) {
-        lares_leases_names_moved();
         lares_files_changed(files, dir, name, LARES_CHANGE_REMOVED, lares_files_victim_filter(&victim));
-        lares_files_changed(files, dir, name, LARES_CHANGE_ADDED, LARES_FILTER_FILE_NAME);
+        linked(files, dir, name, named, listed);
     }
     lares_files_victim_end(files, &victim, status == LARES_OK);
     return status;

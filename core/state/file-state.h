@@ -111,6 +111,7 @@ struct _LaresFileState {
      * this key (zeros: none). */
     uint64_t told;
     uint8_t told_spared[LARES_LEASE_KEY];
+    gboolean linked; /* a directory: it shows a file with several names */
 };
 
 /* A bound on what one file's locks may cost, far above what any client keeps. */

@@ -5,6 +5,9 @@
  * break too many (another file system has the number, too) does no harm. What this process changes comes from
  * core/files, what others change comes from the store that watches; either way nobody waits for the holder.
  *
+ * A file with several names changes by any of them, which the others' directories are not told by the kernel, and no
+ * entry of SMB's says how many there are (Linux takes it for one): a directory that shows such a file is not kept.
+ *
  * A file that is written all the time would have its directory looked up all the time: its state keeps at which grant
  * that was done last, and whose lease was spared then. Until the next grant there is nothing to tell.
  *
@@ -212,6 +215,28 @@ lares_leases_dir_changed(uint64_t fileid)
         dir_changed(fileid);
 }
 
+/* Noted before it is looked who has a lease: who gets one meanwhile is found, or finds the note. */
+void
+lares_leases_linked(LaresNode *dir)
+{
+    lares_state_shard_lock(dir);
+    LaresFileState *state = lares_state_peek(dir);
+    if (state)
+        state->linked = TRUE;
+    lares_state_shard_unlock(dir);
+    g_autoptr(GPtrArray) found = find(dir->fileid);
+    for (guint i = 0; found && i < found->len; i++)
+        end_lease(found->pdata[i], TRUE);
+}
+
+/* The shard is locked. */
+static gboolean
+is_linked(LaresNode *dir)
+{
+    const LaresFileState *state = lares_state_peek(dir);
+    return state && state->linked;
+}
+
 /* By others than this process: LaresDirChangedFunc. */
 static void
 changed_locally(uint64_t fileid)
@@ -248,20 +273,28 @@ set_told(LaresNode *node, uint64_t now, gboolean all)
     lares_state_shard_unlock(node);
 }
 
+gboolean
+lares_leases_where(LaresNode *node, uint64_t *fileid)
+{
+    const LaresStoreInterface *iface = LARES_STORE_GET_IFACE(node->store);
+    *fileid = 0;
+    if (G_LIKELY(!g_atomic_int_get(&n_leases)))
+        return TRUE;
+    LaresStatus status = iface->parent_fileid ? iface->parent_fileid(node->store, node, fileid) : LARES_NOTSUPP;
+    if (status != LARES_OK)
+        *fileid = 0;
+    return status != LARES_STALE && status != LARES_NOENT;
+}
+
 void
 lares_leases_tell(LaresNode *node)
 {
-    const LaresStoreInterface *iface = LARES_STORE_GET_IFACE(node->store);
-    uint64_t fileid = 0, now;
+    uint64_t fileid, now;
     if (G_LIKELY(!g_atomic_int_get(&n_leases)))
         return;
     now = __atomic_load_n(&granted, __ATOMIC_SEQ_CST);
-    if (was_told(node, now))
-        return;
-    LaresStatus status = iface->parent_fileid ? iface->parent_fileid(node->store, node, &fileid) : LARES_NOTSUPP;
-    if (status == LARES_STALE || status == LARES_NOENT)
-        return;
-    set_told(node, now, dir_changed(status == LARES_OK ? fileid : 0)); /* 0: it may be listed anywhere */
+    if (!was_told(node, now) && lares_leases_where(node, &fileid))
+        set_told(node, now, dir_changed(fileid));
 }
 
 /* ---- Granting ---------------------------------------------------------------------------------------------------- */
@@ -277,9 +310,12 @@ lares_lease_watch_directory(LaresLease *lease, const uint8_t key[LARES_LEASE_KEY
     lares_state_shard_lock(lease->node);
     gboolean armed = lease->armed;
     guint disarms = lease->disarms;
+    gboolean linked = is_linked(lease->node);
     lares_state_shard_unlock(lease->node);
     if (armed)
         return LARES_OK;
+    if (linked)
+        return LARES_NOTSUPP;
     if (!remember(lease, key)) /* before it is watched, so that no change is missed */
         return LARES_TOO_MANY;
     LaresStatus status = iface->dir_watch(store, lease->node, changed_locally, &watch);
@@ -287,7 +323,8 @@ lares_lease_watch_directory(LaresLease *lease, const uint8_t key[LARES_LEASE_KEY
         return status;
     end_watch(lease, exchange_watch(lease, watch));
     lares_state_shard_lock(lease->node);
-    lease->armed = lease->disarms == disarms; /* else it has changed, or its last open was closed, meanwhile */
+    lease->armed = lease->disarms == disarms &&
+                   !is_linked(lease->node); /* else it has changed, or its last open was closed, meanwhile */
     lares_state_shard_unlock(lease->node);
     return LARES_OK;
 }

@@ -57,6 +57,9 @@ LaresStatus lares_state_name_may_go(LaresNode *node, LaresOpen *self, uint64_t *
 /* Entries of the directory with this number changed (0: of any): its leases end, but for the one this thread spares.
  * One atomic load while there are none. */
 void lares_leases_dir_changed(uint64_t fileid);
+/* The number of the directory that the node's name is in, for the above; 0 while it is of no use, too. FALSE: it has no
+ * name. */
+gboolean lares_leases_where(LaresNode *node, uint64_t *fileid);
 gboolean lares_leases_deferred(void);
 /* The same for the directory that the node's name is in, unless this thread defers it: lares_leases_tell(). */
 static inline void

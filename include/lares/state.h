@@ -159,6 +159,9 @@ LARES_API void lares_leases_spare(const uint8_t key[LARES_LEASE_KEY]);
  * when it is flushed or closed ([MS-FSA] 2.1.5.5, 2.1.5.7). */
 LARES_API void lares_leases_defer(gboolean on);
 LARES_API void lares_leases_tell(LaresNode *node);
+/* A listing of the directory showed a file that has other names, by which it may change unseen here: its leases end,
+ * and there are none as long as somebody has it open. */
+LARES_API void lares_leases_linked(LaresNode *dir);
 /* Gives up the lease's state without being asked (its client is gone). */
 LARES_API void lares_lease_surrender(LaresLease *lease);
 

@@ -34,6 +34,7 @@ typedef struct {
     size_t start, last, limit;
     guint n;
     gboolean full;
+    gboolean linked; /* one of them has other names */
 } Filling;
 
 static void
@@ -135,6 +136,12 @@ put_behind_length(Filling *f, const char *name, const Smb2Info *info, const Smb2
         smb2_put_u64(w, info->fileid);
 }
 
+static gboolean
+has_other_names(const LaresAttrs *attrs)
+{
+    return attrs->type != LARES_TYPE_DIRECTORY && attrs->nlink > 1;
+}
+
 /* FALSE: it does not fit. */
 static gboolean
 put_entry(Filling *f, const char *name, const Smb2Info *info, const Smb2AppleEntry *apple)
@@ -218,6 +225,7 @@ emit(const LaresDirEntry *entry, const LaresAttrs *attrs, LaresNode *node, gpoin
         }
         if (!attrs)
             attrs = &own;
+        f->linked |= has_other_names(attrs);
         smb2_info_fill(f->op, dir, entry->name, entry->name, attrs, &info);
         if (f->apple)
             smb2_apple_entry(f->op, dir, &object, attrs, &info, &apple);
@@ -300,6 +308,7 @@ fill_one(Filling *f)
         return status == LARES_NOENT ? STATUS_SUCCESS : smb2_status(status);
     status = lares_files_getattr(f->op->service->files, &f->op->caller, &object, LARES_ATTR_STAT, &attrs, NULL);
     if (status == LARES_OK && (!f->by_access || may_see(f, &object))) {
+        f->linked |= has_other_names(&attrs);
         smb2_info_fill(f->op, &object, NULL, real, &attrs, &info);
         if (f->apple)
             smb2_apple_entry(f->op, dir, &object, &attrs, &info, &apple);
@@ -404,6 +413,8 @@ smb2_op_query_directory(Smb2Op *op)
     g_mutex_lock(&f.e->lock);
     status = list(&f, expression, len, b[AT_FLAGS]);
     g_mutex_unlock(&f.e->lock);
+    if (f.linked) /* before it is answered: the client is not to take this listing for one that it may keep */
+        lares_leases_linked(op->open->object.node);
     if (status != STATUS_SUCCESS) {
         lares_writer_rewind(w, body);
         return status;

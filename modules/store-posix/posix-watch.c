@@ -4,8 +4,8 @@
  * The kernel says who did it, and what this process does itself is told by core/files, so its own events are dropped. A
  * directory is marked until the first event of others (whoever asked reads it again before asking anew), so that a
  * local program at work costs one event. Data written through a mapping, or through another name of a file (hard
- * links), is not seen until a writer closes it by this name. File systems that others can change without this kernel
- * are not watched.
+ * links; their directories are not kept, lares_leases_linked()), is not seen until a writer closes it by this name.
+ * File systems that others can change without this kernel are not watched.
  *
  * Thread: events are read by the main loop. Locks: one, over the table; nobody is told while it is held. */
 #include "posix.h"

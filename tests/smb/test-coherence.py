@@ -230,6 +230,33 @@ def test_directory_leases():
         other.close()
 
 
+def test_directory_leases_and_files_with_other_names():
+    """Who lists a file that may change by another name, or looks for it, keeps nothing; that is told before the answer."""
+    with serving(smb={"directory-leases": "true"}) as b:
+        b.smb.tree = b.tree
+        for name in ("d", "d\\below", "e"):
+            b.close(b.create(name, options=ops.DIRECTORY))
+        b.close(b.create("d\\alone"))
+        b.close(b.create("d\\linked"))
+        os.link(b.folder / "d" / "linked", b.folder / "e" / "other")
+        for pattern, kept in (("a*", True), ("below", True), ("linked", False), ("l*", False), ("*", False)):
+            for mine in True, False:  # through the handle that has the lease, and through another one as Linux does it
+                key = os.urandom(16)
+                fid, got = dir_lease(b, "d", key)
+                assert got == ops.R | ops.H, (pattern, got)
+                lister = b.create("d", access=LIST, options=ops.DIRECTORY)
+                b.smb.breaks.clear()
+                r = b.smb.ask(smb.QUERY_DIRECTORY, ops.query_directory(fid if mine else lister, flags=1, pattern=pattern), b.tree)
+                assert r.status == smb.SUCCESS, hex(r.status)
+                assert broken(b, key, 0) == ([] if kept else [0]), (pattern, mine, b.smb.breaks)
+                b.close(fid)
+                # Nor does it get another lease while it reads what was listed: Linux asks at once.
+                fid, got = dir_lease(b, "d", os.urandom(16))
+                assert bool(got) == kept, (pattern, got)
+                b.close(fid)
+                b.close(lister)
+
+
 def test_directory_leases_that_are_refused():
     with serving() as b:  # nobody switched them on
         b.close(b.create("d", options=ops.DIRECTORY))

@@ -178,6 +178,16 @@ test_entries(Rig *r, gconstpointer data)
     g_assert_cmpuint(r->breaks, ==, 1);
     lares_open_close(open);
     lares_open_unref(open);
+    /* Who lists it keeps nothing, whoever's listing it is. */
+    g_assert_cmpuint(again(r), ==, RH);
+    lares_leases_linked(r->other.node);
+    g_assert_cmpuint(r->breaks, ==, 0);
+    lares_leases_spare(KEY);
+    lares_leases_linked(r->on.root.node);
+    lares_leases_spare(NULL);
+    g_assert_cmpuint(r->breaks, ==, 1);
+    g_assert_cmpint(lares_lease_watch_directory(r->lease, KEY), ==, LARES_NOTSUPP);
+    g_assert_cmpuint(again(r), ==, RH); /* it was closed meanwhile, and is listed anew */
 }
 
 /* A file with several names may be listed anywhere. */
@@ -189,7 +199,10 @@ test_hard_links(Rig *r, gconstpointer data)
     if (skipped(r))
         return;
     files_fixture_make(&r->on, &r->on.root, "one", LARES_TYPE_REGULAR, &file);
+    g_assert_cmpuint(again(r), ==, RH);
+    /* It has one more name, though elsewhere. */
     g_assert_cmpint(lares_files_link(&r->on.files, &r->on.caller, &file, &r->other, "two", &info), ==, LARES_OK);
+    g_assert_cmpuint(r->breaks, ==, 1);
     g_autoptr(LaresNode) node = NULL;
     LaresOpen *open = open_entry(r, &r->other, "two", &node);
     g_assert_cmpuint(again(r), ==, RH);
