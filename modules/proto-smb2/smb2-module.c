@@ -236,10 +236,10 @@ static const LaresKey keys[] = {
     {"max-trees", LARES_KEY_INTEGER, "1024", 16, 65536, "Shares one session may be connected to at a time."},
     {"login-time", LARES_KEY_INTEGER, "60", 1, 600, "Seconds a login may take, and a connection may live without one."},
     {"multichannel", LARES_KEY_BOOLEAN, "true", 0, 0, "Whether a session may use several connections."},
-    {"directory-leases", LARES_KEY_BOOLEAN, "false", 0, 0,
-     "Whether clients may keep listings of directories until something changes there. Linux then takes link counts "
-     "from "
-     "listings, which have none, and shows 1."},
+    {"directory-leases", LARES_KEY_BOOLEAN, "true", 0, 0,
+     "Whether clients may keep listings of directories until something changes there. Not where a file has several "
+     "names, for "
+     "which Linux would show one."},
     {"late-write-times", LARES_KEY_BOOLEAN, "false", 0, 0,
      "Whether who writes to a file sees the time of that only after two seconds, a flush or the close, as with Windows "
      "before "

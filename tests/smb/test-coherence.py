@@ -150,7 +150,7 @@ def broken(b, key, limit=10):
 
 def test_directory_leases():
     """They end with any change of an entry but the holder's own, over each protocol and by local programs."""
-    with serving(smb={"directory-leases": "true"}) as b:
+    with serving() as b:
         b.smb.tree = b.tree
         for name in ("d", "e"):
             b.close(b.create(name, options=ops.DIRECTORY))
@@ -232,7 +232,7 @@ def test_directory_leases():
 
 def test_directory_leases_and_files_with_other_names():
     """Who lists a file that may change by another name, or looks for it, keeps nothing; that is told before the answer."""
-    with serving(smb={"directory-leases": "true"}) as b:
+    with serving() as b:
         b.smb.tree = b.tree
         for name in ("d", "d\\below", "e"):
             b.close(b.create(name, options=ops.DIRECTORY))
@@ -258,7 +258,7 @@ def test_directory_leases_and_files_with_other_names():
 
 
 def test_directory_leases_that_are_refused():
-    with serving() as b:  # nobody switched them on
+    with serving(smb={"directory-leases": "false"}) as b:
         b.close(b.create("d", options=ops.DIRECTORY))
         c = smb.Conn(b.s.port)
         assert struct.unpack_from("<I", c.negotiate().body, 24)[0] & 0x20 == 0
@@ -266,7 +266,7 @@ def test_directory_leases_that_are_refused():
         fid, got = dir_lease(b, "d", b"0" * 16)
         assert got is None
         b.close(fid)
-    with serving(smb={"directory-leases": "true"}) as b:
+    with serving() as b:
         b.close(b.create("d", options=ops.DIRECTORY))
         for dialect, caps, agreed in ((0x0311, 0x7f, 0x20), (0x0300, 0x7f, 0x20), (0x0311, 0x5f, 0), (0x0210, 0x7f, 0)):
             c = smb.Conn(b.s.port)

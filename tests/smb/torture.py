@@ -57,7 +57,6 @@ SETTINGS = {
     "smb2.notify": {"server": {"workers": 1, "max-workers": 1}},
     "smb2.session.expire2s": {"server": {"workers": 1, "max-workers": 1}},
     "smb2.session.expire2e": {"server": {"workers": 1, "max-workers": 1}},
-    **{"smb2.lease." + t: {"smb": {"directory-leases": "true"}} for t in ("v2_request", "v2_request_parent")},
     # As Windows 2016 has it, which they are about; their newer namesakes want it as Windows has it since.
     **{"smb2.timestamps.delayed-" + t: {"smb": {"late-write-times": "true"}}
        for t in ("1write", "2write", "write-vs-flush", "write-vs-setbasic", "write-vs-seteof")},
