@@ -319,6 +319,7 @@ class Run:
         self.lock = threading.Lock()
         self.count, self.failed, self.bad, self.errors = {}, {}, [], []
         self.captures = not capture.missing() and bool(BLOCKING)
+        self.ports = [("all", PORT, None)] + [("busy", BUSY_PORT, BUSY_PACKETS)] * any(t.name in BUSY for t in tests)
         self.answers, self.malformed = 0, []
 
     def note(self, test, verdict, text, seconds):
@@ -366,9 +367,9 @@ class Run:
         try:
             own_network_of_a_thread()
             with contextlib.ExitStack() as stack:
-                captures = [stack.enter_context(capture.Capture(torture.work, name, buffer=32, only=f"tcp port {port}", most=most))
-                            for name, port, most in (("all", PORT, None), ("busy", BUSY_PORT, BUSY_PACKETS))
-                            if self.captures]
+                captures = [stack.enter_context(capture.Capture(torture.work, name, buffer=32, only=f"tcp port {port}",
+                                                                most=most))
+                            for name, port, most in self.ports if self.captures]
                 for todo in queues:
                     while (tests := next_of(todo)):
                         began = time.monotonic()
