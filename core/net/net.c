@@ -159,7 +159,9 @@ on_tick(gpointer data)
     gboolean calm = done == net->tick_seen;
     if (calm && !net->calm) {
         lares_buffers_trim(net);
+#ifdef __GLIBC__
         malloc_trim(0); /* what sessions, opens and listings took goes back to the system */
+#endif
     }
     net->calm = calm;
     net->tick_seen = done;

@@ -238,8 +238,7 @@ static const LaresKey keys[] = {
     {"multichannel", LARES_KEY_BOOLEAN, "true", 0, 0, "Whether a session may use several connections."},
     {"directory-leases", LARES_KEY_BOOLEAN, "true", 0, 0,
      "Whether clients may keep listings of directories until something changes there. Not where a file has several "
-     "names, for "
-     "which Linux would show one."},
+     "names, for which Linux would show one."},
     {"late-write-times", LARES_KEY_BOOLEAN, "false", 0, 0,
      "Whether who writes to a file sees the time of that only after two seconds, a flush or the close, as with Windows "
      "before "

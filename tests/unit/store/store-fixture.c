@@ -105,6 +105,15 @@ files_fixture_drop(LaresObject *o)
     o->share = NULL;
 }
 
+gboolean
+need_root(void)
+{
+    if (geteuid() == 0)
+        return TRUE;
+    g_test_skip("needs root");
+    return FALSE;
+}
+
 int
 fixture_main(int *argc, char ***argv, void (*add_tests)(void))
 {

@@ -44,3 +44,5 @@ void files_fixture_drop(LaresObject *o);
 
 /* Reads the folder from the command line, runs, cleans up. */
 int fixture_main(int *argc, char ***argv, void (*add_tests)(void));
+/* FALSE: the test is skipped. */
+gboolean need_root(void);

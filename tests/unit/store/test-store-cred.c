@@ -12,15 +12,6 @@
 #define EVE  41003
 #define TEAM 42000
 
-static gboolean
-need_root(void)
-{
-    if (geteuid() == 0)
-        return TRUE;
-    g_test_skip("needs root");
-    return FALSE;
-}
-
 static void
 test_ownership(Fixture *f, gconstpointer data)
 {

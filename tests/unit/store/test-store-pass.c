@@ -10,15 +10,6 @@
 
 static const LaresCred ada = {ADA, ADA, NULL, 0}, bob = {BOB, BOB, NULL, 0}, root = {0, 0, NULL, 0};
 
-static gboolean
-need_root(void)
-{
-    if (geteuid() == 0)
-        return TRUE;
-    g_test_skip("needs root");
-    return FALSE;
-}
-
 static LaresStatus
 try_remove(LaresStore *s, const LaresCred *cred, LaresNode *dir, const char *name)
 {
