@@ -145,7 +145,7 @@ BUILT = {build.name: build for build in [
 def stage_gcc(result):
     folder = BUILT["gcc"].ready(result)
     if folder:
-        meson_tests(result, folder, ["--num-processes", JOBS, "--no-suite", "sanitized"])
+        meson_tests(result, folder, ["--num-processes", JOBS, "--timeout-multiplier", "4", "--no-suite", "sanitized"])
 
 
 def stage_asan(result):

@@ -38,7 +38,7 @@ class Server:
 
 
 def run(*args, code=0):
-    r = subprocess.run(args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=50)
+    r = subprocess.run(args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
     assert r.returncode == code, (args, r.returncode, r.stdout[-500:], r.stderr[-500:])
     return r.stdout
 
@@ -90,11 +90,11 @@ def test_permissions_are_the_servers():
         os.chown(s.folder + "/secret", 1000, 1000)
         os.chmod(s.folder + "/secret", 0o600)
         assert run(tool("nfs-cat"), s.url("secret")) == b"for 1000 only"
-        r = subprocess.run(["nfs-cat", s.url("secret", uid=1001)], capture_output=True, timeout=30)
+        r = subprocess.run(["nfs-cat", s.url("secret", uid=1001)], capture_output=True, timeout=60)
         assert b"for 1000" not in r.stdout and r.returncode != 0, r
         # What was just read is gone with the share.
         call_verb(s.d.control, "share.disable", name="share")
-        r = subprocess.run(["nfs-ls", s.url()], capture_output=True, timeout=30)
+        r = subprocess.run(["nfs-ls", s.url()], capture_output=True, timeout=60)
         assert b"secret" not in r.stdout and r.returncode != 0, r
 
 

@@ -258,15 +258,15 @@ def test_kerberos_with_krb5_conf_only():
         (pathlib.Path("/etc/samba") / "smb.conf").write_text("")
         env["KRB5CCNAME"] = str(site.alice["ccache"])
         r = subprocess.run(["smbclient", "--use-kerberos=required", f"//{HOST}/share", "-c", "put /etc/hostname f; ls"], env=env,
-                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30)
+                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
         assert r.returncode == 0 and " f " in r.stdout, r.stdout
         r = subprocess.run(["smbclient", "--use-kerberos=required", "-L", f"//{HOST}"], env=env, stdin=subprocess.DEVNULL,
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30)
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
         assert r.returncode == 0 and re.search(r"^\s+share +Disk", r.stdout, re.M), r.stdout
         # Without a ticket: the client says what is missing.
         r = subprocess.run(["smbclient", "--use-kerberos=required", "-N", f"//{HOST}/share", "-c", "ls"],
                            env=dict(env, KRB5CCNAME=str(site.work / "none")), stdin=subprocess.DEVNULL,
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30)
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
         assert r.returncode != 0 and "NT_STATUS_" in r.stdout, r.stdout
 
 
@@ -322,7 +322,7 @@ def test_streams_over_nfs():
     with serving(nfs=True) as site:
         port = site.server.nfs_port
         for minor in (0, 2):
-            conn = nfsraw.Conn(port=port, cred=nfsraw.auth_sys(0, 0), timeout=20)
+            conn = nfsraw.Conn(port=port, cred=nfsraw.auth_sys(0, 0), timeout=60)
             c = nfsraw.Client40(conn) if minor == 0 else nfsraw.Session(conn, minor=minor)
             data = os.urandom(70001)
             (site.work / "s").write_bytes(data)
@@ -459,7 +459,7 @@ def test_notify():
         reader = threading.Thread(target=lambda: seen.extend(p.stdout), daemon=True)
         reader.start()
         try:
-            end = time.monotonic() + 20
+            end = time.monotonic() + 60
             while not any("0001" in line and "first" in line for line in seen) and time.monotonic() < end:
                 site.smb("put /etc/hostname watched\\first", site.alice)
                 site.smb("del watched\\first", site.alice)
@@ -640,7 +640,7 @@ def test_encrypted_share():
         while not (site.folder() / "before").exists():
             time.sleep(0.02)
         site.server.verb("share.set", name="share", **{"smb-encrypt": True})
-        out, _ = p.communicate("mkdir after\nquit\n", timeout=20)
+        out, _ = p.communicate("mkdir after\nquit\n", timeout=60)
         assert "NT_STATUS_" in out and not (site.folder() / "after").exists(), out
         site.smb("mkdir after", ADA)
         assert (site.folder() / "after").exists()

@@ -66,17 +66,17 @@ class Bus:
     def call(self, path, interface, method, *words, user=0):
         """busctl as some user: (answer, None) or (None, error)."""
         r = subprocess.run(["busctl", "--address", self.address, "--json=short", "call", NAME, ROOT + path,
-                            f"{NAME}.{interface}", method, *words], capture_output=True, text=True, user=user, timeout=30)
+                            f"{NAME}.{interface}", method, *words], capture_output=True, text=True, user=user, timeout=60)
         return (json.loads(r.stdout) if r.stdout.strip() else {}, None) if r.returncode == 0 else (None, r.stderr)
 
     def prop(self, path, interface, name):
         r = subprocess.run(["busctl", "--address", self.address, "--json=short", "get-property", NAME, ROOT + path,
-                            f"{NAME}.{interface}", name], capture_output=True, text=True, timeout=30)
+                            f"{NAME}.{interface}", name], capture_output=True, text=True, timeout=60)
         assert r.returncode == 0, r.stderr
         return json.loads(r.stdout)["data"]
 
     def objects(self):
         r = subprocess.run(["gdbus", "call", "--address", self.address, "--dest", NAME, "--object-path", ROOT, "--method",
-                            "org.freedesktop.DBus.ObjectManager.GetManagedObjects"], capture_output=True, text=True, timeout=30)
+                            "org.freedesktop.DBus.ObjectManager.GetManagedObjects"], capture_output=True, text=True, timeout=60)
         assert r.returncode == 0, r.stderr
         return set(re.findall(r"'" + ROOT + r"(/[\w/]+)'", r.stdout))

@@ -144,7 +144,7 @@ class HeimdalRealm:
                                              f"--ports={self.port}", f"--config-file={self.krb5_conf}"],
                                             env=self._heimdal_env(), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                             preexec_fn=die_with_parent)
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()

@@ -18,21 +18,22 @@ class ControlError(Exception):
 
 
 class ControlConnection(http.client.HTTPConnection):
-    """HTTP over the control socket."""
+    """HTTP over the control socket. It may not be there yet: a server listens on its other ports a moment earlier, and on
+    a busy disk a moment is long."""
 
-    def __init__(self, path, timeout=30):
+    def __init__(self, path, timeout=60):
         super().__init__("localhost", timeout=timeout)
         self.path = path
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
-        end = time.monotonic() + 5
+        end = time.monotonic() + self.timeout
         while True:
             try:
                 self.sock.connect(self.path)
                 return
-            except FileNotFoundError:  # the data plane may listen a moment before the control socket does
+            except (FileNotFoundError, ConnectionRefusedError):
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.01)

@@ -62,7 +62,8 @@ class Laresd:
                  wrapper=(), files=None, start=True, pass_fds=()):
         """modules: {name: {key: value}} (value may be a bool, number, string); server: [server] keys; raw: text to
         append to lares.conf; wait: ports (or socket paths) that must accept before start() returns, by default every
-        @PORT@ used; files: {name: text} of further .module files or modules to copy into the modules folder."""
+        @PORT@ used, and then it must say that it is ready; files: {name: text} of further .module files or modules to
+        copy into the modules folder."""
         self.modules = modules or {}
         self.server = server or {}
         self.raw = raw or ""
@@ -138,29 +139,32 @@ class Laresd:
 
     # ---- life
 
-    def start(self, timeout=20):
+    def start(self, timeout=90):
+        """Patient: on a busy disk the first start, which makes its databases and keys durable, may take long."""
         self.log_file = open(self.log_path, "ab")
+        behind = os.path.getsize(self.log_path)
         began = time.monotonic()
         self.process = subprocess.Popen(self.argv(), stdin=subprocess.DEVNULL, stdout=self.log_file,
                                         stderr=self.log_file, env=self.env, cwd=self.dir,
                                         pass_fds=self.pass_fds)
-        waiting = list(self.wait if self.wait is not None else self.ports.values())
-        while waiting:
-            if self.process.poll() is not None:
-                raise LaresdError("laresd ended with %d:\n%s" % (self.process.returncode, self.log()))
-            if time.monotonic() - began > timeout:
-                self.kill()
-                raise LaresdError("laresd does not listen on %s:\n%s" % (waiting[0], self.log()))
-            if self._answers(waiting[0]):
-                waiting.pop(0)
-            else:
+
+        def wait(ready, what):
+            while not ready():
+                if self.process.poll() is not None:
+                    raise LaresdError("laresd ended with %d:\n%s" % (self.process.returncode, self.log()))
+                if time.monotonic() - began > timeout:
+                    self.kill()
+                    raise LaresdError("laresd %s:\n%s" % (what, self.log()))
                 time.sleep(0.005)
-        if self.wait == [] or not self.ports and self.wait is None:
-            while " is ready as " not in self.log() and self.process.poll() is None and \
-                    time.monotonic() - began < timeout:
-                time.sleep(0.005)
-            if self.process.poll() is not None:
-                raise LaresdError("laresd ended with %d:\n%s" % (self.process.returncode, self.log()))
+
+        def all_started():
+            with open(self.log_path, "rb") as f:
+                f.seek(behind)
+                return b" is ready as " in f.read()
+        for where in self.wait if self.wait is not None else self.ports.values():
+            wait(lambda: self._answers(where), "does not listen on %s" % where)
+        if not self.wait:  # the control socket, for one, comes after the protocols' ports
+            wait(all_started, "is not ready")
         self.started_in = time.monotonic() - began
         return self
 
@@ -183,7 +187,7 @@ class Laresd:
         s.connect(where)
         return s
 
-    def stop(self, timeout=40):
+    def stop(self, timeout=90):
         """SIGTERM, then the exit code; raises on sanitizer reports, crashes and GLib criticals."""
         if self.process is None:
             return 0
@@ -216,7 +220,7 @@ class Laresd:
     def reload(self):
         self.process.send_signal(signal.SIGHUP)
 
-    def wait_log(self, text, timeout=30, start=0):
+    def wait_log(self, text, timeout=60, start=0):
         """Waits until the log has `text` behind offset `start`; returns the log."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
@@ -290,5 +294,5 @@ class Laresd:
 
 def run_laresd(daemon, *more):
     """Runs laresd to its end (--check-config and the like): (exit code, output)."""
-    r = subprocess.run(daemon.argv(*more), capture_output=True, text=True, timeout=30, env=daemon.env)
+    r = subprocess.run(daemon.argv(*more), capture_output=True, text=True, timeout=60, env=daemon.env)
     return r.returncode, r.stdout + r.stderr

@@ -35,7 +35,7 @@ class Quickstart:
         self.output = ""
         self.said = {}
 
-    def start(self, timeout=40):
+    def start(self, timeout=90):
         self.output = ""
         self.process = subprocess.Popen([os.path.join(TOP, "quickstart"), *([self.folder] if self.folder else []), *self.more],
                                         cwd=self.dir, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -73,7 +73,7 @@ class Quickstart:
 
     def ctl(self, *args, text=None):
         return subprocess.run([os.path.join(BUILD, "cli", "laresctl"), "--socket", self.dir + "/run/control.sock", *args],
-                              check=True, capture_output=True, text=True, env=self.env, timeout=30, input=text).stdout
+                              check=True, capture_output=True, text=True, env=self.env, timeout=60, input=text).stdout
 
     def processes(self):
         """{pid: command line} of all that belongs to it: of its session, or with its state folder in the arguments."""
@@ -97,14 +97,14 @@ class Quickstart:
         """laresd's pid."""
         return next(pid for pid, line in self.processes().items() if line.split()[0].endswith("/laresd"))
 
-    def wait(self, timeout=30):
+    def wait(self, timeout=60):
         end = time.monotonic() + timeout
         while self.process.poll() is None and time.monotonic() < end:
             self.read(0.05)
         self.read(0)
         return self.process.poll()
 
-    def interrupt(self, timeout=30):
+    def interrupt(self, timeout=60):
         """Ctrl-C in its terminal; its exit status."""
         os.killpg(self.process.pid, signal.SIGINT)
         return self.wait(timeout)

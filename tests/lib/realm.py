@@ -177,7 +177,7 @@ class Realm:
             self.process = subprocess.Popen([tool("krb5kdc"), "-n", "-r", self.name],
                                             env=self.env(), stdin=subprocess.DEVNULL, stdout=out,
                                             stderr=out, preexec_fn=die_with_parent)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 break

@@ -67,7 +67,7 @@ def test_drop_ins():
         drop_in(d, "30-third.conf", "[server]\naudit-file=%s/d\n" % d.dir)
         d.reload()
         d.wait_log("reloading")
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while not os.path.exists(d.dir + "/d") and time.monotonic() < end:
             time.sleep(0.02)
         assert os.path.exists(d.dir + "/d")
@@ -117,13 +117,16 @@ def test_directories_and_lock():
 
 def test_start_is_quick():
     with Laresd(ECHO) as d:
-        times = []
+        times, pythons = [], []
         for _ in range(3):
             d.restart()
             times.append(d.started_in)
-        print("# start to first answered connection: %.0f ms" % (min(times) * 1000))
+            began = time.monotonic()
+            subprocess.run([sys.executable, "-I", "-c", "import json, socket, subprocess"], check=True)
+            pythons.append(time.monotonic() - began)
+        print("# start to first answered connection: %.0f ms; Python's start: %.0f ms" % (min(times) * 1000, min(pythons) * 1000))
         busy = os.getloadavg()[0] > 2 * os.cpu_count()  # then it is others' work that is measured
-        assert SANITIZED or busy or min(times) < 0.1, times
+        assert SANITIZED or busy or min(times) < max(0.1, 3 * min(pythons)), times  # on a slow machine all is slow
         assert SANITIZED or d.rss() < 20 << 20, d.rss()
 
 
@@ -152,13 +155,13 @@ def test_stop_signals():
     for sig in (signal.SIGTERM, signal.SIGINT):
         with Laresd(ECHO) as d:
             d.process.send_signal(sig)
-            assert d.process.wait(10) == 0
+            assert d.process.wait(60) == 0
     with Laresd(ECHO, start=False) as d:  # at once, whatever it is doing
         for delay in (0, 0.002, 0.005, 0.01):
             p = subprocess.Popen(d.argv(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             time.sleep(delay)
             p.terminate()
-            assert p.wait(20) in (0, -signal.SIGTERM)
+            assert p.wait(60) in (0, -signal.SIGTERM)
 
 
 def test_signals_belong_to_the_main_thread():
@@ -200,7 +203,7 @@ def test_reload_of_the_configuration():
         mark = len(d.log())
         d.reload()
         d.wait_log("reloading", start=mark)
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while not os.path.exists(d.dir + "/audit"):
             assert time.monotonic() < end
             time.sleep(0.01)

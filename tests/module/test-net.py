@@ -40,7 +40,7 @@ def reply(s):
     return exactly(s, n)
 
 
-def ended(s, timeout=20):
+def ended(s, timeout=60):
     """Whether the server closes the connection (reads what is left)."""
     s.settimeout(timeout)
     try:
@@ -57,6 +57,15 @@ def daemon(server=None, **settings):
     settings.setdefault("listen", "127.0.0.1:@PORT@")
     settings.setdefault("file", "@DIR@/data")
     return Laresd({"test-echo": settings}, server=server, files={"data": "0123456789abcdef" * (FILE_SIZE // 16)})
+
+
+def in_time(limit, act, tries=5):
+    """act() says how long it took. Others' work on this machine makes that long at times; a fault does every time."""
+    took = []
+    while not took or took[-1] >= limit:
+        assert len(took) < tries, took
+        took.append(act())
+    return took[-1]
 
 
 def counters(d):
@@ -151,13 +160,14 @@ def test_pipelining_loses_nothing():
 
 def test_one_connection_uses_several_workers():
     with daemon({"workers": 4}) as d, d.connect() as s:
-        began = time.monotonic()
-        for i in range(8):
-            s.sendall(record(SLEEP, 200, struct.pack(">I", i)))
-        numbers = sorted(struct.unpack(">I", reply(s)[8:])[0] for _ in range(8))
-        took = time.monotonic() - began
-        assert numbers == list(range(8))
-        assert took < 1.0, took  # 1.6 s one after the other
+        def all_slow():
+            began = time.monotonic()
+            for i in range(8):
+                s.sendall(record(SLEEP, 200, struct.pack(">I", i)))
+            numbers = sorted(struct.unpack(">I", reply(s)[8:])[0] for _ in range(8))
+            assert numbers == list(range(8))
+            return time.monotonic() - began
+        in_time(1.0, all_slow)  # 1.6 s one after the other
 
 
 def test_burst_in_one_write_uses_several_workers():
@@ -165,14 +175,17 @@ def test_burst_in_one_write_uses_several_workers():
         for _ in range(200):  # known to be cheap
             s.sendall(record(ECHO))
             reply(s)
-        began = time.monotonic()
-        s.sendall(b"".join(record(SLEEP, 200) for i in range(4)) + record(ECHO, 9))
-        first = reply(s)
-        assert struct.unpack_from(">I", first)[0] == ECHO, "a cheap request waited for slow ones"
-        assert time.monotonic() - began < 0.15
-        for _ in range(4):
-            reply(s)
-        assert time.monotonic() - began < 0.6
+
+        def cheap_and_slow():
+            began = time.monotonic()
+            s.sendall(b"".join(record(SLEEP, 200) for i in range(4)) + record(ECHO, 9))
+            first = struct.unpack_from(">I", reply(s))[0]
+            cheap = time.monotonic() - began
+            for _ in range(4):
+                reply(s)
+            # All are late where the cheap one waited for the slow ones, or these for each other.
+            return time.monotonic() - began if first == ECHO and cheap < 0.15 else 1
+        in_time(0.6, cheap_and_slow)
 
 
 def segments_in(s):
@@ -208,30 +221,38 @@ def test_replies_do_not_wait_for_a_request_that_hangs():
         for _ in range(200):
             s.sendall(record(ECHO))
             reply(s)
-        began = time.monotonic()
-        s.sendall(b"".join(record(ECHO, i) for i in range(5)) + record(SLEEP, 700))
-        for _ in range(5):
+
+        def beside_one_that_hangs():
+            began = time.monotonic()
+            s.sendall(b"".join(record(ECHO, i) for i in range(5)) + record(SLEEP, 700))
+            for _ in range(5):
+                assert struct.unpack_from(">I", reply(s))[0] == ECHO
+            s.sendall(record(ECHO))  # nor is the connection left unread meanwhile
             assert struct.unpack_from(">I", reply(s))[0] == ECHO
-        assert time.monotonic() - began < 0.4
-        s.sendall(record(ECHO))  # nor is the connection left unread meanwhile
-        assert struct.unpack_from(">I", reply(s))[0] == ECHO
-        assert time.monotonic() - began < 0.5
-        reply(s)
+            took = time.monotonic() - began
+            reply(s)
+            return took
+        in_time(0.5, beside_one_that_hangs)
 
 
 def test_more_workers_while_all_hang():
     with daemon({"workers": 2, "max-workers": 32}) as d:
         slow = [d.connect() for _ in range(12)]
+
+        def beside_all_that_hang():
+            for s in slow:
+                s.sendall(record(SLEEP, 1500))
+            time.sleep(0.5)
+            began = time.monotonic()
+            with d.connect() as s:
+                s.sendall(record(ECHO))
+                reply(s)
+            took = time.monotonic() - began
+            for s in slow:
+                reply(s)
+            return took
+        in_time(0.6, beside_all_that_hang)
         for s in slow:
-            s.sendall(record(SLEEP, 1500))
-        time.sleep(0.5)
-        began = time.monotonic()
-        with d.connect() as s:
-            s.sendall(record(ECHO))
-            reply(s)
-        assert time.monotonic() - began < 0.6
-        for s in slow:
-            reply(s)
             s.close()
 
 
@@ -397,7 +418,7 @@ def test_reader_that_never_reads():
         with d.connect() as s:  # others are served
             s.sendall(record(ECHO))
             reply(s)
-        d.wait_log("makes no progress", 10)
+        d.wait_log("makes no progress")
         asked = 0
         while counters(d)[1] < len(peers) + 2 + asked:  # all of them, the one above and start()'s, those that ask
             asked += 1
@@ -417,7 +438,7 @@ def attack(d, n, first, host="127.0.0.2"):
         s.connect(("127.0.0.1", d.port))
         s.setblocking(False)
         peers.append([s, first])
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while any(p[1] for p in peers) and time.monotonic() < end:
         for p in peers:
             try:
@@ -457,8 +478,8 @@ def test_unread_answers_of_many_are_bounded():
         most, peers = 0, []
         for peers in attack(d, 60, record(BYTES, 1 << 20) * 20):
             most = max(most, d.rss() - before)
-        d.wait_log("take more than peer-memory", 20)
-        end = time.monotonic() + 10
+        d.wait_log("take more than peer-memory")
+        end = time.monotonic() + 60
         while time.monotonic() < end and not SANITIZED and d.rss() - before > 60 << 20:
             time.sleep(0.1)
         assert SANITIZED or d.rss() - before < 60 << 20, (d.rss() - before, most)
@@ -476,27 +497,28 @@ def test_half_a_record_times_out():
         half.sendall(record(ECHO, 0, bytes(100))[:50])
         header.sendall(b"\x80")
         began = time.monotonic()
-        assert ended(half, 6) and ended(header, 6)
+        assert ended(half) and ended(header)
         assert time.monotonic() - began > 0.9
         idle.sendall(record(ECHO))  # who says nothing at all may stay
         reply(idle)
         # who is slow but moves may stay, too
         data = bytes(600000)
         stream = record(ECHO, 0, data)
-        for at in range(0, len(stream), 100000):
-            slow.sendall(stream[at:at + 100000])
-            time.sleep(0.5)
+        for at in range(0, len(stream), 60000):
+            slow.sendall(stream[at:at + 60000])
+            time.sleep(0.25)
         assert reply(slow)[8:] == data
 
 
 def test_in_flight_limit():
     with daemon({"workers": 8}, **{"max-in-flight": 3}) as d, d.connect() as s:
-        began = time.monotonic()
-        s.sendall(b"".join(record(SLEEP, 200) for _ in range(6)))
-        for _ in range(6):
-            reply(s)
-        took = time.monotonic() - began
-        assert 0.38 < took < 1.0, took
+        def twice_three():
+            began = time.monotonic()
+            s.sendall(b"".join(record(SLEEP, 200) for _ in range(6)))
+            for _ in range(6):
+                reply(s)
+            return time.monotonic() - began
+        assert in_time(1.0, twice_three) > 0.38
 
 
 def test_ten_thousand_idle_connections():
@@ -530,7 +552,7 @@ def test_ten_thousand_idle_connections():
         print("# %.0f bytes each; %.1f us per request beside them" % (each, (d.cpu() - cpu) / 2000 * 1e6))
         for s in peers:
             s.close()
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             opened, closed, _ = counters(d)
             if closed == opened - 1:
@@ -578,7 +600,7 @@ def test_connections_that_come_and_go():
             if rng.random() < 0.5:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             s.close()
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             opened, closed, released = counters(d)
             if closed == opened - 1:

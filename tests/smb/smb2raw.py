@@ -140,7 +140,7 @@ class Session:
 
 
 class Conn:
-    def __init__(self, port, timeout=30, source=None):
+    def __init__(self, port, timeout=60, source=None):
         self.sock = socket.create_connection(("127.0.0.1", port), timeout, (source, 0) if source else None)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.mid = 0

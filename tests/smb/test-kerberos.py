@@ -207,7 +207,7 @@ class Checks(Rig):
         def written(why, go):
             before = self.laresd.log().count(why)
             go()
-            end = time.monotonic() + 5
+            end = time.monotonic() + 60
             while self.laresd.log().count(why) <= before:
                 assert time.monotonic() < end, "not in the log: " + why
                 time.sleep(0.05)

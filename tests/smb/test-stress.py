@@ -231,7 +231,7 @@ def nothing_is_held(s):
     ch = ops.Channel(s.port).login()
     tree = ch.connect_tree("data")
     for name in NAMES:
-        end = time.monotonic() + 40
+        end = time.monotonic() + 60
         while True:
             r = ch.ask(smb.CREATE, ops.create(name, ops.READ_DATA | ops.WRITE_DATA, 0, ops.OPEN_IF), tree, limit=60)
             if r.status == smb.SUCCESS or time.monotonic() > end:

@@ -217,7 +217,7 @@ class Lares(Server):
     def verb(self, verb, /, **arguments):
         """Runs a management verb over the control socket."""
         body = json.dumps(arguments).encode()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:
             with socket.socket(socket.AF_UNIX) as s:
                 try:

@@ -110,7 +110,7 @@ class Result:
 class Conn:
     """One TCP connection. cred and verf are used by every call that gives none."""
 
-    def __init__(self, host="127.0.0.1", port=2049, cred=None, timeout=30.0, source=None):
+    def __init__(self, host="127.0.0.1", port=2049, cred=None, timeout=60.0, source=None):
         self.address = (host, port)
         self.sock = socket.create_connection(self.address, timeout, source and (source, 0))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -166,7 +166,7 @@ class Conn:
             data += self._read(mark & 0x7FFFFFFF, deadline)
         return data
 
-    def is_closed(self, timeout=20.0):
+    def is_closed(self, timeout=60.0):
         """True when the server closes (or resets) within the time, whatever it sends before."""
         deadline = time.monotonic() + timeout
         with contextlib.suppress(TimeoutError):
@@ -275,7 +275,7 @@ class Conn:
         else:
             self.send_record(bytes(out.data))
 
-    def wait_callback(self, timeout=30.0):
+    def wait_callback(self, timeout=60.0):
         """Serves calls from the server until one CB_COMPOUND has come; returns it."""
         deadline = time.monotonic() + timeout
         seen = len(self.callbacks)
@@ -453,7 +453,7 @@ class Client40(Files):
         return self.call(ops.putfh(fh), ops.close(stateid, self.seqid(owner)))
 
 
-def open_many(count, host="127.0.0.1", port=2049, timeout=20.0):
+def open_many(count, host="127.0.0.1", port=2049, timeout=60.0):
     """So many connections that say nothing (the process's limit is raised where it may be)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     want = count + 64

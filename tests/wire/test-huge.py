@@ -36,6 +36,7 @@ def fill(folder):
         for k in range(i + 1, min(i + LINKS, ENTRIES)):
             os.link(b"%08d" % i, b"%08d" % k, src_dir_fd=fd, dst_dir_fd=fd)
     os.close(fd)
+    os.sync()  # else whoever writes next, the server at its start, waits for all of it
 
 
 def page(conn, fh, cookie, attrs):

@@ -112,7 +112,7 @@ def block(text):
     return out
 
 
-def on_terminal(args, answers, timeout=20):
+def on_terminal(args, answers, timeout=60):
     """Runs laresctl on a terminal of its own; `answers` are (prompt part, text to type). Returns (code, all output)."""
     pid, fd = pty.fork()
     if pid == 0:

@@ -195,7 +195,7 @@ def kits():
 
 
 def run(env, *args, text=None):
-    r = subprocess.run(args, env=env, input=text, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
+    r = subprocess.run(args, env=env, input=text, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
     assert r.returncode == 0, (args, r.stdout)
     return r.stdout
 

@@ -31,7 +31,7 @@ class Realm(Served):
         env = dict(os.environ, KRB5_CONFIG=os.path.join(self.d.state, "realm", "krb5.conf"), KRB5CCNAME="FILE:" + cache,
                    LC_ALL="C.UTF-8")
         return subprocess.run(["kinit", "%s@%s" % (user, REALM)], input=password + "\n", env=env, capture_output=True,
-                              text=True, timeout=30)
+                              text=True, timeout=60)
 
     def assert_ticket(self, user, password):
         done = self.kinit(user, password)
@@ -243,7 +243,7 @@ class Realm(Served):
         path = self.path("laptop.keytab")
         self.assertIn(path, self.ok("realm", "host", "add", "laptop.home.lan", "--keytab", path))
         self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
-        listed = subprocess.run(["klist", "-kt", path], capture_output=True, text=True, timeout=30).stdout
+        listed = subprocess.run(["klist", "-kt", path], capture_output=True, text=True, timeout=60).stdout
         self.assertIn("host/laptop.home.lan@HOME.LAN", listed)
         env = dict(os.environ, KRB5_CONFIG=os.path.join(self.d.state, "realm", "krb5.conf"),
                    KRB5CCNAME="FILE:" + self.path("cc-host"))

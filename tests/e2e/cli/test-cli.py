@@ -217,7 +217,7 @@ class Server(Served):
         script = run_ctl("completion", "bash").stdout
         test = script + '\nCOMP_WORDS=(laresctl share security s); COMP_CWORD=3; _laresctl; printf "%s\\n" "${COMPREPLY[@]}"'
         test = "laresctl() { %s \"$@\"; }\n" % LARESCTL + test
-        done = subprocess.run(["bash", "--norc", "-c", test], capture_output=True, text=True, timeout=30)
+        done = subprocess.run(["bash", "--norc", "-c", test], capture_output=True, text=True, timeout=60)
         self.assertEqual((done.stdout.split(), done.stderr), (["show", "set"], ""))
 
 
@@ -282,7 +282,7 @@ class WithoutServer(unittest.TestCase):
 
     def test_full_disk_is_a_failure(self):
         with open("/dev/full", "w") as full:
-            done = subprocess.run([LARESCTL, "--help"], stdout=full, stderr=subprocess.PIPE, timeout=20)
+            done = subprocess.run([LARESCTL, "--help"], stdout=full, stderr=subprocess.PIPE, timeout=60)
         self.assertEqual(done.returncode, 1)
 
 

@@ -286,7 +286,7 @@ def answer_on_terminal(w, user, word, *args):
         os.setuid(SOMEBODY)
         os.execve(LARESCTL, [LARESCTL, *args], w.env(user))
     seen = b""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         if select.select([fd], [], [], 0.05)[0]:
             try:

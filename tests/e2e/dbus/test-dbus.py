@@ -224,7 +224,7 @@ def test_session_bus_without_root():
                               stderr=subprocess.DEVNULL, **who)
 
     def busctl(*words):
-        r = subprocess.run(["busctl", "--address", address, *words], capture_output=True, text=True, timeout=30, **who)
+        r = subprocess.run(["busctl", "--address", address, *words], capture_output=True, text=True, timeout=60, **who)
         assert r.returncode == 0, r.stderr
         return r.stdout
     try:
@@ -234,7 +234,7 @@ def test_session_bus_without_root():
             for folder, _, files in os.walk(d.dir):
                 for path in [folder] + [os.path.join(folder, f) for f in files]:
                     os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
-            end = time.monotonic() + 20
+            end = time.monotonic() + 60
             while not (work / "session").exists() and time.monotonic() < end:
                 time.sleep(0.02)
             d.start()

@@ -40,7 +40,7 @@ def island(**more):
 
 def inside(d, *command):
     return subprocess.run(["nsenter", "-m", "-n", "-t", str(d.pid), "--", *command], capture_output=True, text=True,
-                          check=True, timeout=30).stdout
+                          check=True, timeout=60).stdout
 
 
 def mend(d, finding):

@@ -147,7 +147,7 @@ class Methods:
                    for s, p, v in self.signals)
 
     def send(self, path, interface, method, words):
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while True:
             try:
                 r = self.bus.call_sync(NAME, ROOT + path, interface, method, words, None, Gio.DBusCallFlags.NONE, 120000).unpack()
@@ -268,7 +268,7 @@ class Story:
             if verb_name in ("status", "health"):  # measured anew each time
                 return set(a)
             return sorted(json.dumps(row, sort_keys=True) for row in a) if isinstance(a, list) else a
-        end = time.monotonic() + 20  # meanwhile a second may have gone by
+        end = time.monotonic() + 60  # meanwhile a second may have gone by
         while alike(mine := self.me(verb_name, **args)) != alike(its := self.see(verb_name, **args)):
             assert time.monotonic() < end, (mine, its)
             time.sleep(0.02)

@@ -51,7 +51,7 @@ def found():
         assert not refused, refused
         _found["verbs"] = {v["name"]: {p["name"]: (p["type"], p["required"]) for p in v["params"]}
                            for v in call_verb(d.control, "verb.list")}
-        c = http.client.HTTPConnection("127.0.0.1", d.ports[3], timeout=30)
+        c = http.client.HTTPConnection("127.0.0.1", d.ports[3], timeout=60)
         c.request("GET", "/api/v1/openapi.json")
         _found["api"] = json.loads(c.getresponse().read())
         c.close()
@@ -81,7 +81,7 @@ def methods():
 
 
 def commands():
-    said = subprocess.run([LARESCTL, "__verbs"], capture_output=True, text=True, check=True, timeout=30).stdout
+    said = subprocess.run([LARESCTL, "__verbs"], capture_output=True, text=True, check=True, timeout=60).stdout
     return [tuple(line.split("\t")) for line in said.splitlines()]
 
 

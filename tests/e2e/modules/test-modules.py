@@ -227,7 +227,7 @@ def test_socket_activation():
             s.bind(("127.0.0.1", 0))
             s.listen()
         notify.bind(where + "/notify")
-        notify.settimeout(20)
+        notify.settimeout(60)
         wrapper = ["bash", "-c", 'exec 3<&%d 4<&%d; LISTEN_PID=$$ exec "$@"' % (other.fileno(), nfs.fileno()), "bash"]
         modules = {**ALL, "proto-nfs4": {"listen": "fd:nfs"}}
         with Laresd(modules, start=False, wrapper=wrapper, pass_fds=(other.fileno(), nfs.fileno()),
@@ -278,7 +278,7 @@ def as_somebody_else(path, work):
 
         def connect():
             c = socket.socket(socket.AF_UNIX)
-            c.settimeout(5)
+            c.settimeout(60)
             c.connect(path)
             kept.append(c)
             return c

@@ -17,7 +17,7 @@ REALM = "LARES.TEST"
 PASSWORD = "correct horse"
 
 
-def wait_until(what, timeout=30):
+def wait_until(what, timeout=60):
     end = time.monotonic() + timeout
     while time.monotonic() < end:
         if what():

@@ -77,7 +77,7 @@ class Rest:
     def described(self):
         """What the server says of itself; every answer here is held against it."""
         if self.description is None:
-            r = subprocess.run(["curl", "-s", "--unix-socket", self.d.control, "http://x/api/v1/openapi.json"], capture_output=True, timeout=30)
+            r = subprocess.run(["curl", "-s", "--unix-socket", self.d.control, "http://x/api/v1/openapi.json"], capture_output=True, timeout=60)
             self.description = Description(json.loads(r.stdout))
         return self.description
 
@@ -99,7 +99,7 @@ class Rest:
 
     def verb(self, verb, **args):
         r = subprocess.run(["curl", "-s", "--unix-socket", self.d.control, "--data-binary", json.dumps(args),
-                            "http://x/api/v1/verbs/" + verb], capture_output=True, timeout=30)
+                            "http://x/api/v1/verbs/" + verb], capture_output=True, timeout=60)
         answer = json.loads(r.stdout)
         assert not isinstance(answer, dict) or "code" not in answer, answer
         return answer
@@ -125,7 +125,7 @@ def serving():
         shutil.rmtree(work, ignore_errors=True)
 
 
-def exchange(sock, *parts, timeout=20):
+def exchange(sock, *parts, timeout=60):
     """Sends bytes and gives what comes back until the peer has done, or b"" when it just ends the connection."""
     sock.settimeout(timeout)
     got = b""

@@ -31,7 +31,7 @@ def token(user="ada", scope="admin"):
     return TOKENS[user, scope]
 
 
-def raw(*parts, tls=False, port=None, timeout=20):
+def raw(*parts, tls=False, port=None, timeout=60):
     s = R.d.connect(port or R.d.ports[1 if tls else 2])
     if tls:
         context = ssl.create_default_context()
@@ -82,7 +82,7 @@ def test_a_ticket_of_another_realm():
             cc = other.kinit("ada", work / "cc")
             before = len(R.d.log())
             r = subprocess.run(["curl", "-s", "-i", "--negotiate", "-u", ":", R.url + "/status"], env=other.env(ccache=cc),
-                               capture_output=True, text=True, timeout=30)
+                               capture_output=True, text=True, timeout=60)
             found = [line.split()[1] for line in r.stdout.splitlines() if line.startswith("HTTP/1.1")]
             assert found[-1] == "401" and "200" not in found, r.stdout
             R.d.wait_log("verdict=refused", start=before)
@@ -324,9 +324,9 @@ def test_two_lengths():
             got = raw(request("GET", "/api/v1/status", b"", *headers, auth=False) + chunked + inner, timeout=1)
             assert len(statuses(got)) <= 1, (headers, got[:500])
     # One after the other on one connection: who is second is not the first, and at most as many are answered as were sent.
-    got = raw(request("GET", "/api/v1/status") + request("GET", "/api/v1/status", auth=False), timeout=5)
+    got = raw(request("GET", "/api/v1/status") + request("GET", "/api/v1/status", auth=False))
     assert statuses(got) in ([200], [200, 401]), got[:300]
-    got = raw(request("GET", "/api/v1/health", b"", auth=False) * 50, timeout=5)
+    got = raw(request("GET", "/api/v1/health", b"", auth=False) * 50)
     assert set(statuses(got)) == {200} and len(statuses(got)) <= 50
     assert not [u for u in R.verb("user.list") if u["name"] == "smuggled"]
     alive()
@@ -337,7 +337,7 @@ def test_odd_requests():
     assert statuses(raw(request("GET", "/api/v1/status", version="1.0"))) == [200]
     assert statuses(raw(request("GET", "/api/v1/status", host=None))) in ([400], [])
     for method in ("TRACE", "CONNECT", "PROPFIND", "get", "G" * 1000, "OPTIONS", "PUT", "DELETE"):
-        got = statuses(raw(request(method, "/api/v1/status"), timeout=5))
+        got = statuses(raw(request(method, "/api/v1/status")))
         assert not got or got[0] in (400, 403, 404, 405, 501), (method, got)
     for text in (b"\r\n\r\n", b"\0" * 1000, b"\x16\x03\x01\x02\0" + b"A" * 512, b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET /api/v1/status\r\n\r\n",
                  b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET /api/v1/status HTTP/1.1\nHost: localhost\n\n", b"\xff\xfe" * 100, b"GET  /api/v1/status  HTTP/1.1\r\nHost: localhost\r\n\r\n"):
@@ -421,7 +421,7 @@ def test_out_of_descriptors():
         assert "cannot accept a connection" in d.log(), d.log()
         for s in held:
             s.close()
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while True:
             got = exchange(d.connect(), b"GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
             if statuses(got) == [200]:

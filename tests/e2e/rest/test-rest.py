@@ -55,7 +55,7 @@ def test_bad_tickets():
         assert a.json["code"] == "invalid-token", a.body
         # The token of one login is of no use for another: a replay.
         raw = subprocess.run(["curl", "-s", "-v", "--negotiate", "-u", ":", r.url + "/status"],
-                             env=r.realm.env(ccache=r.cc["ada"]), capture_output=True, text=True, timeout=30).stderr
+                             env=r.realm.env(ccache=r.cc["ada"]), capture_output=True, text=True, timeout=60).stderr
         token = re.search(r"Authorization: (Negotiate \S+)", raw).group(1)
         a = r.curl("GET", "/status", headers=["Authorization: " + token])
         assert a.status == 401 and a.json["code"] == "login-failed", a.body

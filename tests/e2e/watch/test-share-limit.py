@@ -23,7 +23,7 @@ def descriptors(d):
 
 def answers(d):
     """A new connection is served; 503 is the answer while shares are not available."""
-    c = http.client.HTTPConnection("127.0.0.1", d.port, timeout=20)
+    c = http.client.HTTPConnection("127.0.0.1", d.port, timeout=60)
     c.request("GET", "/api/v1/health")
     status, text = (r := c.getresponse()).status, r.read()
     c.close()

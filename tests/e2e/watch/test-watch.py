@@ -65,13 +65,13 @@ class Server:
     def curl(self, path, *more, token=None):
         """(status, content type, body)"""
         r = subprocess.run(["curl", "-s", "-w", "\n%{http_code} %{content_type}", *(["-H", "Authorization: Bearer " + token] if token else []),
-                            *more, self.url + path], capture_output=True, text=True, timeout=30)
+                            *more, self.url + path], capture_output=True, text=True, timeout=60)
         body, _, last = r.stdout.rpartition("\n")
         code, _, kind = last.partition(" ")
         return int(code), kind, body
 
     def ctl(self, *words, code=0):
-        r = subprocess.run([LARESCTL, "--socket", self.d.control, *words], capture_output=True, text=True, timeout=30,
+        r = subprocess.run([LARESCTL, "--socket", self.d.control, *words], capture_output=True, text=True, timeout=60,
                            env=dict(os.environ, LC_ALL="C.UTF-8"))
         assert r.returncode == code, r
         return r.stdout
@@ -90,11 +90,11 @@ class Server:
         return Metrics(self.text())
 
     def nfs_conn(self):
-        return nfsraw.Conn(port=self.d.ports[1], cred=nfsraw.auth_sys(os.stat(self.folder).st_uid, 0), timeout=20)
+        return nfsraw.Conn(port=self.d.ports[1], cred=nfsraw.auth_sys(os.stat(self.folder).st_uid, 0), timeout=60)
 
     def gss_conn(self, service):
         import nfsgss
-        return nfsgss.GssConn("127.0.0.1", self.d.ports[1], spn="nfs@localhost", service=service, timeout=20)
+        return nfsgss.GssConn("127.0.0.1", self.d.ports[1], spn="nfs@localhost", service=service, timeout=60)
 
     def smb(self):
         import smb2ops
@@ -231,7 +231,7 @@ def test_nfs_operations_and_bytes():
     s.close(f.fh, f.stateid).ok()
     s.destroy()
     s.conn.close()
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while S.read().get("lares_connections", protocol="nfs4") > a.get("lares_connections", protocol="nfs4"):
         assert time.monotonic() < end
     c = S.read()
@@ -306,7 +306,7 @@ def test_logins_that_fail():
     os.environ["KRB5CCNAME"] = short
     try:
         with S.gss_conn(1) as c:
-            end = time.monotonic() + 20
+            end = time.monotonic() + 60
             while c.null().verdict == "SUCCESS":
                 assert time.monotonic() < end
                 time.sleep(0.1)
@@ -323,7 +323,7 @@ def test_logins_that_fail():
 def test_kerberos_status():
     """The keys, when they were read, and how many contexts are in use: one more with a login, and less with its end."""
     def contexts(n):
-        end = time.monotonic() + 15
+        end = time.monotonic() + 60
         while (now := S.verb("kerberos.status")["contexts"]) != n:
             assert time.monotonic() < end, (now, n)
             time.sleep(0.05)
@@ -352,7 +352,7 @@ def test_kerberos_status():
         time.sleep(0.05)
     keys, began = S.keytab.read_bytes(), int(time.time())
     S.keytab.write_bytes(keys + b"\0\0\0\0")
-    end = time.monotonic() + 15
+    end = time.monotonic() + 60
     while S.verb("kerberos.status")["loaded"] == a["loaded"]:
         assert time.monotonic() < end, S.d.log()[-2000:]
         time.sleep(0.05)
@@ -379,7 +379,7 @@ def test_keytab():
     assert 0 <= time.time() - a.get("lares_keytab_loaded_timestamp_seconds") < 3600
     keys = S.keytab.read_bytes()
     S.keytab.write_bytes(b"nonsense")
-    end = time.monotonic() + 15
+    end = time.monotonic() + 60
     while S.read().get("lares_keytab_reload_failures_total") == a.get("lares_keytab_reload_failures_total"):
         assert time.monotonic() < end, S.d.log()[-2000:]
         time.sleep(0.05)

@@ -109,7 +109,7 @@ def run(kind, report, keep=None):
                 guest.stop()
             report.guest(job, "a", status, NAME)
             ended = q.interrupt()
-            end = time.monotonic() + 5
+            end = time.monotonic() + 60
             while q.processes() and time.monotonic() < end:
                 time.sleep(0.05)
             report.add(ended == 0 and not q.processes(), "quickstart/ctrl-c-leaves-nothing",
