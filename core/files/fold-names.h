@@ -32,6 +32,8 @@ uint32_t lares_fold_hash(const char *name);
 /* ---- short-names.c ------------------------------------------------------------------------------------------------
  */
 
+/* The one that is made of a name that is not short. */
+void lares_short_make(const char *name, char out[LARES_SHORT_NAME_SIZE]);
 #define LARES_SHORT_HASH_BITS 30 /* the low ones stand in a short name */
 /* What they are in `name`; FALSE: it has not the form of a short name that was made. */
 gboolean lares_short_hash(const char *name, uint32_t *hash);

@@ -459,6 +459,23 @@ find_short(const LaresObject *dir, const char *name, char real[LARES_NAME_LIMIT 
     return status == LARES_NOTSUPP ? look_through(dir, name, lares_short_is_of, TRUE, real) : status;
 }
 
+/* The name that its short one finds: the names themselves are looked for before. */
+static const char *
+find_unless_taken(const LaresNames *names, const char *name)
+{
+    return lares_names_find(names, name) ? NULL : lares_names_find_short(names, name);
+}
+
+gboolean
+lares_files_short_name(const LaresObject *dir, const char *name, char out[LARES_SHORT_NAME_SIZE])
+{
+    char found[LARES_NAME_LIMIT + 1];
+    if (lares_files_name_is_short(name))
+        return FALSE;
+    lares_short_make(name, out);
+    return look_in_table(dir, out, find_unless_taken, found) == LARES_OK && g_str_equal(found, name);
+}
+
 /* Who may not look names up learns nothing. */
 static LaresStatus
 may_look(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir)

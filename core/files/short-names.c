@@ -4,7 +4,8 @@
  *     A~DDDDDD.EXT   the name's first letter, 30 bits of its hash in base 32, what fits of its extension
  *
  * The hash is that of fold-names.c, so that the tables which find names whatever their case find them by short ones,
- * too, and as fast. Names that differ in case only share one, and others may by chance: it finds none of them then.
+ * too, and as fast. Names that differ in case only share one, and others may by chance: it finds none of them then, and
+ * none of them is told it.
  *
  * Spec: [MS-FSCC] 2.1.5.2.1; [MS-FSA] 2.1.5.1 (phase 6), 2.1.5.1.1 (the choice is the implementation's).
  * Thread: plain functions. */
@@ -38,7 +39,7 @@ lares_files_name_is_short(const char *name)
 }
 
 void
-lares_files_short_name(const char *name, char out[LARES_SHORT_NAME_SIZE])
+lares_short_make(const char *name, char out[LARES_SHORT_NAME_SIZE])
 {
     const char *start = name + strspn(name, "."), *dot = strrchr(start, '.'), *first = start;
     uint32_t hash = lares_fold_hash(name);
@@ -80,6 +81,6 @@ lares_short_is_of(const char *asked, const char *name)
     char made[LARES_SHORT_NAME_SIZE];
     if (lares_files_name_is_short(name) || lares_files_is_hidden(name))
         return FALSE;
-    lares_files_short_name(name, made);
+    lares_short_make(name, made);
     return g_ascii_strcasecmp(made, asked) == 0;
 }

@@ -288,8 +288,10 @@ LARES_API LaresStatus lares_files_lookup_fold(LaresFiles *files, const LaresCall
 /* Short names ("8.3", [MS-FSCC] 2.1.5.2.1). Is the name one itself? */
 LARES_API gboolean lares_files_name_is_short(const char *name);
 #define LARES_SHORT_NAME_SIZE 13
-/* The one that is made of a name that is not. */
-LARES_API void lares_files_short_name(const char *name, char out[LARES_SHORT_NAME_SIZE]);
+/* The one by which lares_files_lookup_short() finds this name of `dir`, for who may know the name already. FALSE: it
+ * has none that is told: it is short itself, another name there is called so or has the same one, or the directory is
+ * too large to say. */
+LARES_API gboolean lares_files_short_name(const LaresObject *dir, const char *name, char out[LARES_SHORT_NAME_SIZE]);
 /* The name in `dir` whose short name that is. LARES_NOENT when it is no such name, or that of none, or of more than
  * one. The name itself should be looked for first, as it is and in any case. As flat as that. */
 LARES_API LaresStatus lares_files_lookup_short(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir,

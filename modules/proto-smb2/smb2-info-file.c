@@ -48,13 +48,18 @@ put_short_name(Smb2Op *op, Smb2Open *open)
 {
     char made[LARES_SHORT_NAME_SIZE];
     LaresWriter *w = op->out;
+    LaresObject parent = {NULL, NULL};
     g_mutex_lock(&open->lock);
-    const char *slash = open->path ? strrchr(open->path, '/') : NULL;
-    g_autofree char *name = g_strdup(slash ? slash + 1 : open->path);
+    if (open->name)
+        lares_object_copy(&parent, &open->parent);
+    const char *name = open->name ? lares_arena_strndup(op->arena, open->name, strlen(open->name)) : NULL;
     g_mutex_unlock(&open->lock);
-    if (!name || !*name || smb2_name_is_device(name))
+    if (!name || smb2_name_is_device(name)) {
+        lares_object_clear(&parent);
         return STATUS_OBJECT_NAME_NOT_FOUND;
-    const char *shown = smb2_short_name(op, name, made) ? made : name;
+    }
+    const char *shown = smb2_short_name(op, &parent, name, made) ? made : name;
+    lares_object_clear(&parent);
     if (!lares_files_name_is_short(shown))
         return STATUS_OBJECT_NAME_NOT_FOUND;
     size_t at = w->len;

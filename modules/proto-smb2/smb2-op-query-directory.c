@@ -127,7 +127,7 @@ put_behind_length(Filling *f, const char *name, const Smb2Info *info, const Smb2
     }
     if (class == SMB2_CLASS_BOTH_DIRECTORY || class == SMB2_CLASS_ID_BOTH_DIRECTORY ||
         class == SMB2_CLASS_ID_EXTD_BOTH_DIRECTORY)
-        put_short_name(w, smb2_short_name(f->op, name, made) ? made : NULL);
+        put_short_name(w, smb2_short_name(f->op, &f->op->open->object, name, made) ? made : NULL);
     if (class == SMB2_CLASS_ID_BOTH_DIRECTORY)
         smb2_put_u16(w, 0);
     if (class == SMB2_CLASS_ID_FULL_DIRECTORY)
@@ -195,7 +195,7 @@ matches(const Filling *f, const char *name)
 {
     char made[LARES_SHORT_NAME_SIZE];
     return smb2_pattern_matches(&f->pattern, name) ||
-           (smb2_short_name(f->op, name, made) && smb2_pattern_matches(&f->pattern, made));
+           (smb2_short_name(f->op, &f->op->open->object, name, made) && smb2_pattern_matches(&f->pattern, made));
 }
 
 static gboolean

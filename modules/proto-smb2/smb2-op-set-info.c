@@ -4,6 +4,7 @@
  * Spec: [MS-SMB2] 2.2.39, 2.2.40, 3.3.5.21; [MS-FSA] 2.1.5.15; [MS-FSCC] 2.4. */
 #include "smb2-info.h"
 
+#include "smb2-name.h"
 #include "smb2-path.h"
 
 enum { AT_TYPE = 2, AT_CLASS = 3, AT_LEN = 4, AT_OFFSET = 8, AT_ADDITIONAL = 12, AT_FILE = 16 };
@@ -391,6 +392,28 @@ set_mode(Smb2Op *op, const uint8_t *p, size_t len)
     return STATUS_SUCCESS;
 }
 
+/* [MS-FSA] 2.1.5.15.14. Short names are made of the long ones here and cannot be others; nobody has the privilege that
+ * (SeRestorePrivilege) takes. That there are none at all is said first, or nobody would ever hear it. */
+static uint32_t
+set_short_name(Smb2Op *op, const uint8_t *p, size_t len)
+{
+    const Smb2Open *open = op->open;
+    size_t n = len < 4 ? 0 : smb2_get_u32(p);
+    if (len < 4 || n > len - 4)
+        return STATUS_INFO_LENGTH_MISMATCH;
+    if (op->share->read_only)
+        return STATUS_MEDIA_WRITE_PROTECTED;
+    const char *name = n % 2 ? NULL : smb2_utf8_from_utf16(op->arena, p + 4, n);
+    if (!name || (*name && !lares_files_name_is_short(name)) || open->base.node ||
+        lares_object_is_share_root(&open->object))
+        return STATUS_INVALID_PARAMETER;
+    if (!(open->granted & (SMB2_FILE_WRITE_DATA | SMB2_FILE_WRITE_ATTRIBUTES)) ||
+        open->options & SMB2_FILE_DELETE_ON_CLOSE || (open->open && lares_open_delete_pending(open->open)))
+        return STATUS_ACCESS_DENIED;
+    return op->share->options & LARES_SHARE_SMB_SHORT_NAMES ? STATUS_PRIVILEGE_NOT_HELD
+                                                            : STATUS_SHORT_NAMES_NOT_ENABLED_ON_VOLUME;
+}
+
 static uint32_t
 set_file(Smb2Op *op, uint8_t class, const uint8_t *p, size_t len)
 {
@@ -420,6 +443,8 @@ set_file(Smb2Op *op, uint8_t class, const uint8_t *p, size_t len)
         return set_size(op, smb2_get_u64(p), class == SMB2_CLASS_ALLOCATION);
     case SMB2_CLASS_VALID_DATA_LENGTH:
         return STATUS_PRIVILEGE_NOT_HELD;
+    case SMB2_CLASS_SHORT_NAME:
+        return set_short_name(op, p, len);
     default:
         return class == 0 || class >= SMB2_CLASS_LAST ? STATUS_INVALID_INFO_CLASS : STATUS_NOT_SUPPORTED;
     }

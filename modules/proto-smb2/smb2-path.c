@@ -119,12 +119,9 @@ smb2_path_parse(Smb2Op *op, const uint8_t *utf16, size_t bytes, Smb2Path *path)
  */
 
 gboolean
-smb2_short_name(const Smb2Op *op, const char *name, char made[LARES_SHORT_NAME_SIZE])
+smb2_short_name(const Smb2Op *op, const LaresObject *dir, const char *name, char made[LARES_SHORT_NAME_SIZE])
 {
-    if (!(op->share->options & LARES_SHARE_SMB_SHORT_NAMES) || lares_files_name_is_short(name))
-        return FALSE;
-    lares_files_short_name(name, made);
-    return TRUE;
+    return op->share->options & LARES_SHARE_SMB_SHORT_NAMES && lares_files_short_name(dir, name, made);
 }
 
 LaresStatus

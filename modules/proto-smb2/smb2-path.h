@@ -41,8 +41,8 @@ typedef struct {
 uint32_t smb2_path_walk(Smb2Op *op, const Smb2Path *path, gboolean at_link, Smb2Walk *walk);
 void smb2_walk_clear(Smb2Walk *walk);
 
-/* The short name that op->share has for this one; FALSE: none, or it is short itself. */
-gboolean smb2_short_name(const Smb2Op *op, const char *name, char made[LARES_SHORT_NAME_SIZE]);
+/* lares_files_short_name(), where op->share has short names. */
+gboolean smb2_short_name(const Smb2Op *op, const LaresObject *dir, const char *name, char made[LARES_SHORT_NAME_SIZE]);
 
 /* One name in a directory, exact or whatever its case, or short where op->share has short names; *real (may be NULL) is
  * as it is on disk, in the arena. */

@@ -378,6 +378,7 @@ enum {
 #define STATUS_PIPE_BROKEN                           0xc000014bu
 #define STATUS_IO_DEVICE_ERROR                       0xc0000185u
 #define STATUS_TOO_MANY_LINKS                        0xc0000265u
+#define STATUS_SHORT_NAMES_NOT_ENABLED_ON_VOLUME     0xc000019fu
 #define STATUS_INVALID_LOCK_RANGE                    0xc00001a1u
 #define STATUS_NOT_FOUND                             0xc0000225u
 #define STATUS_NOT_A_REPARSE_POINT                   0xc0000275u

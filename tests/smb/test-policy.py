@@ -103,18 +103,46 @@ class Checks(Rig):
             assert self.create(c, s, t, "B" + short[1:], disposition=OPEN).status == NAME_NOT_FOUND
             assert self.create(c, s, t, short + "\\x", disposition=OPEN).status == 0xC000003A  # a path through it: no folder
             assert short not in os.listdir(home)
-            # A file that really is called so comes first.
+            # A file that really is called so comes first, and a name that does not find the file is not told.
             open(home + short, "w").write("itself")
+            assert self.listed(c, s, t, 0x25)[long] == "" and alternate(long) == NAME_NOT_FOUND
+            assert self.listed(c, s, t, 0x25, short) == {short: ""} == self.listed(c, s, t, 0x25, short[:7] + "*")
             assert self.read(c, s, t, self.create(c, s, t, short.lower(), READ, OPEN)).data.endswith(b"itself")
             os.unlink(home + short)
             assert self.read(c, s, t, self.create(c, s, t, short, READ, OPEN)).data.endswith(long.encode())
             # Two names that share it: neither is found. (Case is all that is different.)
             open(home + long.upper(), "w").write("another")
             assert self.create(c, s, t, short, disposition=OPEN).status == NAME_NOT_FOUND
+            names = self.listed(c, s, t, 3)
+            assert names[long] == names[long.upper()] == "", names
+            assert alternate(long) == alternate(long.upper()) == NAME_NOT_FOUND
+            assert self.listed(c, s, t, 0x25, short) == {} == self.listed(c, s, t, 0x25, "A~*")
             os.unlink(home + long.upper())
+            assert self.listed(c, s, t, 3)[long] == short == alternate(long)
+            self.refuses_short_names(c, s, t, 0xC0000061)  # STATUS_PRIVILEGE_NOT_HELD
+        self.refuses_short_names(c, s, t, 0xC000019F)  # STATUS_SHORT_NAMES_NOT_ENABLED_ON_VOLUME
         assert self.create(c, s, t, short, disposition=OPEN).status == NAME_NOT_FOUND
         for name in (long, "short.txt", "CON"):
             os.unlink(home + name)
+
+    def refuses_short_names(self, c, s, t, why):
+        def put(data, file="mine.txt", access=0x100):
+            f = self.create(c, s, t, file, access, 3 if file else OPEN)
+            assert isinstance(f, bytes), hex(f.status)
+            status = c.call(smb.SET_INFO, ops.set_info(f, 40, data), session=s, tree=t).status
+            c.call(smb.CLOSE, struct.pack("<HHI16s", 24, 0, 0, f), session=s, tree=t)
+            return status
+
+        def text(name):
+            return struct.pack("<I", 2 * len(name)) + name.encode("utf-16-le")
+
+        assert put(text("OTHER.TXT")) == put(text("OTHER.TXT"), access=2) == put(text("")) == why
+        for wrong in ("a longer name", "\\X", "A.", "x.y.z", "a:b"):
+            assert put(text(wrong)) == 0xC000000D, wrong  # STATUS_INVALID_PARAMETER
+        assert put(struct.pack("<I", 3) + b"A\0B") == put(text("X"), "", access=2) == 0xC000000D
+        for wrong in (b"", b"\0\0\0", struct.pack("<I", 4) + b"A\0", struct.pack("<I", 0xFFFFFFFE)):
+            assert put(wrong) == 0xC0000004, wrong  # STATUS_INFO_LENGTH_MISMATCH
+        assert put(text("X"), access=0x80) == 0xC0000022  # STATUS_ACCESS_DENIED
 
     def check_read_only_ends_what_is_open(self):
         c, s, t, f = self.using()

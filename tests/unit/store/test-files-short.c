@@ -23,6 +23,13 @@ find(Rig *r, const char *name, char *real)
     return lares_files_lookup_short(&r->files, &r->caller, &r->root, name, real);
 }
 
+/* The one that a listing tells. */
+static const char *
+told(Rig *r, const char *name, char out[LARES_SHORT_NAME_SIZE])
+{
+    return lares_files_short_name(&r->root, name, out) ? out : NULL;
+}
+
 static void
 make(Rig *r, const char *name)
 {
@@ -56,14 +63,14 @@ test_form(Rig *r, gconstpointer data)
     for (guint i = 0; i < G_N_ELEMENTS(not ); i++)
         g_assert_false(lares_files_name_is_short(not [i]));
     for (guint i = 0; i < G_N_ELEMENTS(made); i++) {
-        lares_files_short_name(made[i].name, out);
+        lares_short_make(made[i].name, out);
         g_test_message("%s: %s", made[i].name, out);
         g_assert_true(lares_files_name_is_short(out));
         g_assert_true(g_str_has_prefix(out, made[i].first));
         g_assert_cmpstr(out + 8, ==, made[i].extension);
         g_assert_true(lares_short_hash(out, &hash));
         g_assert_cmpuint(hash, ==, lares_fold_hash(made[i].name) & ((1u << LARES_SHORT_HASH_BITS) - 1));
-        lares_files_short_name(made[i].name, again);
+        lares_short_make(made[i].name, again);
         g_assert_cmpstr(out, ==, again);
     }
     static const char *const strange[] = {"A~00000",  "A~0000000", "A0000000",      "~A000000",
@@ -77,13 +84,16 @@ static void
 test_finds(Rig *r, gconstpointer data)
 {
     char real[LARES_NAME_LIMIT + 1], name[LARES_SHORT_NAME_SIZE], other[LARES_SHORT_NAME_SIZE];
-    lares_files_short_name("A long name.text", name);
+    lares_short_make("A long name.text", name);
     g_assert_cmpint(find(r, name, real), ==, LARES_NOENT);
     make(r, "A long name.text");
     make(r, "Another long name.text");
     make(r, "short.txt");
     g_assert_cmpint(find(r, name, real), ==, LARES_OK);
     g_assert_cmpstr(real, ==, "A long name.text");
+    g_assert_cmpstr(told(r, real, other), ==, name);
+    g_assert_null(told(r, "short.txt", other));
+    g_assert_null(told(r, "no such long name", other));
     for (char *p = name; *p; p++)
         *p = g_ascii_tolower(*p);
     g_assert_cmpint(find(r, name, real), ==, LARES_OK);
@@ -94,20 +104,20 @@ test_finds(Rig *r, gconstpointer data)
     name[9] = 'x';
     g_assert_cmpint(find(r, name, real), ==, LARES_NOENT);
     /* Names that are short have no other. */
-    lares_files_short_name("short.txt", name);
+    lares_short_make("short.txt", name);
     g_assert_cmpint(find(r, name, real), ==, LARES_NOENT);
     /* What a local program does is seen. */
-    lares_files_short_name("renamed by somebody", name);
+    lares_short_make("renamed by somebody", name);
     g_autofree char *from = g_build_filename(r->f.dir, "A long name.text", NULL);
     g_autofree char *to = g_build_filename(r->f.dir, "renamed by somebody", NULL);
     g_assert_cmpint(g_rename(from, to), ==, 0);
     g_assert_cmpint(find(r, name, real), ==, LARES_OK);
-    lares_files_short_name("A long name.text", name);
+    lares_short_make("A long name.text", name);
     g_assert_cmpint(find(r, name, real), ==, LARES_NOENT);
     /* What is nobody's to see is not there. */
     g_autofree char *hidden = g_build_filename(r->f.dir, LARES_HIDDEN_NAME, NULL);
     g_assert_cmpint(g_mkdir(hidden, 0700), ==, 0);
-    lares_files_short_name(LARES_HIDDEN_NAME, other);
+    lares_short_make(LARES_HIDDEN_NAME, other);
     g_assert_cmpint(find(r, other, real), ==, LARES_NOENT);
     g_assert_cmpint(g_rmdir(hidden), ==, 0);
 }
@@ -115,13 +125,13 @@ test_finds(Rig *r, gconstpointer data)
 static void
 test_ambiguous(Rig *r, gconstpointer data)
 {
-    char real[LARES_NAME_LIMIT + 1], name[LARES_SHORT_NAME_SIZE];
+    char real[LARES_NAME_LIMIT + 1], name[LARES_SHORT_NAME_SIZE], out[LARES_SHORT_NAME_SIZE];
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     g_autofree char *one = NULL, *other = NULL;
     LaresChangeInfo info;
     for (guint i = 0; !other; i++) {
         g_autofree char *tried = g_strdup_printf("the same letter %u.text", i);
-        lares_files_short_name(tried, name);
+        lares_short_make(tried, name);
         one = g_strdup(g_hash_table_lookup(seen, name));
         if (one)
             other = g_steal_pointer(&tried);
@@ -132,16 +142,30 @@ test_ambiguous(Rig *r, gconstpointer data)
     g_test_message("%s, %s: %s", one, other, name);
     make(r, one);
     g_assert_cmpint(find(r, name, real), ==, LARES_OK);
+    g_assert_cmpstr(told(r, one, out), ==, name);
     make(r, other);
     g_assert_cmpint(find(r, name, real), ==, LARES_NOENT);
+    g_assert_null(told(r, one, out));
+    g_assert_null(told(r, other, out));
     g_assert_cmpint(lares_files_remove(&r->files, &r->caller, &r->root, one, &info), ==, LARES_OK);
     g_assert_cmpint(find(r, name, real), ==, LARES_OK);
     g_assert_cmpstr(real, ==, other);
+    g_assert_cmpstr(told(r, other, out), ==, name);
+    /* One that really is called so, in any case, is what the name means. */
+    for (guint i = 0; i < 2; i++) {
+        g_autofree char *taken = i ? g_ascii_strdown(name, -1) : g_strdup(name);
+        make(r, taken);
+        g_assert_null(told(r, other, out));
+        g_assert_cmpint(lares_files_remove(&r->files, &r->caller, &r->root, taken, &info), ==, LARES_OK);
+        g_assert_cmpstr(told(r, other, out), ==, name);
+    }
     /* They differ in case only. */
     make(r, "One long name");
     make(r, "ONE long name");
-    lares_files_short_name("One long name", name);
+    lares_short_make("One long name", name);
     g_assert_cmpint(find(r, name, real), ==, LARES_NOENT);
+    g_assert_null(told(r, "One long name", out));
+    g_assert_null(told(r, "ONE long name", out));
 }
 
 /* As many as a table must find without looking at each. */
@@ -158,7 +182,7 @@ test_many(Rig *r, gconstpointer data)
     }
     for (guint i = 0; i < 200000; i++) {
         g_snprintf(name, sizeof name, "%c many names of %u.txt", 'a' + i % 26, i);
-        lares_files_short_name(name, made);
+        lares_short_make(name, made);
         const char *found = lares_names_find_short(&names, made);
         g_assert_true(!found || g_str_equal(found, name));
         missing += !found;
