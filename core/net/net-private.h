@@ -169,6 +169,11 @@ typedef struct {
 
 typedef struct _LaresLookout LaresLookout;
 
+typedef struct {
+    guint64 seen, trimmed; /* work: at the last look, and when memory was given back */
+    gboolean calm;
+} LaresCalm;
+
 struct _LaresNet {
     int epoll;
     int wake_fd, stop_fd;
@@ -210,9 +215,14 @@ struct _LaresNet {
     guint64 retired;  /* net lock: requests done by workers that ended */
     guint tick, grow_source, grow_calm;
     guint64 grow_seen;
-    guint64 tick_seen;
-    gboolean calm; /* nothing was asked between the last two ticks */
+    guint tick_seconds;
+    LaresCalm calm; /* main thread */
 };
+
+/* net.c */
+/* `work` was done since the start, `seconds` have gone by since this was asked last. TRUE: there is little to do now,
+ * and what was done since the last time may have left memory that nobody needs soon. */
+gboolean lares_calm_step(LaresCalm *calm, guint64 work, guint seconds);
 
 /* buffers.c */
 LaresBuffer *lares_buffer_chunk(LaresWorker *worker);

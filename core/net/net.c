@@ -16,6 +16,8 @@
 
 #define GROW_MS   10
 #define GROW_CALM 20
+#define CALM_RATE 4    /* requests a second that are as good as none … */
+#define CALM_WORK 1000 /* … but so many of them, however slow they came, are worth a look at what they left */
 
 guint64
 lares_net_raise_files(void)
@@ -146,6 +148,19 @@ lares_net_watch_growth(LaresNet *net)
 
 /* ---- The slow tick -------------------------------------------------------------------------------------------- */
 
+gboolean
+lares_calm_step(LaresCalm *calm, guint64 work, guint seconds)
+{
+    gboolean was_calm = calm->calm;
+    /* What was counted late may look like less. */
+    calm->calm = work < calm->seen + CALM_RATE * (guint64)seconds;
+    calm->seen = work;
+    if (!calm->calm || (was_calm && work < calm->trimmed + CALM_WORK))
+        return FALSE;
+    calm->trimmed = work;
+    return TRUE;
+}
+
 static gboolean
 on_tick(gpointer data)
 {
@@ -154,17 +169,17 @@ on_tick(gpointer data)
         lares_connections_check(net);
     reap(net);
     g_mutex_lock(&net->lock);
-    guint64 done = count_requests(net);
+    guint64 work = count_requests(net);
     g_mutex_unlock(&net->lock);
-    gboolean calm = done == net->tick_seen;
-    if (calm && !net->calm) {
+    guint64 accepted = __atomic_load_n(&net->accepted, __ATOMIC_RELAXED);
+    guint open = (guint)MAX(g_atomic_int_get(&net->connections), 0);
+    work += accepted > open ? accepted - open : 0; /* the end of a connection frees as much as a request does */
+    if (lares_calm_step(&net->calm, work, net->tick_seconds)) {
         lares_buffers_trim(net);
 #ifdef __GLIBC__
         malloc_trim(0); /* what sessions, opens and listings took goes back to the system */
 #endif
     }
-    net->calm = calm;
-    net->tick_seen = done;
     return G_SOURCE_CONTINUE;
 }
 
@@ -211,7 +226,8 @@ lares_net_new(guint workers, guint max_workers, guint stall_timeout, size_t memo
             return NULL;
         }
     }
-    net->tick = g_timeout_add_seconds(CLAMP(stall_timeout / 4, 1, 15), on_tick, net);
+    net->tick_seconds = CLAMP(stall_timeout / 4, 1, 15);
+    net->tick = g_timeout_add_seconds(net->tick_seconds, on_tick, net);
     return net;
 }
 
