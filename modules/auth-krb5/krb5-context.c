@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One login by Kerberos, alone or inside SPNEGO, and the protected messages after it.
+/* One login by Kerberos, and the protected messages after it.
  *
  * MIT's library takes the tokens; when it is content, our own rules are applied, the keys are exported and MIT's
  * context is gone. Rules: mutual authentication was asked for where nothing else proves the server, the ticket is for
@@ -10,6 +10,7 @@
 #include "krb5-message.h"
 #include "krb5-pac.h"
 #include "krb5-provider.h"
+#include "krb5-token.h"
 
 #include <gssapi/gssapi_ext.h>
 #include <gssapi/gssapi_krb5.h>
@@ -27,6 +28,8 @@ struct _LaresKrb5Context {
     gss_ctx_id_t gss;
     gboolean failed;
     OM_uint32 major, minor;
+    gboolean has_authenticator;
+    uint8_t authenticator[KRB5_REPLAY_TAG]; /* its digest, of the last token that had one */
 
     Krb5Keys *keys; /* NULL until established */
     LaresAuthPeer peer;
@@ -286,22 +289,29 @@ take_pac(LaresKrb5Context *self, gss_name_t source, char **reason)
     return TRUE;
 }
 
-/* The first use of a client's authenticator is told by what only it contains: the subkey it chose (or the session key)
- * and its first sequence number. No copy with other bytes around it can differ in them. */
-static gboolean
-first_use(LaresKrb5Context *self, const gss_krb5_lucid_context_v1_t *lucid)
+/* Kept until the library has accepted it: then it must be its first use. */
+static void
+note_authenticator(LaresKrb5Context *self, const uint8_t *token, size_t len)
 {
-    const gss_krb5_lucid_key_t *key = &lucid->cfx_kd.ctx_key;
-    EVP_MD_CTX *md = EVP_MD_CTX_new();
-    uint8_t digest[EVP_MAX_MD_SIZE] = {0};
-    gboolean ok = md != NULL && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 &&
-                  EVP_DigestUpdate(md, key->data, key->length) == 1 &&
-                  EVP_DigestUpdate(md, &lucid->recv_seq, sizeof lucid->recv_seq) == 1 &&
-                  EVP_DigestUpdate(md, self->principal, strlen(self->principal)) == 1 &&
-                  EVP_DigestFinal_ex(md, digest, NULL) == 1;
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    size_t n = 0;
+    const uint8_t *authenticator = krb5_token_authenticator(token, len, &n);
 
-    EVP_MD_CTX_free(md);
-    return ok && lares_krb5_provider_first_use(self->provider, digest);
+    if (authenticator == NULL || EVP_Digest(authenticator, n, digest, NULL, EVP_sha256(), NULL) != 1)
+        return;
+    memcpy(self->authenticator, digest, sizeof self->authenticator);
+    self->has_authenticator = TRUE;
+}
+
+static gboolean
+is_first_use(LaresKrb5Context *self, char **reason)
+{
+    if (self->has_authenticator && lares_krb5_provider_first_use(self->provider, self->authenticator))
+        return TRUE;
+    self->major = self->has_authenticator ? GSS_S_DUPLICATE_TOKEN : GSS_S_DEFECTIVE_TOKEN;
+    *reason = g_strdup(self->has_authenticator ? "the same authenticator came a second time (a replay)"
+                                               : "the login has no authenticator that replays could be told by");
+    return FALSE;
 }
 
 static void
@@ -340,11 +350,8 @@ take_keys(LaresKrb5Context *self, const gss_krb5_lucid_context_v1_t *lucid, gboo
         *reason = g_strdup("the ticket has ended (the client needs a new one: kinit)");
         return FALSE;
     }
-    if (!first_use(self, lucid)) {
-        self->major = GSS_S_DUPLICATE_TOKEN;
-        *reason = g_strdup("the same authenticator came a second time (a replay)");
+    if (!is_first_use(self, reason))
         return FALSE;
-    }
     self->session_key = session_key_from(lucid);
     self->expiry = lucid->endtime;
     self->keys = g_steal_pointer(&keys);
@@ -390,85 +397,6 @@ establish(LaresKrb5Context *self, gss_name_t source, gss_OID mech, OM_uint32 fla
     return ok;
 }
 
-/* ---- IAKERB ---- */
-
-/* One DER element with this tag in *at up to `end`; its contents, *at behind it. */
-static const uint8_t *
-der_element(const uint8_t **at, const uint8_t *end, uint8_t tag, size_t *len)
-{
-    const uint8_t *p = *at;
-    size_t n, bytes;
-
-    if (end - p < 2 || p[0] != tag)
-        return NULL;
-    n = p[1];
-    p += 2;
-    if (n >= 0x80) {
-        bytes = n & 0x7f;
-        if (bytes == 0 || bytes > 3 || (size_t)(end - p) < bytes)
-            return NULL;
-        for (n = 0; bytes > 0; bytes--)
-            n = n << 8 | *p++;
-    }
-    if ((size_t)(end - p) < n)
-        return NULL;
-    *len = n;
-    *at = p + n;
-    return p;
-}
-
-/* The token behind its GSS frame (RFC 2743 3.1), or the whole of one that has none: the first token has a frame, the
- * later ones need not. NULL: it is for another mechanism. FALSE: neither. */
-static gboolean
-iakerb_body(const uint8_t *token, size_t len, const uint8_t **body, size_t *body_len)
-{
-    static const uint8_t iakerb[] = {0x2b, 0x06, 0x01, 0x05, 0x02, 0x05};
-    const uint8_t *at = token, *end = token + len;
-    size_t n;
-
-    *body = token;
-    *body_len = len;
-    if (len == 0 || token[0] != 0x60)
-        return TRUE;
-    const uint8_t *p = der_element(&at, end, 0x60, &n);
-    if (p == NULL || at != end)
-        return FALSE;
-    at = p;
-    if ((p = der_element(&at, end, 0x06, &n)) == NULL)
-        return FALSE;
-    *body = n == sizeof iakerb && memcmp(p, iakerb, n) == 0 ? at : NULL;
-    *body_len = (size_t)(end - at);
-    return TRUE;
-}
-
-/* A client tells us which realm's KDC its message is for, in every leg anew. We carry messages to the realms whose keys
- * we hold and to no other address that a stranger names. TRUE for everything that is not such a message; FALSE for
- * what the library might read in another way than we do. */
-static gboolean
-may_carry(LaresKrb5Context *self, const uint8_t *token, size_t len)
-{
-    const uint8_t *at, *p;
-    size_t n;
-
-    if (!iakerb_body(token, len, &at, &n))
-        return FALSE;
-    if (at == NULL || n < 2 || at[0] != 0x05 || at[1] != 0x01)
-        return TRUE; /* Kerberos' own, or the AP exchange at the end */
-    const uint8_t *end = at + n;
-    at += 2;
-    /* IAKERB-HEADER ::= SEQUENCE { target-realm [1] UTF8String, cookie [2] OCTET STRING OPTIONAL }; MIT before 1.22
-     * writes an OCTET STRING. */
-    if ((p = der_element(&at, end, 0x30, &n)) == NULL)
-        return FALSE;
-    at = p;
-    if ((p = der_element(&at, p + n, 0xa1, &n)) == NULL)
-        return FALSE;
-    at = p;
-    if ((p = der_element(&at, p + n, n > 0 && *p == 0x04 ? 0x04 : 0x0c, &n)) == NULL)
-        return FALSE;
-    return krb5_keytab_has_realm(self->keytab, (const char *)p, n);
-}
-
 /* ---- LaresAuthContext ---- */
 
 static LaresAuthState
@@ -497,11 +425,12 @@ context_step(LaresAuthContext *context, const uint8_t *token, size_t len, GBytes
         /* An established context stays what it is: whoever sends too much cannot end somebody else's session. */
         return self->keys != NULL ? LARES_AUTH_FAILED : refuse(self);
     }
-    if (!may_carry(self, token, len)) {
+    if (!krb5_token_may_be_carried(self->keytab, token, len)) {
         self->major = GSS_S_FAILURE;
         *reason = g_strdup("the client asked to be connected (IAKERB) with a realm that is not ours");
         return refuse(self);
     }
+    note_authenticator(self, token, len);
     self->major = gss_accept_sec_context(&self->minor, &self->gss, self->keytab->cred, &in, GSS_C_NO_CHANNEL_BINDINGS,
                                          &source, &mech, &answer, &flags, NULL, NULL);
     LaresAuthState state = LARES_AUTH_CONTINUE;

@@ -188,20 +188,17 @@ read_entries(Krb5Keytab *k, const void *bytes, size_t len, GError **error)
         return FALSE;
 
     /* Replays are looked for by the provider, over all services and without a file. */
-    static const gss_OID_desc spnego = {6, (void *)"\x2b\x06\x01\x05\x05\x02"};
-    gss_OID_desc all[3] = {*gss_mech_krb5, spnego, *gss_mech_iakerb};
-    gss_OID_set_desc mechs = {3, all}, inner = {1, all};
+    gss_OID_desc all[2] = {*gss_mech_krb5, *gss_mech_iakerb};
+    gss_OID_set_desc mechs = {2, all};
     gss_key_value_element_desc store[2] = {{"keytab", memory}, {"rcache", "none:"}};
     gss_key_value_set_desc stores = {2, store};
     OM_uint32 minor, major = gss_acquire_cred_from(&minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, &mechs, GSS_C_ACCEPT,
                                                    &stores, &k->cred, NULL, NULL);
     if (GSS_ERROR(major)) {
-        mechs.count = 2; /* a library without IAKERB */
+        mechs.count = 1; /* a library without IAKERB */
         major = gss_acquire_cred_from(&minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, &mechs, GSS_C_ACCEPT, &stores, &k->cred,
                                       NULL, NULL);
     }
-    if (major == GSS_S_COMPLETE)
-        major = gss_set_neg_mechs(&minor, k->cred, &inner);
     if (GSS_ERROR(major)) {
         set_krb5_error(error, k->hold->krb5, (krb5_error_code)minor, k->source, "no acceptor credential");
         return FALSE;

@@ -21,7 +21,7 @@ typedef struct {
     char *source;       /* a path, or the name of the environment variable */
     GPtrArray *entries; /* Krb5KeytabEntry */
     GPtrArray *refused; /* sentences about keys that were left out */
-    gss_cred_id_t cred; /* accepts Kerberos alone and inside SPNEGO with any of the keys */
+    gss_cred_id_t cred; /* accepts Kerberos and IAKERB with any of the keys; SPNEGO is the core's */
     char *digest;       /* SHA-256 of the bytes, to see whether they changed */
     gint64 loaded;      /* wall clock, seconds */
     gboolean exposed;   /* everybody on this machine may read or write the file */

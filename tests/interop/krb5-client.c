@@ -72,11 +72,12 @@ make_request(krb5_context ctx, const ClientRequest *r, krb5_creds *ticket, krb5_
     if (r->clock_error != 0)
         krb5_set_real_time(ctx, (krb5_timestamp)(time(NULL) + r->clock_error), 0);
     if ((code = krb5_auth_con_init(ctx, &auth)) == 0) {
-        krb5_auth_con_setflags(ctx, auth, KRB5_AUTH_CONTEXT_DO_SEQUENCE);
+        krb5_auth_con_setflags(ctx, auth, r->plain ? 0 : KRB5_AUTH_CONTEXT_DO_SEQUENCE);
         krb5_auth_con_set_req_cksumtype(ctx, auth, 0x8003);
-        code = krb5_mk_req_extended(
-            ctx, &auth, AP_OPTS_USE_SUBKEY | ((r->flags & GSS_C_MUTUAL_FLAG) != 0 ? AP_OPTS_MUTUAL_REQUIRED : 0),
-            &checksum, ticket, out);
+        code = krb5_mk_req_extended(ctx, &auth,
+                                    (r->plain ? 0 : AP_OPTS_USE_SUBKEY) |
+                                        ((r->flags & GSS_C_MUTUAL_FLAG) != 0 ? AP_OPTS_MUTUAL_REQUIRED : 0),
+                                    &checksum, ticket, out);
         krb5_auth_con_free(ctx, auth);
     }
     return code;

@@ -14,6 +14,7 @@ typedef struct {
     int ticket_life;     /* seconds; 0: the realm's */
     int clock_error;     /* seconds added to the client's clock when the authenticator is made */
     OM_uint32 flags;     /* GSS_C_*; mutual authentication has to be asked for */
+    gboolean plain;      /* neither a subkey nor a sequence number, as simple clients do */
 } ClientRequest;
 
 /* The first context token (RFC 4121 4.1), made by hand around MIT's AP-REQ. NULL with *why when no ticket could be had;

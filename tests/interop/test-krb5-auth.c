@@ -104,23 +104,21 @@ test_login(gconstpointer data)
     LaresKrb5Provider *p = provider_over(fixture_realm->keytab);
     gint64 now = g_get_real_time() / G_USEC_PER_SEC;
 
-    for (int negotiate = 0; negotiate < 2; negotiate++) {
-        g_autoptr(LaresAuthContext) server = NULL;
-        gss_ctx_id_t client;
-        OM_uint32 minor;
+    g_autoptr(LaresAuthContext) server = NULL;
+    gss_ctx_id_t client;
+    OM_uint32 minor;
 
-        login(p, enctype, (gss_OID)(negotiate ? &spnego : gss_mech_krb5), USUAL, &server, &client);
-        const LaresAuthPeer *peer = lares_auth_context_get_peer(server);
-        g_assert_cmpstr(peer->principal, ==, "alice@" PAIR_REALM);
-        g_assert_cmpstr(peer->realm, ==, PAIR_REALM);
-        g_assert_false(peer->machine);
-        gint64 end = lares_auth_context_get_expiry(server);
-        g_assert_cmpint(end, >, now + 3000);
-        g_assert_cmpint(end, <, now + 3700);
-        messages_pass(server, client);
-        same_session_key(server, client);
-        gss_delete_sec_context(&minor, &client, NULL);
-    }
+    login(p, enctype, (gss_OID)gss_mech_krb5, USUAL, &server, &client);
+    const LaresAuthPeer *peer = lares_auth_context_get_peer(server);
+    g_assert_cmpstr(peer->principal, ==, "alice@" PAIR_REALM);
+    g_assert_cmpstr(peer->realm, ==, PAIR_REALM);
+    g_assert_false(peer->machine);
+    gint64 end = lares_auth_context_get_expiry(server);
+    g_assert_cmpint(end, >, now + 3000);
+    g_assert_cmpint(end, <, now + 3700);
+    messages_pass(server, client);
+    same_session_key(server, client);
+    gss_delete_sec_context(&minor, &client, NULL);
     provider_end(p);
 }
 
@@ -215,6 +213,73 @@ test_replay(void)
     provider_end(p);
 }
 
+/* Two logins with one ticket have nothing of their own but their time: they are two, and each is good once. */
+static void
+test_plain_authenticators(void)
+{
+    LaresKrb5Provider *p = provider_over(fixture_realm->keytab);
+    g_autoptr(GBytes) token = token_with((ClientRequest){.flags = USUAL, .plain = TRUE});
+    g_autoptr(GBytes) other = token_with((ClientRequest){.flags = USUAL, .plain = TRUE});
+
+    accepted(p, "nfs", token);
+    accepted(p, "nfs", other);
+    refused(p, "nfs", token, "replay");
+    refused(p, "nfs", other, "replay");
+    provider_end(p);
+}
+
+typedef enum { LONG_FRAME, LONG_REQUEST, TRAILING, N_DISGUISES } Disguise;
+
+/* The same request with other bytes around it: a length of the frame, or of the request, that is longer than it has to
+ * be, or something behind the end. */
+static GBytes *
+disguised(GBytes *token, Disguise how)
+{
+    enum { FRAME = 4, MECH = 11 + 2 }; /* bytes of the frame's head, and of mechanism and token id behind it */
+    gsize n;
+    const uint8_t *bytes = g_bytes_get_data(token, &n);
+    GByteArray *copy = g_byte_array_new();
+    gsize inside = n - FRAME + (how == LONG_REQUEST ? 1 : how == TRAILING ? 2 : 0);
+    const uint8_t high = (uint8_t)(inside >> 8), low = (uint8_t)inside;
+    const uint8_t *request = bytes + FRAME + MECH;
+
+    g_assert_cmpuint(bytes[1], ==, 0x82);
+    g_assert_cmpuint(request[0], ==, 0x6e);
+    g_assert_cmpuint(request[1], ==, 0x82);
+    if (how == LONG_FRAME)
+        g_byte_array_append(copy, (const uint8_t[]){0x60, 0x83, 0, high, low}, 5);
+    else
+        g_byte_array_append(copy, (const uint8_t[]){0x60, 0x82, high, low}, 4);
+    g_byte_array_append(copy, bytes + FRAME, MECH);
+    if (how == LONG_REQUEST)
+        g_byte_array_append(copy, (const uint8_t[]){0x6e, 0x83, 0, request[2], request[3]}, 5);
+    else
+        g_byte_array_append(copy, request, 4);
+    g_byte_array_append(copy, request + 4, (guint)(n - FRAME - MECH - 4));
+    if (how == TRAILING)
+        g_byte_array_append(copy, (const uint8_t[]){0x05, 0}, 2);
+    return g_byte_array_free_to_bytes(copy);
+}
+
+/* In either order. The library takes all of them, or this would prove nothing. */
+static void
+test_disguised_replay(void)
+{
+    LaresKrb5Provider *p = provider_over(fixture_realm->keytab);
+
+    for (Disguise how = 0; how < N_DISGUISES; how++) {
+        g_autoptr(GBytes) token = token_with((ClientRequest){.flags = USUAL});
+        g_autoptr(GBytes) other = token_with((ClientRequest){.flags = USUAL});
+        g_autoptr(GBytes) mask = disguised(token, how), other_mask = disguised(other, how);
+
+        accepted(p, "nfs", mask);
+        refused(p, "nfs", token, "replay");
+        accepted(p, "nfs", other);
+        refused(p, "nfs", other_mask, "replay");
+    }
+    provider_end(p);
+}
+
 static void
 test_wrong_service(void)
 {
@@ -292,23 +357,42 @@ test_rc4(void)
     provider_end(p);
 }
 
-/* An empty first token asks for the list of mechanisms (what SMB sends at NEGOTIATE). */
+/* A context that is not established yet protects nothing and is nobody's. */
 static void
-offers_mechanisms(LaresKrb5Provider *p, GBytes *empty)
+nothing_yet(LaresKrb5Provider *p)
 {
     g_autoptr(LaresAuthContext) c = accept_for(p, "cifs");
-    g_autoptr(GBytes) answer = NULL;
-    g_autofree char *reason = NULL;
-
-    g_assert_cmpint(give(c, empty, &answer, &reason), ==, LARES_AUTH_CONTINUE);
-    g_assert_nonnull(answer);
-    g_assert_null(lares_auth_context_get_peer(c));
-    g_assert_null(lares_auth_context_get_session_key(c));
     uint8_t room[256] = {0};
     size_t n = sizeof room;
+
+    g_assert_null(lares_auth_context_get_peer(c));
+    g_assert_null(lares_auth_context_get_session_key(c));
     g_assert_cmpint(lares_auth_context_wrap(c, TRUE, room + 64, 64), ==, LARES_ACCESS);
     g_assert_cmpint(lares_auth_context_get_mic(c, NULL, 0, room, &n), ==, LARES_ACCESS);
     g_assert_cmpint(lares_auth_context_verify_mic(c, NULL, 0, room, 28), ==, LARES_ACCESS);
+}
+
+/* Negotiation is the core's: here a client's good token in SPNEGO's frame is another mechanism's. */
+static void
+test_negotiation(void)
+{
+    LaresKrb5Provider *p = provider_over(fixture_realm->keytab);
+    gss_cred_id_t cred = realm_client_cred(fixture_realm, 0);
+    gss_name_t target = realm_target(PAIR_SERVICE "@" PAIR_REALM);
+    gss_buffer_desc out = GSS_C_EMPTY_BUFFER;
+    gss_ctx_id_t client = GSS_C_NO_CONTEXT;
+    OM_uint32 minor;
+
+    g_assert_cmpuint(gss_init_sec_context(&minor, cred, &client, target, (gss_OID)&spnego, USUAL, 0, NULL, NULL, NULL,
+                                          &out, NULL, NULL),
+                     ==, GSS_S_CONTINUE_NEEDED);
+    g_autoptr(GBytes) token = g_bytes_new(out.value, out.length);
+    refused(p, "nfs", token, "credentials"); /* for that mechanism, MIT means */
+    gss_release_buffer(&minor, &out);
+    gss_delete_sec_context(&minor, &client, NULL);
+    gss_release_name(&minor, &target);
+    gss_release_cred(&minor, &cred);
+    provider_end(p);
 }
 
 static void
@@ -326,7 +410,8 @@ test_garbage(void)
 
     refused(p, "nfs", too_much, "64 KiB");
     refused(p, "nfs", zeros, "");
-    offers_mechanisms(p, empty);
+    refused(p, "nfs", empty, "");
+    nothing_yet(p);
     for (int i = 0; i < 300; i++) {
         uint8_t *bad = g_memdup2(good, len);
         /* The last byte of the authenticator's checksum and everything before it is protected or structure; a few
@@ -411,13 +496,16 @@ main(int argc, char **argv)
     g_test_add_func("/krb5-auth/login/dce-style", test_dce_login);
     g_test_add_func("/krb5-auth/login/by-hand", test_by_hand);
     g_test_add_func("/krb5-auth/login/many-threads", test_threads);
+    g_test_add_func("/krb5-auth/login/plain-authenticators", test_plain_authenticators);
     g_test_add_func("/krb5-auth/refuses/replay", test_replay);
+    g_test_add_func("/krb5-auth/refuses/disguised-replay", test_disguised_replay);
     g_test_add_func("/krb5-auth/refuses/wrong-service", test_wrong_service);
     g_test_add_func("/krb5-auth/refuses/no-mutual-authentication", test_no_mutual);
     g_test_add_func("/krb5-auth/refuses/clock-skew", test_skew);
     g_test_add_func("/krb5-auth/refuses/expired-ticket", test_expired);
     g_test_add_func("/krb5-auth/refuses/rc4", test_rc4);
     g_test_add_func("/krb5-auth/refuses/garbage", test_garbage);
+    g_test_add_func("/krb5-auth/refuses/negotiation", test_negotiation);
     g_test_add_func("/krb5-auth/refuses/tokens-after-the-end", test_after_the_end);
     g_test_add_func("/krb5-auth/replay-cache-is-bounded", test_replay_cache_bound);
     int status = g_test_run();
