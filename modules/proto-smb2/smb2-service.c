@@ -3,6 +3,7 @@
  *
  * Thread: main thread. */
 #include "smb2-connection.h"
+#include "smb2-info.h"
 #include "smb2-message.h"
 
 #include <openssl/rand.h>
@@ -53,6 +54,7 @@ smb2_service_new(LaresHost *host, const Smb2Settings *settings, GError **error)
     service->sessions = g_hash_table_new(g_int64_hash, g_int64_equal);
     service->connections = g_hash_table_new(NULL, NULL);
     make_guid(service);
+    smb2_domain(service); /* it may make a file: not on a worker, which may have some user's groups */
     service->net = (LaresService){
         .name = "smb2",
         .framing = LARES_FRAMING_DIRECT_TCP,

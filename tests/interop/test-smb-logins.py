@@ -122,6 +122,21 @@ def test_share_list():
             assert shares_in(r.stdout) == want | {"IPC$"}, (login, r.stdout)
 
 
+def test_server_sid():
+    """Made once, before anybody comes, and the server's own: what was stored with it keeps its meaning."""
+    with serving() as s:
+        path = pathlib.Path(s.laresd.state, "machine.sid")
+        made = path.stat()
+        assert (made.st_uid, made.st_gid, made.st_mode & 0o777, made.st_size) == (0, 0, 0o600, 12), made
+        transfers(s, "ntlm", user=ADA)
+        told = s.rpcclient("lookupnames ada", user=ADA).stdout
+        assert re.match(r"ada S-1-5-21-\d+-\d+-\d+-\d+ ", told), told
+        s.stop()
+        s.start()
+        assert s.rpcclient("lookupnames ada", user=ADA).stdout == told
+        assert path.stat().st_mtime_ns == made.st_mtime_ns
+
+
 def test_srvsvc():
     with serving() as s:
         r = s.rpcclient("srvinfo", user=ADA)

@@ -121,6 +121,8 @@ def test_twice():
             socket.create_connection(("127.0.0.1", 2049), 5).close()
             assert os.stat(folder).st_uid == os.stat(folder + "/hello.txt").st_uid > 0
             assert os.stat(d + "/state").st_mode & 0o777 == 0o700
+            modes = q.ctl("doctor", "--only", "state")
+            assert "state.modes" in modes and "state.mode:" not in modes, modes
             assert q.interrupt() == 0, q.output
             gone(q)
             uid = os.stat(folder).st_uid
