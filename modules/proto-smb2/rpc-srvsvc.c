@@ -111,6 +111,25 @@ free_row(gpointer share)
         lares_share_unref(share);
 }
 
+/* What every enumeration is asked with, behind its names: a level, an empty container of it (without an array, or with
+ * one of no entries), a length that is wanted and a place to go on at. FALSE: it is something else. */
+static gboolean
+read_request(NdrReader *in, uint32_t *level, gboolean *resume)
+{
+    *level = ndr_get_u32(in);
+    uint32_t tag = ndr_get_u32(in);
+    if (ndr_get_pointer(in)) {
+        uint32_t entries = ndr_get_u32(in);
+        if (ndr_get_pointer(in) && (entries != 0 || ndr_get_u32(in) != 0))
+            return FALSE;
+    }
+    ndr_get_u32(in);
+    *resume = ndr_get_pointer(in);
+    if (*resume)
+        ndr_get_u32(in);
+    return *level == tag && !ndr_failed(in);
+}
+
 /* The list is given whole, whatever length the client would like: it is bounded by the shares there are, and the answer
  * by the pipe. */
 static uint32_t
@@ -118,21 +137,13 @@ enumerate(RpcCall *call, gboolean special)
 {
     NdrReader *in = &call->in;
     NdrWriter *out = &call->out;
+    uint32_t level;
+    gboolean resume;
     rpc_skip_server_name(call);
-    uint32_t level = ndr_get_u32(in), tag = ndr_get_u32(in);
-    if (ndr_get_pointer(in)) {
-        ndr_get_u32(in);
-        if (ndr_get_pointer(in))
-            return RPC_FAULT_BAD_STUB_DATA; /* a client sends an empty container */
-    }
-    ndr_get_u32(in);
-    gboolean resume = ndr_get_pointer(in);
-    if (resume)
-        ndr_get_u32(in);
-    if (level != tag)
+    if (!read_request(in, &level, &resume))
         return RPC_FAULT_BAD_STUB_DATA;
     gboolean known = level_known(level);
-    GPtrArray *shares = known && !ndr_failed(in) ? visible_shares(call) : g_ptr_array_new();
+    GPtrArray *shares = known ? visible_shares(call) : g_ptr_array_new();
     g_ptr_array_set_free_func(shares, free_row);
     if (known && special)
         g_ptr_array_add(shares, NULL);
@@ -241,20 +252,12 @@ refuse_enum(RpcCall *call, int names)
 {
     NdrReader *in = &call->in;
     NdrWriter *out = &call->out;
+    uint32_t level;
+    gboolean resume;
     rpc_skip_server_name(call);
     for (; names > 0; names--)
         rpc_skip_server_name(call);
-    uint32_t level = ndr_get_u32(in), tag = ndr_get_u32(in);
-    if (ndr_get_pointer(in)) {
-        ndr_get_u32(in);
-        if (ndr_get_pointer(in))
-            return RPC_FAULT_BAD_STUB_DATA;
-    }
-    ndr_get_u32(in);
-    gboolean resume = ndr_get_pointer(in);
-    if (resume)
-        ndr_get_u32(in);
-    if (level != tag)
+    if (!read_request(in, &level, &resume))
         return RPC_FAULT_BAD_STUB_DATA;
     ndr_put_u32(out, level);
     ndr_put_u32(out, level);
