@@ -320,7 +320,7 @@ class Run:
         self.count, self.failed, self.bad, self.errors = {}, {}, [], []
         self.captures = not capture.missing() and bool(BLOCKING)
         self.ports = [("all", PORT, None)] + [("busy", BUSY_PORT, BUSY_PACKETS)] * any(t.name in BUSY for t in tests)
-        self.answers, self.malformed = 0, []
+        self.captured, self.read = pathlib.Path(tempfile.mkdtemp(prefix="torture-")), []
 
     def note(self, test, verdict, text, seconds):
         with self.lock:
@@ -340,24 +340,19 @@ class Run:
             if self.args.show and verdict not in ("pass", "skip"):
                 print("# " + text.replace("\n", "\n# "), flush=True)
 
-    def look(self, torture, captured):
-        """What Wireshark says about what the server sent; smbtorture's requests are often wrong on purpose."""
-        captured.keys = torture.keys
+    def tell_of_captures(self, n):
+        """The last line of the plan: what Wireshark says about what the servers sent; smbtorture's requests are often wrong
+        on purpose."""
         # What does not fit into the client's buffer is cut off, wherever that is ([MS-SMB2] 3.3.5.20). What is encrypted
         # and no answer was deciphered by a guess: most of these programs do not tell their keys.
-        ports = {"nbss": [BUSY_PORT]}
-        found = captured.complaints(unless=f"!(tcp.srcport in {{{PORT}, {BUSY_PORT}}}) || smb2.nt_status == 0x80000005"
-                                    " || (smb2.header.transform.signature && !(smb2.flags.response == 1))", ports=ports)
-        answers = captured.count("smb2.flags.response == 1", two_pass=False, ports=ports)
-        with self.lock:
-            self.malformed += found
-            self.answers += answers
-
-    def tell_of_captures(self, n):
-        """The last line of the plan."""
-        fine = self.answers and not self.malformed
-        print(f"{'ok' if fine else 'not ok'} {n} none of {self.answers} records with answers is malformed", flush=True)
-        for line in self.malformed[:50]:
+        all_of_them = capture.Together(self.captured / "all", self.read)
+        malformed, (answers,) = all_of_them.complaints_and_counts(
+            "smb2.flags.response == 1", ports={"nbss": [BUSY_PORT]},
+            unless=f"!(tcp.srcport in {{{PORT}, {BUSY_PORT}}}) || smb2.nt_status == 0x80000005"
+            " || (smb2.header.transform.signature && !(smb2.flags.response == 1))")
+        fine = answers and not malformed
+        print(f"{'ok' if fine else 'not ok'} {n} none of {answers} records with answers is malformed", flush=True)
+        for line in malformed[:50]:
             print("# " + line)
         if not fine:
             self.bad.append("what was captured")
@@ -367,8 +362,9 @@ class Run:
         try:
             own_network_of_a_thread()
             with contextlib.ExitStack() as stack:
-                captures = [stack.enter_context(capture.Capture(torture.work, name, buffer=32, only=f"tcp port {port}",
-                                                                most=most))
+                me = threading.get_native_id()
+                captures = [stack.enter_context(capture.Capture(self.captured, f"{name}-{me}", buffer=32,
+                                                                only=f"tcp port {port}", most=most))
                             for name, port, most in self.ports if self.captures]
                 for todo in queues:
                     while (tests := next_of(todo)):
@@ -378,7 +374,9 @@ class Run:
                             began = time.monotonic()
                 torture.end()
             for captured in captures:
-                self.look(torture, captured)
+                captured.keys = torture.keys
+            with self.lock:
+                self.read += captures
         except Exception as e:  # a worker that ends without a word would look like a pass
             self.errors.append(e)
             raise
@@ -416,8 +414,11 @@ def main():
         w.start()
     for w in run.workers:
         w.join()
-    if run.captures:
-        run.tell_of_captures(len(tests) + 1)
+    try:
+        if run.captures:
+            run.tell_of_captures(len(tests) + 1)
+    finally:
+        shutil.rmtree(run.captured, ignore_errors=True)
     print("# " + ", ".join(f"{n} {v}" for v, n in sorted(run.count.items())))
     for test in run.bad:
         print(f"# see {test}")
