@@ -478,22 +478,26 @@ lares_files_short_name(const LaresObject *dir, const char *name, char out[LARES_
 
 /* Who may not look names up learns nothing. */
 static LaresStatus
-may_look(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir)
+may_look(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir, uint32_t wanted)
 {
-    uint32_t allowed = LARES_ACCESS_EXECUTE;
+    uint32_t allowed = 0;
     LaresStatus status = LARES_OK;
     if (dir->node->type != LARES_TYPE_DIRECTORY)
         return LARES_NOTDIR;
-    if (!lares_store_passes())
-        status = lares_files_access(files, caller, dir, LARES_ACCESS_EXECUTE, &allowed);
-    return status != LARES_OK || allowed & LARES_ACCESS_EXECUTE ? status : LARES_ACCESS;
+    if (lares_store_passes())
+        wanted &= ~(uint32_t)LARES_ACCESS_EXECUTE;
+    if (wanted)
+        status = lares_files_access(files, caller, dir, wanted, &allowed);
+    return status != LARES_OK || allowed == wanted ? status : LARES_ACCESS;
 }
 
 LaresStatus
 lares_files_lookup_short(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir, const char *name,
                          char real[LARES_NAME_LIMIT + 1])
 {
-    LaresStatus status = may_look(files, caller, dir);
+    LaresStatus status = may_look(files, caller, dir, LARES_ACCESS_EXECUTE | LARES_ACCESS_READ);
+    if (status == LARES_ACCESS) /* there is no such name for them */
+        status = LARES_NOENT;
     return status == LARES_OK ? find_short(dir, name, real) : status;
 }
 
@@ -501,7 +505,7 @@ LaresStatus
 lares_files_lookup_fold(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir, const char *name,
                         char real[LARES_NAME_LIMIT + 1])
 {
-    LaresStatus status = may_look(files, caller, dir);
+    LaresStatus status = may_look(files, caller, dir, LARES_ACCESS_EXECUTE);
     if (status != LARES_OK)
         return status;
     status = lares_fold_find(dir, name, real);

@@ -293,7 +293,8 @@ LARES_API gboolean lares_files_name_is_short(const char *name);
  * too large to say. */
 LARES_API gboolean lares_files_short_name(const LaresObject *dir, const char *name, char out[LARES_SHORT_NAME_SIZE]);
 /* The name in `dir` whose short name that is. LARES_NOENT when it is no such name, or that of none, or of more than
- * one. The name itself should be looked for first, as it is and in any case. As flat as that. */
+ * one, or the caller may not list `dir`: a name that is guessed by its short one would be told. The name itself should
+ * be looked for first, as it is and in any case. As flat as that. */
 LARES_API LaresStatus lares_files_lookup_short(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir,
                                                const char *name, char real[LARES_NAME_LIMIT + 1]);
 

@@ -42,6 +42,14 @@ put_name(LaresWriter *w, Smb2Open *open, gboolean leading)
     smb2_patch_u32(w, at, (uint32_t)smb2_put_path(w, open, leading));
 }
 
+/* It finds nothing for others. */
+static gboolean
+may_list(Smb2Op *op, const LaresObject *dir)
+{
+    uint32_t allowed = 0;
+    return lares_files_access(op->service->files, &op->caller, dir, LARES_ACCESS_READ, &allowed) == LARES_OK && allowed;
+}
+
 /* A name that is short is its own short name; others are made up where the share says so. */
 static uint32_t
 put_short_name(Smb2Op *op, Smb2Open *open)
@@ -58,7 +66,7 @@ put_short_name(Smb2Op *op, Smb2Open *open)
         lares_object_clear(&parent);
         return STATUS_OBJECT_NAME_NOT_FOUND;
     }
-    const char *shown = smb2_short_name(op, &parent, name, made) ? made : name;
+    const char *shown = smb2_short_name(op, &parent, name, made) && may_list(op, &parent) ? made : name;
     lares_object_clear(&parent);
     if (!lares_files_name_is_short(shown))
         return STATUS_OBJECT_NAME_NOT_FOUND;

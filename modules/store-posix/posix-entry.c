@@ -324,6 +324,22 @@ rename_as_caller(PosixNode *from, const char *name, PosixNode *to, const char *n
     return status_of_rename(errno);
 }
 
+/* A directory that gets another parent is written to (its ".."), which the kernel asks of the caller, too, unless it
+ * has to step back. An ACL of ours on the directories says all that is asked. */
+static LaresStatus
+may_move(PosixStore *store, const LaresCred *cred, PosixNode *from, const char *name, PosixNode *to)
+{
+    PosixNode *moved;
+    if (from == to || !(posix_passes(store, cred, from) || posix_passes(store, cred, to)))
+        return LARES_OK;
+    LaresStatus status = posix_find(store, from, name, &moved);
+    if (status != LARES_OK)
+        return status;
+    status = posix_may(store, cred, moved, LARES_MASK_WRITE_DATA);
+    lares_node_unref(&moved->base);
+    return status;
+}
+
 LaresStatus
 posix_rename(LaresStore *base, const LaresCred *cred, LaresNode *lfrom, const char *name, LaresNode *lto,
              const char *new_name, gboolean replace)
@@ -345,8 +361,11 @@ posix_rename(LaresStore *base, const LaresCred *cred, LaresNode *lfrom, const ch
     gboolean directory = moved ? posix_is_dir(moved) : S_ISDIR(mode_of(from, name));
     gboolean replaces = replace && (covers || mode_of(to, new_name) != 0);
     uint32_t add = directory ? LARES_MASK_APPEND_DATA : LARES_MASK_WRITE_DATA;
-    status = posix_guard(store, cred, from, LARES_MASK_DELETE_CHILD | LARES_MASK_EXECUTE, to,
-                         add | LARES_MASK_EXECUTE | (replaces ? LARES_MASK_DELETE_CHILD : 0u));
+    if (directory)
+        status = may_move(store, cred, from, name, to);
+    if (status == LARES_OK)
+        status = posix_guard(store, cred, from, LARES_MASK_DELETE_CHILD | LARES_MASK_EXECUTE, to,
+                             add | LARES_MASK_EXECUTE | (replaces ? LARES_MASK_DELETE_CHILD : 0u));
     if (status == LARES_OK) {
         status = rename_as_caller(from, name, to, new_name, replace);
         posix_cred_leave(store);

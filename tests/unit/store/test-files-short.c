@@ -114,6 +114,17 @@ test_finds(Rig *r, gconstpointer data)
     g_assert_cmpint(find(r, name, real), ==, LARES_OK);
     lares_short_make("A long name.text", name);
     g_assert_cmpint(find(r, name, real), ==, LARES_NOENT);
+    /* Who may not list the directory does not guess names by it. */
+    if (geteuid() == 0) {
+        r->identity.uid = r->identity.gid = 12345;
+        lares_short_make("renamed by somebody", name);
+        g_assert_cmpint(find(r, name, real), ==, LARES_OK);
+        g_assert_cmpint(g_chmod(r->f.dir, 0711), ==, 0);
+        g_assert_cmpint(find(r, name, real), ==, LARES_NOENT);
+        g_assert_cmpint(g_chmod(r->f.dir, 0777), ==, 0);
+        r->identity.uid = r->f.me.uid;
+        r->identity.gid = r->f.me.gid;
+    }
     /* What is nobody's to see is not there. */
     g_autofree char *hidden = g_build_filename(r->f.dir, LARES_HIDDEN_NAME, NULL);
     g_assert_cmpint(g_mkdir(hidden, 0700), ==, 0);

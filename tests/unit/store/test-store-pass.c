@@ -101,6 +101,17 @@ test_where_the_directory_lets_write(Fixture *f, gconstpointer data)
     assert_status(IFACE(f->s)->link(f->s, &bob, secret, drop, "l"), LARES_PERM);
     assert_ok(IFACE(f->s)->link(f->s, &bob, his, drop, "l"));
     assert_ok(try_remove(f->s, &bob, drop, "l"));
+    /* a folder of somebody else's that would get another parent */
+    assert_ok(try_chmod(f->s, &root, drop, 0702));
+    LaresNode *folder = must_make(f->s, &ada, drop, "folder", LARES_TYPE_DIRECTORY, 0755);
+    LaresNode *other = must_make(f->s, &ada, f->root, "other", LARES_TYPE_DIRECTORY, 0755);
+    assert_status(try_rename(f->s, &bob, drop, "folder", f->root, "folder"), LARES_ACCESS);
+    assert_status(try_rename(f->s, &bob, f->root, "other", drop, "other"), LARES_ACCESS);
+    assert_ok(try_rename(f->s, &bob, drop, "folder", drop, "renamed"));
+    assert_ok(try_chmod(f->s, &root, folder, 0777));
+    assert_ok(try_rename(f->s, &bob, drop, "renamed", f->root, "folder"));
+    lares_node_unref(other);
+    lares_node_unref(folder);
     assert_ok(try_remove(f->s, &bob, drop, "still-his"));
     lares_store_pass(FALSE);
     lares_node_unref(his);
