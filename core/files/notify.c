@@ -16,6 +16,9 @@ struct _LaresWatch {
     gint ended; /* atomic */
     LaresFiles *files;
     LaresObject dir;
+    LaresIdentity *identity; /* guarded by the list's lock, like the next two */
+    const LaresFlavor *flavor;
+    gboolean pass; /* lares_store_pass() of who watches */
     gboolean tree;
     uint32_t filter;
     LaresWatchFunc func;
@@ -31,17 +34,21 @@ drop(LaresWatch *watch)
     if (watch->destroy)
         watch->destroy(watch->user);
     lares_object_clear(&watch->dir);
+    lares_identity_unref(watch->identity);
     g_free(watch);
 }
 
 LaresWatch *
-lares_files_watch(LaresFiles *files, const LaresObject *dir, gboolean tree, uint32_t filter, LaresWatchFunc func,
-                  gpointer user, GDestroyNotify destroy)
+lares_files_watch(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir, gboolean tree, uint32_t filter,
+                  LaresWatchFunc func, gpointer user, GDestroyNotify destroy)
 {
     LaresWatch *watch = g_new0(LaresWatch, 1);
     watch->ref = 1;
     watch->files = files;
     lares_object_copy(&watch->dir, dir);
+    watch->identity = lares_identity_ref(caller->identity);
+    watch->flavor = caller->flavor;
+    watch->pass = lares_store_passes();
     watch->tree = tree;
     watch->filter = filter;
     watch->func = func;
@@ -54,6 +61,20 @@ lares_files_watch(LaresFiles *files, const LaresObject *dir, gboolean tree, uint
     g_atomic_int_inc(&files->n_watches);
     g_mutex_unlock(&files->watch_lock);
     return watch;
+}
+
+void
+lares_watch_renew(LaresWatch *watch, const LaresCaller *caller)
+{
+    LaresFiles *files = watch->files;
+    LaresIdentity *identity = lares_identity_ref(caller->identity);
+    g_mutex_lock(&files->watch_lock);
+    LaresIdentity *old = watch->identity;
+    watch->identity = identity;
+    watch->flavor = caller->flavor;
+    watch->pass = lares_store_passes();
+    g_mutex_unlock(&files->watch_lock);
+    lares_identity_unref(old);
 }
 
 void
@@ -119,6 +140,57 @@ is_in_hidden(const char *path)
     return path && strncmp(path, LARES_HIDDEN_NAME, n) == 0 && (path[n] == '/' || path[n] == '\0');
 }
 
+/* May who watches list the directory that this is in, and get there? LARES_NOENT: that cannot be said any more. */
+static LaresStatus
+may_know(LaresWatch *watch, const char *path)
+{
+    LaresStore *store = watch->dir.share->store;
+    const LaresStoreInterface *iface = STORE_IFACE(store);
+    char name[LARES_NAME_LIMIT + 1];
+    LaresCred cred;
+    uint32_t allowed = 0;
+    if (!strchr(path, '/'))
+        return LARES_OK; /* it was opened to be listed */
+    g_mutex_lock(&watch->files->watch_lock);
+    g_autoptr(LaresIdentity) who = lares_identity_ref(watch->identity);
+    const LaresFlavor *flavor = watch->flavor;
+    gboolean pass = watch->pass;
+    g_mutex_unlock(&watch->files->watch_lock);
+    if (who->generation != lares_directory_generation())
+        return LARES_NOENT;
+    lares_share_cred(watch->dir.share, who, flavor, &cred);
+    gboolean before = lares_store_pass(pass);
+    LaresNode *at = lares_node_ref(watch->dir.node);
+    LaresStatus status = LARES_OK;
+    for (const char *slash; status == LARES_OK && (slash = strchr(path, '/')); path = slash + 1) {
+        LaresNode *next = NULL;
+        g_strlcpy(name, path, MIN(sizeof name, (size_t)(slash - path) + 1));
+        status = iface->lookup(store, &cred, at, name, &next);
+        lares_node_unref(at);
+        at = next;
+    }
+    if (status == LARES_OK)
+        status = iface->access(store, &cred, at, LARES_ACCESS_READ, &allowed);
+    if (at)
+        lares_node_unref(at);
+    lares_store_pass(before);
+    return status == LARES_OK && !allowed ? LARES_ACCESS : status;
+}
+
+static void
+tell_below(LaresWatch *watch, LaresChangeAction action, const char *path)
+{
+    switch (may_know(watch, path)) {
+    case LARES_OK:
+        tell(watch, action, path);
+        break;
+    case LARES_ACCESS:
+        break;
+    default: /* it was moved or removed meanwhile */
+        tell(watch, action, NULL);
+    }
+}
+
 /* `path` may be NULL: not known. */
 static void
 tell_by_path(GPtrArray *watches, LaresStore *store, const LaresNode *dir, const char *name, const char *path,
@@ -141,7 +213,7 @@ tell_by_path(GPtrArray *watches, LaresStore *store, const LaresNode *dir, const 
         }
         const char *rest = below(watch, root, path);
         if (rest)
-            tell(watch, action, rest);
+            tell_below(watch, action, rest);
     }
 }
 

@@ -331,9 +331,15 @@ typedef enum {
  * between names; NULL: something below changed that cannot be named. Must be quick. */
 typedef void (*LaresWatchFunc)(LaresChangeAction action, const char *path, gpointer user);
 typedef struct _LaresWatch LaresWatch;
-/* Watches a directory, with `tree` everything below it too, for changes by any protocol. */
-LARES_API LaresWatch *lares_files_watch(LaresFiles *files, const LaresObject *dir, gboolean tree, uint32_t filter,
-                                        LaresWatchFunc func, gpointer user, GDestroyNotify destroy);
+/* Watches a directory that the caller may list, with `tree` everything below it too, for changes by any protocol. What
+ * is below is told by name only where the caller may list its directory at that time and may get there
+ * (lares_store_pass() as it is now). After changes of the directory of users that needs lares_watch_renew(); until then
+ * nothing there is named. */
+LARES_API LaresWatch *lares_files_watch(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir,
+                                        gboolean tree, uint32_t filter, LaresWatchFunc func, gpointer user,
+                                        GDestroyNotify destroy);
+/* Who watches is as this caller is now, and passes as this thread does. */
+LARES_API void lares_watch_renew(LaresWatch *watch, const LaresCaller *caller);
 /* No call starts any more; one that runs may still end. `destroy` is called when that is so. */
 LARES_API void lares_watch_unref(LaresWatch *watch);
 /* A change that the core cannot see by itself (a stream's, for example). Costs one atomic load while nobody watches. */

@@ -285,14 +285,17 @@ notify_of(Smb2Op *op, gboolean tree, uint32_t filter, size_t most)
     if (n)
         g_atomic_int_inc(&n->ref);
     g_mutex_unlock(&open->lock);
-    if (n)
+    if (n) {
+        lares_watch_renew(n->watch, &op->caller);
         return n;
+    }
     n = g_new0(Notify, 1);
     n->ref = 2; /* the open's and the watch's */
     n->events = g_byte_array_new();
     n->most = most;
     g_mutex_init(&n->lock);
-    n->watch = lares_files_watch(op->service->files, &open->object, tree, filter, changed, n, notify_unref);
+    n->watch =
+        lares_files_watch(op->service->files, &op->caller, &open->object, tree, filter, changed, n, notify_unref);
     g_mutex_lock(&open->lock);
     gboolean lost = open->notify || g_atomic_int_get(&open->closed);
     if (!lost) {

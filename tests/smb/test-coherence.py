@@ -584,6 +584,24 @@ def test_folders_that_smb_passes():
         assert status("drop\\new", ops.ALL_ACCESS, ops.MAKE) == smb.SUCCESS
         assert status("drop\\new", ops.DELETE, options=ops.DELETE_ON_CLOSE) == smb.SUCCESS
         assert os.listdir(b.folder / "drop") == []
+        # names in it are no more told than they can be listed,
+        owner = nfsraw.Session(nfsraw.Conn(port=b.s.nfs_port, cred=nfsraw.auth_sys(4711, 4711)), minor=2)
+
+        def make_there_and_here():
+            for folder, name in (("closed", b"told to nobody"), ("closed/sub", b"told"), ("", b"here")):
+                fh = owner.walk("data/" + folder if folder else "data")
+                owner.call(nfs.putfh(fh), nfs.create(nfs.NF4DIR, name, {"mode": 0o755})).ok()
+
+        os.chmod(b.folder, 0o777)
+        assert told(b, 2, make_there_and_here, tree=True) == [(1, "closed\\sub\\told")]
+        passing(False)
+        for name in ("closed/told to nobody", "closed/sub/told", "here"):
+            os.rmdir(b.folder / name)
+        assert told(b, 2, make_there_and_here, tree=True) == [(1, "here")]
+        for name in ("closed/told to nobody", "closed/sub/told", "here"):
+            os.rmdir(b.folder / name)
+        passing(True)
+        owner.conn.close()
         # and NFS clients, who check the same, are kept out.
         for name in (b"Open", b"none"):
             r = stranger.call(nfs.putfh(stranger.walk("data")), nfs.lookup(b"closed"), nfs.lookup(name))

@@ -223,6 +223,53 @@ class Checks(Rig):
         finally:
             self.verb("share.enable", name="share")
 
+    def check_what_was_reached_through_a_closed_folder(self):
+        """`smb-bypass-traverse`: it ends with the share, the user and the session as everything does. When it is switched off,
+        what is open stays (as with any other right: Windows and POSIX ask when it is opened), and nothing else is reached."""
+        closed = self.home + "/share/closed"
+        os.mkdir(closed, 0o700)
+        open(closed + "/f", "w").write("some bytes")
+        os.chmod(closed + "/f", 0o666)
+
+        def reached():
+            c, s = self.session()
+            t = s.tree("share")
+            f = self.create(c, s, t, "closed\\f", 0x12019F, OPEN)  # read, write
+            assert isinstance(f, bytes), hex(f.status)
+            return c, s, t, f
+
+        def gone():
+            until(lambda: self.status()["opens"] <= opens, "the open stays", 10)
+
+        opens = self.status()["opens"]
+        on = {"name": "share", "smb-bypass-traverse": True}
+        with self.changed({"name": "share", "smb-bypass-traverse": False}, **on):
+            for end, back in (("share.disable", "share.enable"), ("user.disable", "user.enable")):
+                c, s, t, f = reached()
+                idle = reached()
+                self.verb(end, name="share" if "share" in end else "alice")
+                try:
+                    if end == "share.disable":
+                        assert self.write(c, s, t, f) == smb.NETWORK_NAME_DELETED
+                    else:
+                        self.ended(c, s, t)
+                    gone()  # those of the idle session, too
+                finally:
+                    self.verb(back, name="share" if "share" in end else "alice")
+                c.close()
+                idle[0].close()
+            c, s, t, f = reached()
+        assert self.write(c, s, t, f) == smb.SUCCESS and self.read(c, s, t, f).data.endswith(b"some bytes")
+        for name in ("closed\\f", "closed\\F", "closed\\none"):
+            assert self.create(c, s, t, name, READ, OPEN).status == smb.ACCESS_DENIED, name
+        assert self.create(c, s, t, "closed\\new").status == smb.ACCESS_DENIED
+        with self.changed({"name": "share", "smb-bypass-traverse": False}, **on):
+            assert isinstance(self.create(c, s, t, "closed\\f", READ, OPEN), bytes)
+        c.close()
+        gone()
+        os.unlink(closed + "/f")
+        os.rmdir(closed)
+
     def check_another_folder(self):
         c, s, t, f = self.using()
         os.makedirs(self.home + "/second", exist_ok=True)

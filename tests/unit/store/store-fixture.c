@@ -67,8 +67,10 @@ files_fixture_set_up(FilesFixture *r)
 {
     fixture_set_up(&r->f, NULL);
     r->arena = lares_arena_new();
+    g_atomic_ref_count_init(&r->identity.ref); /* it lies in here: nobody gives back the last one */
     r->identity.uid = r->f.me.uid;
     r->identity.gid = r->f.me.gid;
+    r->identity.generation = lares_directory_generation();
     r->share.ref = 1 << 20; /* it lies in here: nobody gives back the last one */
     r->share.id = 7;
     r->share.name = "test";

@@ -530,8 +530,9 @@ test_watch(Rig *r, gconstpointer data)
     LaresObject a, b;
     LaresChangeInfo info, info2;
     uint32_t names = LARES_FILTER_DIR_NAME | LARES_FILTER_FILE_NAME;
-    LaresWatch *one = lares_files_watch(&r->files, &r->root, FALSE, names, note, flat, NULL);
-    LaresWatch *tree = lares_files_watch(&r->files, &r->root, TRUE, names | LARES_FILTER_LAST_WRITE, note, deep, NULL);
+    LaresWatch *one = lares_files_watch(&r->files, &r->caller, &r->root, FALSE, names, note, flat, NULL);
+    LaresWatch *tree =
+        lares_files_watch(&r->files, &r->caller, &r->root, TRUE, names | LARES_FILTER_LAST_WRITE, note, deep, NULL);
     files_fixture_make(r, &r->root, "a", LARES_TYPE_DIRECTORY, &a);
     expect(flat, "1 a;");
     expect(deep, "1 a;");
@@ -559,6 +560,73 @@ test_watch(Rig *r, gconstpointer data)
     files_fixture_drop(&a);
 }
 
+static void
+chmod_in(Rig *r, const char *name, mode_t mode)
+{
+    g_autofree char *path = g_build_filename(r->f.dir, name, NULL);
+    g_assert_cmpint(g_chmod(path, mode), ==, 0);
+}
+
+/* A watch of everything below tells nobody names that they could not have listed. */
+static void
+test_watch_closed(Rig *r, gconstpointer data)
+{
+    static const struct {
+        const char *dir;
+        mode_t mode;
+        gboolean told, passed;
+    } folders[] = {{"open", 0755, TRUE, TRUE},  {"closed", 0700, FALSE, FALSE}, {"closed/open", 0755, FALSE, TRUE},
+                   {"way", 0711, FALSE, FALSE}, {"way/open", 0755, TRUE, TRUE}, {"list", 0744, TRUE, TRUE}};
+    if (!need_root())
+        return;
+    g_autoptr(GString) seen = g_string_new(NULL);
+    LaresIdentity stranger = {.uid = 12345, .gid = 12345, .generation = lares_directory_generation()};
+    g_atomic_ref_count_init(&stranger.ref);
+    LaresCaller watcher = r->caller;
+    watcher.identity = &stranger;
+    chmod_in(r, "", 0755);
+    uint32_t names = LARES_FILTER_DIR_NAME | LARES_FILTER_FILE_NAME | LARES_FILTER_LAST_WRITE;
+    LaresWatch *watch = lares_files_watch(&r->files, &watcher, &r->root, TRUE, names, note, seen, NULL);
+    LaresObject dir[G_N_ELEMENTS(folders)], made;
+    for (guint i = 0; i < G_N_ELEMENTS(folders); i++) {
+        const char *slash = strchr(folders[i].dir, '/');
+        files_fixture_make(r, slash ? &dir[i - 1] : &r->root, slash ? slash + 1 : folders[i].dir, LARES_TYPE_DIRECTORY,
+                           &dir[i]);
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(folders); i++)
+        chmod_in(r, folders[i].dir, folders[i].mode);
+    g_string_truncate(seen, 0);
+    for (gboolean pass = FALSE; pass <= TRUE; pass++) {
+        lares_store_pass(pass);
+        lares_watch_renew(watch, &watcher);
+        lares_store_pass(FALSE);
+        for (guint i = 0; i < G_N_ELEMENTS(folders); i++) {
+            gboolean told = pass ? folders[i].passed : folders[i].told;
+            g_autofree char *created = g_strdup_printf("1 %s/x;", folders[i].dir);
+            g_autofree char *touched = g_strdup_printf("3 %s/x;", folders[i].dir);
+            g_autofree char *removed = g_strdup_printf("2 %s/x;", folders[i].dir);
+            LaresSetAttrs times = {.mask = LARES_SET_MTIME_NOW};
+            LaresChangeInfo info;
+            g_test_message("%s%s", folders[i].dir, pass ? ", passing" : "");
+            files_fixture_make(r, &dir[i], "x", LARES_TYPE_DIRECTORY, &made);
+            expect(seen, told ? created : "");
+            g_assert_cmpint(lares_files_setattr(&r->files, &r->caller, &made, NULL, &times), ==, LARES_OK);
+            expect(seen, told ? touched : "");
+            files_fixture_drop(&made);
+            g_assert_cmpint(lares_files_remove(&r->files, &r->caller, &dir[i], "x", &info), ==, LARES_OK);
+            expect(seen, told ? removed : "");
+        }
+    }
+    /* Who that is may have changed. */
+    stranger.generation--;
+    files_fixture_make(r, &dir[0], "x", LARES_TYPE_DIRECTORY, &made);
+    expect(seen, "1 ?;");
+    files_fixture_drop(&made);
+    lares_watch_unref(watch);
+    for (guint i = 0; i < G_N_ELEMENTS(folders); i++)
+        files_fixture_drop(&dir[i]);
+}
+
 #define ADD(name, func) g_test_add("/files-smb/" name, Rig, NULL, set_up, func, tear_down)
 
 static void
@@ -578,6 +646,7 @@ add_tests(void)
     ADD("streams-copy", test_streams_copy);
     ADD("streams-sweep", test_streams_sweep);
     ADD("watch", test_watch);
+    ADD("watch-closed", test_watch_closed);
 }
 
 int
