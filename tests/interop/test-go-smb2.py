@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""go-smb2, a client in Go that shares no code with Samba or impacket, in every dialect, signed and encrypted, with NTLM.
-Exit 77 where it or the compiler is not installed."""
+"""go-smb2, a client in Go that shares no code with Samba or impacket, in every dialect, signed and encrypted, with NTLM. All
+is captured, and read once more by Wireshark. Exit 77 where one of them or the compiler is not installed."""
 import contextlib
 import os
 import pathlib
@@ -12,6 +12,8 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "lib"))
+import capture
+import netns
 import tap
 from smb_server import SmbServer, missing
 
@@ -33,7 +35,7 @@ def serving():
     os.chmod(work, 0o755)
     try:
         program = build(work)
-        with SmbServer(work / "server") as s:
+        with SmbServer(work / "server", port=445) as s:
             s.add_share("signed", work / "signed", ["ntlm"])
             s.add_share("sealed", work / "sealed", ["ntlm"], **{"smb-encrypt": True})
             s.add_share("open", work / "open", ["sys"])  # for guests
@@ -42,7 +44,11 @@ def serving():
             def client(share, dialect, password=PASSWORD):
                 return subprocess.run([program, f"127.0.0.1:{s.port}", share, "ada", password, dialect], timeout=60, text=True,
                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-            yield client
+            with capture.Capture(work) as c:
+                yield client
+        found = c.complaints()
+        assert not found, "\n".join(found[:20])
+        assert c.count("smb2.cmd == 5 && smb2.flags.response == 1") > 50
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -68,7 +74,8 @@ def test_everything():
 
 if __name__ == "__main__":
     gone = missing("go") or (None if os.path.isdir(SOURCES + "/src/github.com/hirochachacha/go-smb2") else "go-smb2")
+    gone = gone or capture.missing() or netns.enter()
     if gone:
-        print(f"1..0 # SKIP {gone} is not installed")
+        print(f"1..0 # SKIP {gone}")
         sys.exit(77)
     tap.main(globals())

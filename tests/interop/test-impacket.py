@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """impacket, a client in Python that shares no code with Samba: its own SMB, Kerberos, NTLM and RPC against laresd. Its login
-by ticket has neither a subkey nor a sequence number, and no checksum. Exit 77 where it is not to be had, or MIT's KDC."""
+by ticket has neither a subkey nor a sequence number, and no checksum. All is captured, and read once more by Wireshark. Exit
+77 where one of them is not to be had, or MIT's KDC."""
 import contextlib
 import io
 import os
@@ -11,6 +12,8 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import capture
+import netns
 import tap
 from realm import Realm, RealmError, tool
 from smb_server import HOST, SERVICE, SmbServer
@@ -25,6 +28,8 @@ except ImportError as error:
 
 PASSWORD = "correct horse"
 DIALECTS = {"2.0.2": 0x202, "2.1": 0x210, "3.0": 0x300, "3.1.1": 0x311}
+KEPT = []  # what was captured of each server
+CAPTURES = tempfile.TemporaryDirectory(prefix="impacket-captures-")
 ALL = ("both", "krb", "ntlm", "open", "sealed", "signed")
 
 
@@ -38,14 +43,17 @@ def serving():
             cc = realm.kinit("alice", work / "cc")
             realm._run([tool("kvno"), SERVICE], ccache=cc)  # impacket asks KDCs on port 88 only
             os.environ.update(KRB5CCNAME=str(cc), KRB5_CONFIG=str(realm.krb5_conf))
-            with SmbServer(work / "server", realm=realm) as s:
+            with SmbServer(work / "server", realm=realm, port=445) as s:
                 for name, sec in (("krb", ["krb5"]), ("signed", ["krb5i"]), ("sealed", ["krb5p"]), ("ntlm", ["ntlm"]),
                                   ("both", ["krb5", "ntlm"]), ("open", ["sys"])):
                     s.add_share(name, work / name, sec)
                 s.work = work
                 s.add_user("ada", PASSWORD)
                 s.add_user("carol")
-                yield s
+                with capture.Capture(CAPTURES.name, str(len(KEPT))) as c:
+                    s.keys = c.keys
+                    yield s
+                KEPT.append(c)
     finally:
         for name, value in kept.items():
             os.environ.pop(name, None)
@@ -63,6 +71,8 @@ def connect(s, login, dialect="3.0", user="ada", password=PASSWORD):
         c.login(user, password)
     else:
         c.login("", "")
+    session = c.getSMBServer()._Session  # impacket has no other way to its keys
+    s.keys.append((session["SessionID"].to_bytes(8, "little"), bytes(session["SessionKey"]), b"", b""))
     return c
 
 
@@ -240,10 +250,26 @@ def test_strangers():
                 pipe(c, name, srvs.MSRPC_UUID_SRVS)
 
 
+def test_what_was_captured():
+    """What was encrypted is deciphered with impacket's keys."""
+    together = capture.Together(CAPTURES.name + "/all", KEPT)
+    found, (opened, sealed) = together.complaints_and_counts("smb2.flags.signature == 1",
+                                                             "smb2.header.transform.signature && smb2.cmd")
+    assert not found, "\n".join(found[:20])
+    assert opened > 0 and sealed > 0, (opened, sealed)
+
+
 if __name__ == "__main__":
+    gone = capture.missing()
     try:
         tool("krb5kdc")
     except RealmError as e:
-        print(f"1..0 # SKIP {e}")
+        gone = e
+    gone = gone or netns.enter({HOST: "127.0.0.1"})
+    if gone:
+        print(f"1..0 # SKIP {gone}")
         sys.exit(77)
-    tap.main(globals())
+    if len(sys.argv) > 1:
+        sys.argv.append("what_was_captured")
+    with CAPTURES:
+        tap.main(globals())
