@@ -33,7 +33,7 @@ func want(is bool, what string) {
 
 // Several credits and several requests, there and back; under another name; shortened.
 func data(fs *smb2.Share) {
-	bytesOut := make([]byte, 3<<20)
+	bytesOut := make([]byte, 1<<20+4321)
 	rand.Read(bytesOut)
 	must(fs.WriteFile("a.bin", bytesOut, 0644))
 	back, err := fs.ReadFile("A.BIN")
