@@ -11,6 +11,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib"))
 from laresd import BUILD, Laresd, find_module  # noqa: E402
+from sanitizers import for_command, look_for_leaks  # noqa: E402
 
 LARESCTL = os.environ.get("LARESCTL", os.path.join(BUILD, "cli", "laresctl"))
 OK, FAILED, USAGE, NOT_FOUND, DENIED, UNREACHABLE, CONFLICT, UNAVAILABLE = range(8)
@@ -37,10 +38,11 @@ def server_modules(realm=False):
     return modules
 
 
-def run_ctl(*args, stdin="", env=None, **more):
-    """Runs laresctl; returns the finished process with stdout and stderr as text."""
+def run_ctl(*args, stdin="", env=None, code=None, **more):
+    """Runs laresctl; returns the finished process with stdout and stderr as text. code: the exit status it shall have."""
+    env = dict(os.environ, LC_ALL="C.UTF-8", LANGUAGE="", TZ="UTC", **(env or {}))
     return subprocess.run([LARESCTL, *args], input=stdin, capture_output=True, text=True, timeout=60,
-                          env=dict(os.environ, LC_ALL="C.UTF-8", LANGUAGE="", TZ="UTC", **(env or {})), **more)
+                          env=for_command(env, args[2 * (args[0] == "--socket"):], code), **more)
 
 
 class Served(unittest.TestCase):
@@ -49,7 +51,7 @@ class Served(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.d = Laresd(server_modules(cls.realm))
+        cls.d = Laresd(server_modules(cls.realm), env=look_for_leaks(dict(os.environ)) if cls.realm else None)
         cls.d.wait = [cls.d.port, cls.d.control]
         cls.d.start()
         cls.addClassCleanup(cls.end)
@@ -71,7 +73,7 @@ class Served(unittest.TestCase):
 
     def ok(self, *args, **more):
         """Must succeed; returns stdout."""
-        done = self.run_ctl(*args, **more)
+        done = self.run_ctl(*args, code=OK, **more)
         self.assertEqual((done.returncode, done.stderr), (OK, ""), (args, done.stdout))
         return done.stdout
 
@@ -80,7 +82,7 @@ class Served(unittest.TestCase):
 
     def refused(self, code, *args, **more):
         """Must fail with the code, say one sentence on stderr and nothing on stdout; returns the sentence."""
-        done = self.run_ctl(*args, **more)
+        done = self.run_ctl(*args, code=code, **more)
         self.assertEqual((done.returncode, done.stdout), (code, ""), (args, done.stderr))
         self.assertRegex(done.stderr, r"\Alaresctl: [^\n]+\n\Z")
         return done.stderr[len("laresctl: "):-1]

@@ -22,7 +22,7 @@ from climate import CONFLICT, DENIED, LARESCTL, NOT_FOUND, OK, UNREACHABLE, USAG
 from laresd import Laresd
 from lares_server import call_verb
 from realm import Realm, RealmError, tool
-from sanitizers import for_tls
+from sanitizers import for_command, for_tls
 
 SOMEBODY = 65534
 
@@ -81,13 +81,13 @@ class World:
         cc = (realm or self.realm).kinit(user, self.work / f"cc-{user}", **more)
         os.chown(cc, SOMEBODY, SOMEBODY)
 
-    def ctl(self, *args, user=None, root=False, env=None):
+    def ctl(self, *args, user=None, root=False, env=None, code=None):
         who = {} if root else {"user": SOMEBODY, "group": SOMEBODY, "extra_groups": []}
-        return subprocess.run([LARESCTL, *args], env=self.env(user, **(env or {})), stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=60, start_new_session=True, **who)
+        return subprocess.run([LARESCTL, *args], env=for_command(self.env(user, **(env or {})), args, code),
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, start_new_session=True, **who)
 
     def ok(self, *args, **more):
-        r = self.ctl(*args, **more)
+        r = self.ctl(*args, code=OK, **more)
         assert (r.returncode, r.stderr) == (OK, ""), (args, r)
         return r.stdout
 
@@ -96,7 +96,7 @@ class World:
 
     def refused(self, code, *args, **more):
         """The sentence that stands on stderr."""
-        r = self.ctl(*args, **more)
+        r = self.ctl(*args, code=code, **more)
         assert r.returncode == code and not r.stdout and re.fullmatch(r"laresctl: [^\n]+\n", r.stderr), (args, r)
         return r.stderr
 
