@@ -67,7 +67,7 @@ class Laresd:
         self.modules = modules or {}
         self.server = server or {}
         self.raw = raw or ""
-        self.env = for_tls(dict(os.environ, LC_ALL="C.UTF-8", **(env or {})))
+        self.env = for_tls({**os.environ, "LC_ALL": "C.UTF-8", **(env or {})})
         self.dir = directory or tempfile.mkdtemp(prefix="laresd-")
         self.own_dir = directory is None and not keep
         self.wrapper = list(wrapper) or os.environ.get("LARES_WRAPPER", "").split()  # a debugger, for example

@@ -40,7 +40,7 @@ def server_modules(realm=False):
 
 def run_ctl(*args, stdin="", env=None, code=None, **more):
     """Runs laresctl; returns the finished process with stdout and stderr as text. code: the exit status it shall have."""
-    env = dict(os.environ, LC_ALL="C.UTF-8", LANGUAGE="", TZ="UTC", **(env or {}))
+    env = {**os.environ, "LC_ALL": "C.UTF-8", "LANGUAGE": "", "TZ": "UTC", **(env or {})}
     return subprocess.run([LARESCTL, *args], input=stdin, capture_output=True, text=True, timeout=60,
                           env=for_command(env, args[2 * (args[0] == "--socket"):], code), **more)
 

@@ -35,7 +35,7 @@ def until(what, seconds=20):
 
 def ctl(d, *args, text="", code=None, **env):
     done = subprocess.run([LARESCTL, "--socket", d.control, *args], input=text, capture_output=True, text=True, timeout=120,
-                          env=dict(os.environ, LC_ALL="C.UTF-8", LANGUAGE="", **env))
+                          env={**os.environ, "LC_ALL": "C.UTF-8", "LANGUAGE": "", **env})
     assert code is None or done.returncode == code, (args, done.returncode, done.stdout, done.stderr, d.log()[-3000:])
     return done
 
