@@ -140,53 +140,112 @@ is_in_hidden(const char *path)
     return path && strncmp(path, LARES_HIDDEN_NAME, n) == 0 && (path[n] == '/' || path[n] == '\0');
 }
 
-/* May who watches list the directory that this is in, and get there? LARES_NOENT: that cannot be said any more. */
-static LaresStatus
-may_know(LaresWatch *watch, const char *path)
+/* Who watches, and the share as they are now. */
+typedef struct {
+    LaresShare *share;
+    LaresIdentity *identity;
+    const LaresFlavor *flavor;
+    gboolean pass;
+} Watcher;
+
+static void
+watcher_of(LaresWatch *watch, Watcher *w)
 {
-    LaresStore *store = watch->dir.share->store;
-    const LaresStoreInterface *iface = STORE_IFACE(store);
-    char name[LARES_NAME_LIMIT + 1];
-    LaresCred cred;
-    uint32_t allowed = 0;
-    if (!strchr(path, '/'))
-        return LARES_OK; /* it was opened to be listed */
-    g_mutex_lock(&watch->files->watch_lock);
-    g_autoptr(LaresIdentity) who = lares_identity_ref(watch->identity);
-    const LaresFlavor *flavor = watch->flavor;
-    gboolean pass = watch->pass;
-    g_mutex_unlock(&watch->files->watch_lock);
-    if (who->generation != lares_directory_generation())
-        return LARES_NOENT;
-    lares_share_cred(watch->dir.share, who, flavor, &cred);
-    gboolean before = lares_store_pass(pass);
-    LaresNode *at = lares_node_ref(watch->dir.node);
-    LaresStatus status = LARES_OK;
-    for (const char *slash; status == LARES_OK && (slash = strchr(path, '/')); path = slash + 1) {
-        LaresNode *next = NULL;
-        g_strlcpy(name, path, MIN(sizeof name, (size_t)(slash - path) + 1));
-        status = iface->lookup(store, &cred, at, name, &next);
-        lares_node_unref(at);
-        at = next;
-    }
-    if (status == LARES_OK)
-        status = iface->access(store, &cred, at, LARES_ACCESS_READ, &allowed);
-    if (at)
-        lares_node_unref(at);
-    lares_store_pass(before);
-    return status == LARES_OK && !allowed ? LARES_ACCESS : status;
+    LaresFiles *files = watch->files;
+    *w = (Watcher){.share = files->shares ? lares_shares_by_id(files->shares, watch->dir.share->id) : NULL};
+    if (!w->share)
+        w->share = lares_share_ref(watch->dir.share);
+    g_mutex_lock(&files->watch_lock);
+    w->identity = lares_identity_ref(watch->identity);
+    w->flavor = watch->flavor;
+    w->pass = watch->pass;
+    g_mutex_unlock(&files->watch_lock);
 }
 
 static void
-tell_below(LaresWatch *watch, LaresChangeAction action, const char *path)
+watcher_clear(Watcher *w)
 {
-    switch (may_know(watch, path)) {
+    lares_identity_unref(w->identity);
+    lares_share_unref(w->share);
+}
+
+/* Where a share shows only what one may read: what is gone cannot be asked any more. */
+static LaresStatus
+may_see(LaresStore *store, const LaresCred *cred, LaresNode *dir, LaresChangeAction action, const char *path)
+{
+    const LaresStoreInterface *iface = STORE_IFACE(store);
+    const char *colon = action >= LARES_CHANGE_ADDED_STREAM ? strrchr(path, ':') : NULL;
+    char name[LARES_NAME_LIMIT + 1];
+    uint32_t allowed = 0;
+    LaresNode *node;
+    if (action == LARES_CHANGE_REMOVED || action == LARES_CHANGE_OLD_NAME)
+        return LARES_NOENT;
+    g_strlcpy(name, path, colon ? MIN(sizeof name, (size_t)(colon - path) + 1) : sizeof name);
+    LaresStatus status = iface->lookup(store, cred, dir, name, &node);
+    if (status != LARES_OK)
+        return status;
+    status = iface->access(store, cred, node, LARES_ACCESS_READ, &allowed);
+    lares_node_unref(node);
+    return status == LARES_OK && !allowed ? LARES_ACCESS : status;
+}
+
+/* Walks to the directory that the last name of *path is in, which must be one to list. */
+static LaresStatus
+walk(LaresStore *store, const LaresCred *cred, LaresNode **dir, const char **path)
+{
+    const LaresStoreInterface *iface = STORE_IFACE(store);
+    char name[LARES_NAME_LIMIT + 1];
+    uint32_t allowed = 0;
+    for (const char *slash; (slash = strchr(*path, '/')); *path = slash + 1) {
+        LaresNode *next;
+        g_strlcpy(name, *path, MIN(sizeof name, (size_t)(slash - *path) + 1));
+        LaresStatus status = iface->lookup(store, cred, *dir, name, &next);
+        if (status != LARES_OK)
+            return status;
+        lares_node_unref(*dir);
+        *dir = next;
+    }
+    LaresStatus status = iface->access(store, cred, *dir, LARES_ACCESS_READ, &allowed);
+    return status == LARES_OK && !allowed ? LARES_ACCESS : status;
+}
+
+/* Could who watches see this name in a listing, now? LARES_NOENT: that cannot be said. */
+static LaresStatus
+may_know(LaresWatch *watch, LaresChangeAction action, const char *path)
+{
+    LaresStore *store = watch->dir.share->store;
+    LaresStatus status = LARES_OK;
+    LaresCred cred;
+    Watcher w;
+    watcher_of(watch, &w);
+    gboolean below = strchr(path, '/') != NULL, hides = (w.share->options & LARES_SHARE_ACCESS_BASED) != 0;
+    if ((below || hides) && w.identity->generation != lares_directory_generation()) {
+        status = LARES_NOENT;
+    } else if (below || hides) { /* else the directory was opened to be listed */
+        LaresNode *at = lares_node_ref(watch->dir.node);
+        gboolean before = lares_store_pass(w.pass);
+        lares_share_cred(w.share, w.identity, w.flavor, &cred);
+        if (below)
+            status = walk(store, &cred, &at, &path);
+        if (status == LARES_OK && hides)
+            status = may_see(store, &cred, at, action, path);
+        lares_store_pass(before);
+        lares_node_unref(at);
+    }
+    watcher_clear(&w);
+    return status;
+}
+
+static void
+tell_if_seen(LaresWatch *watch, LaresChangeAction action, const char *path)
+{
+    switch (may_know(watch, action, path)) {
     case LARES_OK:
         tell(watch, action, path);
         break;
     case LARES_ACCESS:
         break;
-    default: /* it was moved or removed meanwhile */
+    default: /* it was moved or removed */
         tell(watch, action, NULL);
     }
 }
@@ -203,7 +262,7 @@ tell_by_path(GPtrArray *watches, LaresStore *store, const LaresNode *dir, const 
     for (guint i = 0; i < watches->len; i++) {
         LaresWatch *watch = watches->pdata[i];
         if (dir && watch->dir.node == dir) {
-            tell(watch, action, name);
+            tell_if_seen(watch, action, name);
             continue;
         }
         if (!path || !iface->path || iface->path(store, watch->dir.node, root, sizeof root) != LARES_OK) {
@@ -213,7 +272,7 @@ tell_by_path(GPtrArray *watches, LaresStore *store, const LaresNode *dir, const 
         }
         const char *rest = below(watch, root, path);
         if (rest)
-            tell_below(watch, action, rest);
+            tell_if_seen(watch, action, rest);
     }
 }
 

@@ -331,10 +331,10 @@ typedef enum {
  * between names; NULL: something below changed that cannot be named. Must be quick. */
 typedef void (*LaresWatchFunc)(LaresChangeAction action, const char *path, gpointer user);
 typedef struct _LaresWatch LaresWatch;
-/* Watches a directory that the caller may list, with `tree` everything below it too, for changes by any protocol. What
- * is below is told by name only where the caller may list its directory at that time and may get there
- * (lares_store_pass() as it is now). After changes of the directory of users that needs lares_watch_renew(); until then
- * nothing there is named. */
+/* Watches a directory that the caller may list, with `tree` everything below it too, for changes by any protocol. Names
+ * are told that the caller could have listed at that time: below, where they may list the directory and get there
+ * (lares_store_pass() as it is now); on a share that shows only what one may read, of that, while it is there. After
+ * changes of the directory of users this needs lares_watch_renew(); until then nothing is named that must be asked. */
 LARES_API LaresWatch *lares_files_watch(LaresFiles *files, const LaresCaller *caller, const LaresObject *dir,
                                         gboolean tree, uint32_t filter, LaresWatchFunc func, gpointer user,
                                         GDestroyNotify destroy);

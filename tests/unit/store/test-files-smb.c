@@ -617,6 +617,33 @@ test_watch_closed(Rig *r, gconstpointer data)
             expect(seen, told ? removed : "");
         }
     }
+    /* Where only what one may read is shown. */
+    r->share.options = LARES_SHARE_ACCESS_BASED;
+    for (guint i = 0; i < 2; i++) { /* in the watched folder, and below */
+        const LaresObject *where = i ? &dir[0] : &r->root;
+        const char *prefix = i ? "open/" : "";
+        LaresChangeInfo info, info2;
+        g_autofree char *created = g_strdup_printf("1 %sx;", prefix), *x = g_strdup_printf("%sx", prefix);
+        g_autofree char *renamed = g_strdup_printf("4 ?;5 %sy;", i ? "open/" : "");
+        g_autofree char *y = g_strdup_printf("%sy", prefix);
+        files_fixture_make(r, where, "x", LARES_TYPE_DIRECTORY, &made);
+        expect(seen, created);
+        chmod_in(r, x, 0700);
+        LaresSetAttrs times = {.mask = LARES_SET_MTIME_NOW};
+        g_assert_cmpint(lares_files_setattr(&r->files, &r->caller, &made, NULL, &times), ==, LARES_OK);
+        expect(seen, "");
+        g_assert_cmpint(lares_files_rename(&r->files, &r->caller, where, "x", where, "y", &info, &info2), ==, LARES_OK);
+        expect(seen, "4 ?;");
+        chmod_in(r, y, 0755);
+        g_assert_cmpint(lares_files_rename(&r->files, &r->caller, where, "y", where, "x", &info, &info2), ==, LARES_OK);
+        g_string_truncate(seen, 0);
+        g_assert_cmpint(lares_files_rename(&r->files, &r->caller, where, "x", where, "y", &info, &info2), ==, LARES_OK);
+        expect(seen, renamed);
+        files_fixture_drop(&made);
+        g_assert_cmpint(lares_files_remove(&r->files, &r->caller, where, "y", &info), ==, LARES_OK);
+        expect(seen, "2 ?;");
+    }
+    r->share.options = 0;
     /* Who that is may have changed. */
     stranger.generation--;
     files_fixture_make(r, &dir[0], "x", LARES_TYPE_DIRECTORY, &made);
