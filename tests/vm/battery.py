@@ -3,6 +3,7 @@
 """Runs the checks of checks/ in a mounted folder, inside the guest, as root.
 
     battery.py --dir MOUNT [--second MOUNT2] --vers 4.2 --sec krb5p [--results FILE] [--only WORDS] [--quick]
+    battery.py --by-flavor …                       only what the flavor of a mount can break
     battery.py --smb … --vers 3.1.1 --sec krb5i …      on mounts of cifs.ko; --quick also leaves checks out
 
 MOUNT must let alice create folders. MOUNT2 is the same export mounted with nosharecache. Each check runs in a
@@ -21,7 +22,7 @@ import traceback
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from checks import CHECKS, Context, NotOffered, Skip  # noqa: E402
+from checks import BY_FLAVOR, CHECKS, Context, NotOffered, Skip  # noqa: E402
 from checks import attributes, data, locks, names, programs, smb  # noqa: E402,F401 pylint: disable=unused-import
 
 USERS = {"alice": (4101, [4101, 4200]), "bob": (4102, [4102, 4200])}
@@ -132,6 +133,12 @@ class Runner:
             return ""
 
 
+def fits(entry, options):
+    if options.smb:
+        return smb.fits(entry, options.quick and not options.every)
+    return not entry.smb and (entry.name in BY_FLAVOR or not options.by_flavor)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--dir", required=True)
@@ -139,6 +146,7 @@ def main():
     parser.add_argument("--vers", required=True, choices=["4.0", "4.1", "4.2", "2.1", "3.0", "3.1.1"])
     parser.add_argument("--smb", action="store_true", help="the mounts are SMB")
     parser.add_argument("--every", action="store_true", help="with --smb --quick: leave no check out")
+    parser.add_argument("--by-flavor", action="store_true", help="with NFS: leave out what a flavor cannot break")
     parser.add_argument("--sec", required=True)
     parser.add_argument("--prefix", default="")
     parser.add_argument("--results")
@@ -151,8 +159,7 @@ def main():
     runner = Runner(options)
     wanted = tuple(w for w in options.only.split(",") if w)
     for entry in CHECKS:
-        fits = smb.fits(entry, options.quick and not options.every) if options.smb else not entry.smb
-        if fits and entry.since <= runner.minor and (not wanted or entry.name.startswith(wanted)):
+        if fits(entry, options) and entry.since <= runner.minor and (not wanted or entry.name.startswith(wanted)):
             runner.run(entry)
     print(f"# {options.vers} {options.sec}: " + ", ".join(f"{n} {v}" for v, n in runner.score.items()))
     return 1 if runner.score["FAIL"] else 0

@@ -23,6 +23,8 @@ VERSIONS = ["4.0", "4.1", "4.2"]
 FLAVORS = ["sys", "krb5", "krb5i", "krb5p"]
 # Full sizes cost three minutes each; these combinations get them by default.
 MIXED = {"4.2-sys", "4.2-krb5p", "4.0-krb5i"}
+# With small sizes for all, these get only what they can break: the plainest and the strongest flavor get everything.
+BETWEEN = ("krb5", "krb5i")
 
 # While rpc.gssd runs, the client uses Kerberos for its leases even on sec=sys mounts: sys comes first and alone.
 SCRIPT = r"""
@@ -33,6 +35,7 @@ combination() { # VERS SEC
     CHECK_TIMEOUT=90 check mount-second nfs_mount "$1" "$2" /mnt/second nosharecache,actimeo=0,lookupcache=none || { nfs_umount; return; }
     check flavor test "$(mounted_sec)" = "$2"
     case " $QUICK " in *" $1-$2 "*) quick=--quick ;; *) quick= ;; esac
+    case " $PARTLY " in *" $2 "*) quick="$quick --by-flavor" ;; esac
     python3 -B "$TESTS/battery.py" $quick --dir /mnt/nfs --second /mnt/second --vers "$1" --sec "$2" --prefix "$PREFIX" --results "$RESULTS" $BATTERY
     nfs_umount /mnt/second
     # Last, because it leaves nothing: an unmount that hangs means state that the server does not release.
@@ -71,8 +74,10 @@ def run_boot(options, name, versions, flavors, work, target):
     battery = ["--only", options.only] if options.only else []
     battery += [f"--{flag}" for flag in ("strict", "times") if getattr(options, flag)]
     battery += ["--patience", str(options.patience * vm.PATIENCE)]
+    partly = BETWEEN if options.sizes == "quick" else ()
     job = make_job(work / f"job-{name}", SCRIPT, target["krb5_conf"], target["keytabs"], SERVER=target["name"], PORT=target["port"],
-                   EXPORT=target["export"], VERSIONS=" ".join(versions), SECS=" ".join(flavors), QUICK=" ".join(small), BATTERY=shlex.join(battery))
+                   EXPORT=target["export"], VERSIONS=" ".join(versions), SECS=" ".join(flavors), QUICK=" ".join(small),
+                   PARTLY=" ".join(partly), BATTERY=shlex.join(battery))
     status = vm.run(job, timeout=options.timeout * len(versions) * len(flavors))["a"]
     return job, status
 
@@ -115,7 +120,8 @@ def make_parser():
     parser.add_argument("--vers", default=",".join(VERSIONS))
     parser.add_argument("--sec", default=",".join(FLAVORS))
     parser.add_argument("--only", default="", help="checks, by beginning of name")
-    parser.add_argument("--sizes", choices=["quick", "mixed", "full"], default="mixed", help="of files and folders")
+    parser.add_argument("--sizes", choices=["quick", "mixed", "full"], default="mixed",
+                        help="of files and folders; quick: krb5 and krb5i in part")
     parser.add_argument("--strict", action="store_true", help="what the server does not offer is a failure")
     parser.add_argument("--boots", choices=["one", "version", "each"], default="version", help="how many combinations share a guest")
     parser.add_argument("--parallel", type=int, default=1, help="guests at a time")
