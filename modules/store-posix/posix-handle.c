@@ -12,12 +12,13 @@
  * with no_subtree_check, its default, and for the same reason: the alternative breaks handles on every rename. */
 #include "posix.h"
 
-#define KIND_KERNEL 1
-#define KIND_INODE  2
-#define KERNEL_HEAD 8
-#define INODE_BYTES 26
-#define KERNEL_MAX  (LARES_HANDLE_MAX - KERNEL_HEAD)
-#define DEPTH_MAX   1024
+#define KIND_KERNEL  1
+#define KIND_INODE   2
+#define KERNEL_HEAD  8
+#define INODE_BYTES  26
+#define KERNEL_MAX   (LARES_HANDLE_MAX - KERNEL_HEAD)
+#define HANDLE_TRIES 6
+#define DEPTH_MAX    1024
 
 typedef union {
     struct file_handle handle;
@@ -212,7 +213,11 @@ posix_handle_open(const PosixMount *mount, const LaresHandle *handle)
     k.handle.handle_type = (int)get_le(handle->bytes + 6, 2);
     k.handle.handle_bytes = handle->len - KERNEL_HEAD;
     memcpy(k.handle.f_handle, handle->bytes + KERNEL_HEAD, k.handle.handle_bytes);
-    return open_by_handle_at(mount->fd, &k.handle, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    /* Of an object that is just being removed Linux says for a moment that there is no memory. */
+    int fd = -1;
+    for (int tries = 0; fd < 0 && tries < HANDLE_TRIES && (tries == 0 || errno == ENOMEM); tries++)
+        fd = open_by_handle_at(mount->fd, &k.handle, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    return fd;
 }
 
 static LaresStatus
