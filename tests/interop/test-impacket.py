@@ -198,6 +198,14 @@ def test_srvsvc():
                         lambda: srvs.hNetrConnectionEnum(rpc, "both\0", 1)):
                 with refused("rpc_s_access_denied"):  # so impacket calls ERROR_ACCESS_DENIED
                     ask()
+            for entries, tag in ((1, 3), (0, 2)):  # a container that is not empty, or of another level
+                request = srvs.NetrFileEnum()
+                request["ServerName"] = request["BasePath"] = request["UserName"] = NULL
+                request["InfoStruct"]["Level"], request["InfoStruct"]["FileInfo"]["tag"] = 3, tag
+                request["InfoStruct"]["FileInfo"]["Level%d" % tag]["EntriesRead"] = entries
+                request["PreferedMaximumLength"], request["ResumeHandle"] = 0xffffffff, 0
+                with refused("rpc_x_bad_stub_data"):
+                    rpc.request(request)
 
 
 def test_wkssvc():
