@@ -13,6 +13,16 @@ def skip(reason):
     raise Skip(reason)
 
 
+def in_time(limit, act, tries=5):
+    """act() says how long it took, in seconds or as a multiple of something. Others' work on this machine makes that
+    long at times; a fault does every time."""
+    took = []
+    while not took or took[-1] >= limit:
+        assert len(took) < tries, took
+        took.append(act())
+    return took[-1]
+
+
 def main(namespace):
     wanted = sys.argv[1:]
     tests = [(n, f) for n, f in namespace.items() if n.startswith("test_") and callable(f)

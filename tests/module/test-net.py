@@ -59,15 +59,6 @@ def daemon(server=None, **settings):
     return Laresd({"test-echo": settings}, server=server, files={"data": "0123456789abcdef" * (FILE_SIZE // 16)})
 
 
-def in_time(limit, act, tries=5):
-    """act() says how long it took. Others' work on this machine makes that long at times; a fault does every time."""
-    took = []
-    while not took or took[-1] >= limit:
-        assert len(took) < tries, took
-        took.append(act())
-    return took[-1]
-
-
 def counters(d):
     with d.connect() as s:
         s.sendall(record(COUNT))
@@ -167,7 +158,7 @@ def test_one_connection_uses_several_workers():
             numbers = sorted(struct.unpack(">I", reply(s)[8:])[0] for _ in range(8))
             assert numbers == list(range(8))
             return time.monotonic() - began
-        in_time(1.0, all_slow)  # 1.6 s one after the other
+        tap.in_time(1.0, all_slow)  # 1.6 s one after the other
 
 
 def test_burst_in_one_write_uses_several_workers():
@@ -185,7 +176,7 @@ def test_burst_in_one_write_uses_several_workers():
                 reply(s)
             # All are late where the cheap one waited for the slow ones, or these for each other.
             return time.monotonic() - began if first == ECHO and cheap < 0.15 else 1
-        in_time(0.6, cheap_and_slow)
+        tap.in_time(0.6, cheap_and_slow)
 
 
 def segments_in(s):
@@ -232,7 +223,7 @@ def test_replies_do_not_wait_for_a_request_that_hangs():
             took = time.monotonic() - began
             reply(s)
             return took
-        in_time(0.5, beside_one_that_hangs)
+        tap.in_time(0.5, beside_one_that_hangs)
 
 
 def test_more_workers_while_all_hang():
@@ -251,7 +242,7 @@ def test_more_workers_while_all_hang():
             for s in slow:
                 reply(s)
             return took
-        in_time(0.6, beside_all_that_hang)
+        tap.in_time(0.6, beside_all_that_hang)
         for s in slow:
             s.close()
 
@@ -518,7 +509,7 @@ def test_in_flight_limit():
             for _ in range(6):
                 reply(s)
             return time.monotonic() - began
-        assert in_time(1.0, twice_three) > 0.38
+        assert tap.in_time(1.0, twice_three) > 0.38
 
 
 def test_ten_thousand_idle_connections():
