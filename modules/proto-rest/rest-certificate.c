@@ -2,6 +2,7 @@
 /* The certificate of https: the administrator's, or one made at the first start and renewed before it ends.
  *
  * Spec: RFC 5280; names in subjectAltName only count (RFC 9110 4.3.4). */
+#include "rest-tls.h"
 #include "rest.h"
 
 #include <errno.h>
@@ -10,6 +11,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
+#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -180,8 +182,8 @@ state_of(const char *file, const char *key)
     return g_string_free(text, FALSE);
 }
 
-GTlsCertificate *
-rest_certificate_obtain(RestServer *self, GError **error)
+static GTlsCertificate *
+find(RestServer *self, GError **error)
 {
     const char *file = lares_settings_string(self->settings, "certificate");
     if (file) {
@@ -196,28 +198,9 @@ rest_certificate_obtain(RestServer *self, GError **error)
     return make(self, path, error) ? g_tls_certificate_new_from_file(path, error) : NULL;
 }
 
-void
-rest_certificate_refresh(RestServer *self)
-{
-    const char *file = lares_settings_string(self->settings, "certificate");
-    g_autofree char *state = file ? state_of(file, key_file(self, file)) : NULL;
-    if (file ? g_str_equal(state, self->certificate_state) : !ends_soon(self->certificate))
-        return;
-    g_autoptr(GError) error = NULL;
-    GTlsCertificate *fresh = rest_certificate_obtain(self, &error);
-    if (!fresh) {
-        lares_error(REST_ROOM, "%s; the one from before stays in use", error->message);
-        return;
-    }
-    g_object_unref(self->certificate);
-    self->certificate = fresh;
-    g_free(self->fingerprint);
-    self->fingerprint = rest_certificate_fingerprint(fresh);
-    lares_info(REST_ROOM, "the certificate of https is a new one: %s", self->fingerprint);
-}
-
-char *
-rest_certificate_fingerprint(GTlsCertificate *certificate)
+/* SHA-256 of a certificate as "AB:CD:…"; new. */
+static char *
+fingerprint(GTlsCertificate *certificate)
 {
     g_autoptr(GByteArray) der = NULL;
     guint8 sum[32];
@@ -230,4 +213,40 @@ rest_certificate_fingerprint(GTlsCertificate *certificate)
     for (gsize i = 0; i < len; i++)
         g_string_append_printf(text, "%s%02X", i ? ":" : "", sum[i]);
     return g_string_free(text, FALSE);
+}
+
+gboolean
+rest_certificate_obtain(RestServer *self, GError **error)
+{
+    g_autoptr(GTlsCertificate) fresh = find(self, error);
+    SSL_CTX *tls = fresh ? rest_tls_context(fresh, error) : NULL;
+    if (!tls)
+        return FALSE;
+    rest_certificate_drop(self);
+    self->certificate = g_steal_pointer(&fresh);
+    self->tls = tls;
+    self->fingerprint = fingerprint(self->certificate);
+    return TRUE;
+}
+
+void
+rest_certificate_drop(RestServer *self)
+{
+    g_clear_object(&self->certificate);
+    g_clear_pointer(&self->tls, SSL_CTX_free);
+    g_clear_pointer(&self->fingerprint, g_free);
+}
+
+void
+rest_certificate_refresh(RestServer *self)
+{
+    const char *file = lares_settings_string(self->settings, "certificate");
+    g_autofree char *state = file ? state_of(file, key_file(self, file)) : NULL;
+    if (file ? g_str_equal(state, self->certificate_state) : !ends_soon(self->certificate))
+        return;
+    g_autoptr(GError) error = NULL;
+    if (rest_certificate_obtain(self, &error))
+        lares_info(REST_ROOM, "the certificate of https is a new one: %s", self->fingerprint);
+    else
+        lares_error(REST_ROOM, "%s; the one from before stays in use", error->message);
 }

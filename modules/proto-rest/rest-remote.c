@@ -2,6 +2,7 @@
 /* Connections over the network: with TLS from anywhere, without on loopback.
  *
  * libsoup has no time-outs, so connections are ended here when the peer is too slow. */
+#include "rest-tls.h"
 #include "rest.h"
 
 #include <string.h>
@@ -119,16 +120,6 @@ has_too_many(RestServer *self, const LaresPeer *peer)
     return same >= REST_MAX_PER_HOST;
 }
 
-/* g_tls_server_connection_new() would read every certificate that this host trusts for each connection, ten times the
- * work of its handshake. Nobody is asked for a certificate here: there is none to be verified against them. */
-static GIOStream *
-tls_stream(GIOStream *base, GTlsCertificate *certificate, GError **error)
-{
-    return G_IO_STREAM(g_initable_new(g_tls_backend_get_server_connection_type(g_tls_backend_get_default()), NULL,
-                                      error, "base-io-stream", base, "certificate", certificate, "database", NULL,
-                                      NULL));
-}
-
 static void
 accept_connection(GSocketConnection *connection, gboolean tls, gpointer user)
 {
@@ -151,7 +142,7 @@ accept_connection(GSocketConnection *connection, gboolean tls, gpointer user)
         g_inet_socket_address_new(g_inet_socket_address_get_address(G_INET_SOCKET_ADDRESS(real)),
                                   g_inet_socket_address_get_port(G_INET_SOCKET_ADDRESS(real)));
     if (tls)
-        stream = tls_stream(G_IO_STREAM(connection), self->certificate, &error);
+        stream = rest_tls_accept(self->tls, connection, &error);
     else
         stream = G_IO_STREAM(g_object_ref(connection));
     RestVisit *visit = g_new0(RestVisit, 1);
@@ -228,12 +219,8 @@ rest_remote_start(RestServer *self, GError **error)
                                                                                  self->settings, "http");
     if (!*https && !*http)
         return TRUE;
-    if (*https) {
-        self->certificate = rest_certificate_obtain(self, error);
-        if (!self->certificate)
-            return FALSE;
-        self->fingerprint = rest_certificate_fingerprint(self->certificate);
-    }
+    if (*https && !rest_certificate_obtain(self, error))
+        return FALSE;
     self->visits = g_ptr_array_new();
     self->remote = g_ptr_array_new_with_free_func((GDestroyNotify)rest_listener_free);
     if (!listen_on(self, "https", TRUE, error) || !listen_on(self, "http", FALSE, error))
@@ -253,10 +240,9 @@ rest_remote_stop(RestServer *self)
     for (guint i = 0; self->visits && i < self->visits->len; i++)
         end_visit(self->visits->pdata[i]);
     g_clear_pointer(&self->visits, g_ptr_array_unref); /* those that libsoup still holds find it gone */
-    g_clear_object(&self->certificate);
+    rest_certificate_drop(self);
     g_mutex_lock(&self->shown_lock);
     g_clear_object(&self->shown);
     g_mutex_unlock(&self->shown_lock);
-    g_clear_pointer(&self->fingerprint, g_free);
     g_clear_pointer(&self->certificate_state, g_free);
 }

@@ -55,7 +55,8 @@ struct _RestServer {
     GPtrArray *remote; /* of RestListener */
     GPtrArray *visits; /* of RestVisit, over the network */
     GTlsCertificate *certificate;
-    char *fingerprint;
+    struct ssl_ctx_st *tls;  /* accepts with `certificate` */
+    char *fingerprint;       /* SHA-256 of `certificate` as "AB:CD:…" */
     char *certificate_state; /* of the files, when they were read */
     guint sweep;
     GMutex shown_lock;
@@ -106,13 +107,13 @@ void rest_remote_fill_peer(LaresPeer *peer, GSocketAddress *address);
 /* For the doctor (rest-self.c). */
 extern const LaresSelfLogin rest_self_plain, rest_self_tls;
 
-/* The configured certificate, or one of our own making that is kept in the state directory. */
-GTlsCertificate *rest_certificate_obtain(RestServer *self, GError **error);
+/* Takes into use the configured certificate, or one of our own making that is kept in the state directory. FALSE with
+ * error: nothing changed. */
+gboolean rest_certificate_obtain(RestServer *self, GError **error);
+void rest_certificate_drop(RestServer *self);
 /* Takes the files again when they changed, or makes a new one before the own one ends; what is wrong with them is
  * logged, and the certificate stays. */
 void rest_certificate_refresh(RestServer *self);
-/* SHA-256 of a certificate as "AB:CD:…"; new. */
-char *rest_certificate_fingerprint(GTlsCertificate *certificate);
 
 /* ---- Callers --------------------------------------------------------------------------------------------------- */
 

@@ -9,6 +9,7 @@ import pathlib
 import re
 import socket
 import sqlite3
+import ssl
 import statistics
 import subprocess
 import sys
@@ -274,6 +275,65 @@ def test_https():
         l.wait_log("only loopback addresses")
 
 
+class Dribbling:
+    """A TLS client that sends a byte at a time and reads little at a time."""
+    def __init__(self, sock, version=ssl.TLSVersion.TLSv1_3):
+        self.sock, self.incoming, self.outgoing = sock, ssl.MemoryBIO(), ssl.MemoryBIO()
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode, context.maximum_version = False, ssl.CERT_NONE, version
+        self.tls = context.wrap_bio(self.incoming, self.outgoing)
+
+    def hello(self):
+        """The first message, which the server answers at once."""
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self.tls.do_handshake()
+        return self.outgoing.read()
+
+    def run(self, step):
+        while True:
+            done = []
+            with contextlib.suppress(ssl.SSLWantReadError):
+                done.append(step())
+            for byte in self.outgoing.read():
+                self.sock.sendall(bytes([byte]))
+            if done:
+                return done[0]
+            part = self.sock.recv(509)
+            self.incoming.write(part) if part else self.incoming.write_eof()
+
+    def get(self, path):
+        self.run(self.tls.do_handshake)
+        self.run(lambda: self.tls.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()))
+        got = b""
+        while part := self.run(lambda: self.tls.read(777)):  # an end that is not announced raises
+            got += part
+        return got.partition(b"\r\n\r\n")[2]
+
+
+def test_tls_in_pieces():
+    """Records that come by the byte, answers that are taken slowly, and what is no TLS of today."""
+    with serving() as r:
+        whole = r.curl("GET", "/openapi.json").body.encode()
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            with socket.socket() as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                s.settimeout(60)
+                s.connect(("127.0.0.1", r.d.ports[1]))
+                client = Dribbling(s, version)
+                got = client.get("/api/v1/openapi.json")
+                assert got == whole, (version, len(got), len(whole))
+                assert client.tls.version() == {ssl.TLSVersion.TLSv1_2: "TLSv1.2", ssl.TLSVersion.TLSv1_3: "TLSv1.3"}[version]
+        where = f"127.0.0.1:{r.d.ports[1]}"
+
+        def openssl(words, say):
+            return subprocess.run(["openssl", "s_client", "-connect", where, *words], input=say, capture_output=True, text=True, timeout=60)
+        old = openssl(["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], "")
+        assert "alert protocol version" in old.stderr, old.stderr
+        assert "no renegotiation" in openssl(["-tls1_2"], "R\n").stderr
+        assert "Session-ID: \n" in openssl(["-tls1_2"], "Q\n").stdout  # nothing is kept that opens it later
+
+
 def usual(r, token):
     """How long a request usually takes, in times of curl alone: what else the machine does slows both."""
     alone, asked = [], []
@@ -292,7 +352,8 @@ def unfinished(r, token):
     """Peers that never finish: connections by what they wait with."""
     rest, https = r.d.ports[2], r.d.ports[1]
     peers = {what: [socket.create_connection(("127.0.0.1", port)) for _ in range(n)]
-             for what, port, n in (("idle", rest, 150), ("head", rest, 150), ("body", rest, 30), ("unread", rest, 30), ("handshake", https, 30))}
+             for what, port, n in (("idle", rest, 150), ("head", rest, 150), ("body", rest, 30), ("unread", rest, 30),
+                                   ("handshake", https, 30), ("hello", https, 100))}
     for s in peers["head"]:
         s.sendall(b"GET /api/v1/status HTTP/1.1\r\nHost: x\r\nX-Slow: ")
     for s in peers["body"]:
@@ -303,6 +364,8 @@ def unfinished(r, token):
         s.sendall(b"GET /api/v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
     for s in peers["handshake"]:
         s.sendall(b"\x16\x03\x01\x02\x00\x01")  # its first record's header
+    for s in peers["hello"]:
+        s.sendall(Dribbling(s).hello())
     return peers
 
 
@@ -342,7 +405,7 @@ def test_slow_and_many():
         for th in threads:
             th.join()
         assert len(got) == 1000, failed[:3]
-        for s in (peers[what][0] for what in ("head", "idle", "body", "handshake")):
+        for s in (peers[what][0] for what in ("head", "idle", "body", "handshake", "hello")):
             s.settimeout(60)
             try:
                 while s.recv(4096):  # given up on, with words or without
