@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Runs the whole suite and counts: the engine of ./check.
 
-Each stage builds what it needs in a folder of its own below build-check/ and reports single tests. The plain tests come
-first and alone, since some of them measure time, and what they leave idle builds for the other stages; then the virtual
-machines, which compute and wait by turns, run beside all other stages. What takes more than some seconds runs once:
-tests of suite `sanitized` (most of what is long) under the address sanitizer only, tests of suite `plain` (time and
-peers are measured, or other programs take the time) with the plain build only; all others run with both. A stage that
-cannot build counts as one failed test. The last line is "N passed, N failed, N skipped"; the exit code is 0 only if
-none failed.
+Each stage builds what it needs in a folder of its own below build-check/ and reports single tests. The plain tests
+come first and alone, since some of them measure time, and what they leave idle builds for the other stages; then the
+address sanitizer's tests run beside the virtual machines, which compute and wait by turns, and all other stages. What
+takes more than some seconds runs once: tests of suite `sanitized` (most of what is long) under the address sanitizer
+only, tests of suite `plain` (time and peers are measured, or other programs take the time) with the plain build only;
+all others run with both. A stage that cannot build counts as one failed test. The last line is "N passed, N failed, N
+skipped"; the exit code is 0 only if none failed.
 """
 
 import json
@@ -162,19 +162,6 @@ def stage_asan(result):
                      "GIO_USE_PROXY_RESOLVER": "dummy"})
 
 
-def stage_tsan(result):
-    folder = BUILT["tsan"].ready(result)
-    if folder:
-        meson_tests(result, folder, ["--num-processes", "1", "--timeout-multiplier", "4", "--suite", "tsan"],
-                    {"G_SLICE": "always-malloc",  # GLib's own allocator is invisible to it
-                     "TSAN_OPTIONS": "halt_on_error=1:exitcode=99:second_deadlock_stack=1"})
-
-
-def stage_without_krb5(result):
-    """The server of a distribution that ships the krb5 module apart builds; suite e2e runs it without the module."""
-    BUILT["without-krb5"].ready(result)
-
-
 VERDICT = re.compile(r"^(PASS|FAIL|SKIP)\s+(.*)$")
 
 
@@ -207,8 +194,21 @@ def stage_vm(result):
         result.note("FAIL", "vm: no check ran")
 
 
-ALONE = "gcc"  # before everything else
-BESIDE = "vm"   # all the time after it
+def stage_tsan(result):
+    folder = BUILT["tsan"].ready(result)
+    if folder:
+        meson_tests(result, folder, ["--num-processes", "1", "--timeout-multiplier", "4", "--suite", "tsan"],
+                    {"G_SLICE": "always-malloc",  # GLib's own allocator is invisible to it
+                     "TSAN_OPTIONS": "halt_on_error=1:exitcode=99:second_deadlock_stack=1"})
+
+
+def stage_without_krb5(result):
+    """The server of a distribution that ships the krb5 module apart builds; suite e2e runs it without the module."""
+    BUILT["without-krb5"].ready(result)
+
+
+ALONE = "gcc"    # before everything else
+LONGEST = "asan"  # after it, beside all others in turn
 
 
 def run_stage(result, name):
@@ -244,12 +244,11 @@ def run_in_turn(result, names):
 
 
 def run_stages(result, names):
-    others = [name for name in names if name not in (ALONE, BESIDE)]
     if ALONE in names:
-        run_alone(result, others)
-    beside = threading.Thread(target=run_in_turn, args=(result, [name for name in names if name == BESIDE]))
+        run_alone(result, [name for name in names if name != ALONE])
+    beside = threading.Thread(target=run_in_turn, args=(result, [name for name in names if name not in (ALONE, LONGEST)]))
     beside.start()
-    run_in_turn(result, others)
+    run_in_turn(result, [name for name in names if name == LONGEST])
     beside.join()
 
 
