@@ -280,6 +280,8 @@ if __name__ == "__main__":
     if os.geteuid() != 0 or missing:
         print("1..0 # SKIP " + " ".join(["needs root", *missing]))
         sys.exit(0)
+    with contextlib.suppress(RealmError):  # then its test says so
+        heimdal.fetch()  # now: there is no way out of the namespace
     if not seclude():
         print("1..0 # SKIP needs namespaces")
         sys.exit(0)
