@@ -421,6 +421,8 @@ static gboolean
 check_against_others(LaresShares *s, const LaresShareRecord *r, gboolean new_path, GPtrArray *warnings, GError **error)
 {
     g_autofree char *folded = fold(r->name);
+    const LaresShareRecord *same = NULL;
+    guint n_same = 0;
     for (guint i = 0; i < s->records->len; i++) {
         const LaresShareRecord *other = g_ptr_array_index(s->records, i);
         if (other->id == r->id)
@@ -434,10 +436,16 @@ check_against_others(LaresShares *s, const LaresShareRecord *r, gboolean new_pat
                         r->pseudo, other->pseudo, other->name);
             return FALSE;
         }
-        if (warnings && new_path && (is_below(r->path, other->path) || is_below(other->path, r->path)))
-            g_ptr_array_add(warnings,
-                            g_strdup_printf("%s overlaps with %s of share \"%s\": the same files under two policies",
-                                            r->path, other->path, other->name));
+        if (is_below(r->path, other->path) || is_below(other->path, r->path)) {
+            same = same ? same : other;
+            n_same++;
+        }
+    }
+    if (warnings && new_path && same) {
+        g_autofree char *more = n_same > 1 ? g_strdup_printf(" and %u more", n_same - 1) : g_strdup("");
+        g_ptr_array_add(warnings,
+                        g_strdup_printf("%s overlaps with %s of share \"%s\"%s: the same files under several policies",
+                                        r->path, same->path, same->name, more));
     }
     if (warnings && !g_file_test(r->path, G_FILE_TEST_IS_DIR))
         g_ptr_array_add(warnings, g_strdup_printf("%s is not a directory (yet)", r->path));

@@ -270,6 +270,12 @@ test_overlap_warns(Fixture *f, gconstpointer data)
     g_assert_nonnull(strstr(warnings[0], "overlaps"));
     g_assert_true(g_variant_lookup(made, "path", "&s", &path));
     g_assert_true(g_str_has_suffix(path, "/sub"));
+    g_autoptr(GVariant) third = call(f, "share.create", "{'name': <'third'>, 'path': <'@F'>}", &error);
+    g_assert_no_error(error);
+    g_clear_pointer(&warnings, g_strfreev);
+    g_assert_true(g_variant_lookup(third, "warnings", "^as", &warnings));
+    g_assert_cmpuint(g_strv_length(warnings), ==, 1); /* one, however many shares it is about */
+    g_assert_nonnull(strstr(warnings[0], "of share \"all\" and 1 more"));
     g_autoptr(GVariant) apart = call(f, "share.create", "{'name': <'apart'>, 'path': <'@F-not-below'>}", &error);
     g_clear_pointer(&warnings, g_strfreev);
     g_assert_true(g_variant_lookup(apart, "warnings", "^as", &warnings));
