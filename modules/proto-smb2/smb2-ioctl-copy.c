@@ -155,6 +155,18 @@ smb2_fsctl_srv_copychunk(Smb2Op *op, const Smb2Ioctl *ioctl)
     return status;
 }
 
+static gboolean
+is_sparse(Smb2Op *op, const Smb2Open *open)
+{
+    LaresFiles *files = op->service->files;
+    LaresAttrs attrs;
+    LaresDos dos;
+    if (lares_files_getattr(files, &op->caller, &open->object, LARES_ATTR_STAT, &attrs, NULL) != LARES_OK)
+        return FALSE;
+    lares_files_get_dos(files, &open->object, NULL, &attrs, &dos);
+    return smb2_attributes(&open->object, &dos) & SMB2_ATTR_SPARSE;
+}
+
 /* Source and target share the blocks from now on. */
 uint32_t
 smb2_fsctl_duplicate_extents(Smb2Op *op, const Smb2Ioctl *ioctl)
@@ -174,6 +186,8 @@ smb2_fsctl_duplicate_extents(Smb2Op *op, const Smb2Ioctl *ioctl)
         smb2_open_unref(source);
         return STATUS_SUCCESS;
     }
+    if (status == STATUS_SUCCESS && is_sparse(op, source) && !is_sparse(op, op->open))
+        status = STATUS_NOT_SUPPORTED; /* [MS-FSA] 2.1.5.10.4: it would get holes */
     if (status == STATUS_SUCCESS && (lares_range_check(source->open, at, length, FALSE) != LARES_OK ||
                                      lares_range_check(op->open->open, to_at, length, TRUE) != LARES_OK))
         status = STATUS_FILE_LOCK_CONFLICT;

@@ -31,6 +31,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "lib"))
 import capture  # noqa: E402
 import netns  # noqa: E402
+import reflink  # noqa: E402
 from laresd import LaresdError  # noqa: E402
 from realm import Realm  # noqa: E402
 from smb_server import HOST, SERVICE, SmbServer, missing  # noqa: E402
@@ -49,6 +50,8 @@ GROUPS = {
     "leases": ("lease", "oplock"),
     "locks": ("lock", "notify", "notify-inotify"),
 }
+# A part of their own: smbtorture skips them where files cannot share blocks.
+EXTENTS = "smb2.ioctl.dup_extents"
 # Settings of modules, and of the share, that a test takes for granted, as Samba's own are when nobody sets them.
 SETTINGS = {
     # They send one request and at once the next, and count on the first one to be done, or to wait, before the second one
@@ -86,7 +89,7 @@ class Test:
         self.name, self.category, self.seconds = name, category, int(seconds)
         self.suite = name.split(".")[1]
         self.gating = category in GATING
-        part = next((g for g, suites in GROUPS.items() if self.suite in suites), "files")
+        part = "extents" if name.startswith(EXTENTS) else next((g for g, suites in GROUPS.items() if self.suite in suites), "files")
         self.group = "sleepers" if self.seconds else part
 
 
@@ -115,6 +118,18 @@ def own_network():
                           stderr=subprocess.DEVNULL).returncode == 0:
             os.environ["LARES_TORTURE_NETWORK"] = "1"
             os.execvp("unshare", ["unshare", "-n", sys.executable, *sys.argv])
+
+
+def own_blocks(stack):
+    """All that is made from now on is on a file system whose files can share blocks; a reason if there is none."""
+    work = stack.enter_context(tempfile.TemporaryDirectory(prefix="torture-", ignore_cleanup_errors=True))
+    os.chmod(work, 0o755)
+    have, lack = reflink.mounts(work, ["xfs"])
+    for folder in have.values():
+        stack.callback(subprocess.run, ["umount", folder], check=False)
+        stack.callback(setattr, tempfile, "tempdir", tempfile.tempdir)
+        tempfile.tempdir = folder
+    return lack.get("xfs")
 
 
 def own_network_of_a_thread():
@@ -391,7 +406,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("tests", nargs="*")
     p.add_argument("--quick", action="store_true")
-    p.add_argument("--group", choices=[*GROUPS, "files", "sleepers"])
+    p.add_argument("--group", choices=[*GROUPS, "extents", "files", "sleepers"])
     p.add_argument("--all", action="store_true", help="every class")
     p.add_argument("--list", action="store_true")
     p.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1), help="tests at a time: they mostly wait")
@@ -408,6 +423,15 @@ def main():
         print("1..0 # SKIP smbtorture is not installed (Debian: samba-testsuite)")
         return 77
     own_network()
+    with contextlib.ExitStack() as stack:
+        why_not = own_blocks(stack) if args.group == "extents" else None
+        if why_not:
+            print(f"1..0 # SKIP {why_not}")
+            return 77
+        return run_all(tests, args)
+
+
+def run_all(tests, args):
     run = Run(tests, args)
     print(f"1..{len(tests) + run.captures}", flush=True)
     for w in run.workers:

@@ -5,7 +5,6 @@ on one that does not: test-clone.py [lares].
 
 Spec: RFC 7862 15.13, 12.2.1"""
 
-import ctypes
 import os
 import shutil
 import subprocess
@@ -13,37 +12,10 @@ import sys
 import tempfile
 
 from nfs4ops import *  # noqa: F403
-from wirecheck import expect, run, serving, skip_unless
+from wirecheck import expect, run, serving, skip_unless  # first: it finds tests/lib
+from reflink import KINDS, mounts
 
-KINDS = {"btrfs": ["mkfs.btrfs", "-q"], "xfs": ["mkfs.xfs", "-q", "-m", "reflink=1"]}
-SIZES = {"btrfs": 200, "xfs": 320}  # MiB: less than which the tools refuse
-CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x00020000, 0x4000, 1 << 18
 BLOCK = 4096
-
-
-def mounts(work):
-    """{kind: folder} of what could be mounted, {kind: why not} of the rest. It ends with this process."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    have, lack = {}, {}
-    if libc.unshare(CLONE_NEWNS) or libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None):
-        return have, dict.fromkeys(KINDS, "no mount namespace: " + os.strerror(ctypes.get_errno()))
-    for kind, mkfs in KINDS.items():
-        image, folder = os.path.join(work, kind + ".img"), os.path.join(work, kind)
-        os.mkdir(folder)
-        with open(image, "wb") as f:
-            f.truncate(SIZES[kind] << 20)
-        for command in ([*mkfs, image], ["mount", "-o", "loop", image, folder]):
-            try:
-                r = subprocess.run(command, capture_output=True, text=True)
-                error = r.stderr.strip() if r.returncode else None
-            except FileNotFoundError:
-                error = "not installed"
-            if error is not None:
-                lack[kind] = f"{command[0]}: {error}".replace("\n", " ")
-                break
-        else:
-            have[kind] = folder
-    return have, lack
 
 
 def files(s, share):
