@@ -168,7 +168,7 @@ remember_user(LaresDirectory *d, const LaresUserCopy *copy, const char *full_nam
     user->source = copy->source;
     user->full_name = g_strdup(full_name ? full_name : "");
     user->principal = g_strdup(principal ? principal : "");
-    user->created = g_get_real_time() / G_USEC_PER_SEC;
+    user->created = d->created;
     g_rw_lock_writer_lock(&d->lock);
     lares_tables_put_user(&d->tables, user);
     g_rw_lock_writer_unlock(&d->lock);
@@ -242,11 +242,12 @@ static gboolean
 insert_user(LaresDirectory *d, const char *name, uint32_t uid, uint32_t gid, LaresUserSource source, gboolean disabled,
             const char *full_name, const char *principal, GError **error)
 {
+    d->created = g_get_real_time() / G_USEC_PER_SEC;
     return lares_db_run(d->db, error,
                         "INSERT OR REPLACE INTO users(name, uid, gid, source, disabled, full_name, principal, created)"
                         " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                         "siisissi", name, (gint64)uid, (gint64)gid, lares_user_source_name(source), (gint64)disabled,
-                        full_name ? full_name : "", principal ? principal : "", g_get_real_time() / G_USEC_PER_SEC) &&
+                        full_name ? full_name : "", principal ? principal : "", d->created) &&
            lares_directory_settle(d, "u", name, uid, error);
 }
 

@@ -50,6 +50,7 @@ typedef struct {
 } LaresTables;
 
 struct _LaresDirectory {
+    gint64 created; /* of the user that the change made; under the change lock */
     LaresDb *db;
     LaresNss *nss;
     char *host_domain; /* of owner names, unless the configuration has one */
